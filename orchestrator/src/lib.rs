@@ -1,0 +1,3 @@
+//! Coordinates runs: partitions, store, timers, HTTP.
+
+pub mod store;

@@ -1,0 +1,11 @@
+//! The wire: the broker port, and its adapters in the folders of their names.
+//!
+//! Everything that crosses a process border goes through [`Broker`]: starts, tasks, results, progress, control.
+
+pub mod embedded;
+pub mod port;
+pub mod topology;
+
+pub use port::{
+    Acknowledge, Broker, Consumer, Delivery, Error, Health, Message, Publication, QueueDeclaration, QueueKind, Subscription,
+};

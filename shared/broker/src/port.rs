@@ -1,0 +1,157 @@
+//! The broker port: what Oarlock asks of a message queue. RabbitMQ's semantics are the measure.
+//!
+//! Every adapter passes the suite `tests/src/conformance/broker.rs`. The rules, beyond the signatures:
+//!
+//! - A delivery that is neither acknowledged nor rejected goes back to the front of its queue when its consumer ends.
+//! - A consumer never holds more unacknowledged deliveries than its prefetch.
+//! - A publication that no queue takes is an error of that publication (`mandatory`), never a silent loss.
+//! - Among consumers of a queue the greatest priority is served first; the others when it is full.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::watch;
+
+/// What a caller can do about a failure.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// The broker cannot be reached or does not answer: try again later; publications are of unknown fate.
+    #[error("the broker cannot be reached: {0}")]
+    Unavailable(String),
+    /// The broker refused: trying the same again is of no use.
+    #[error("the broker refused: {0}")]
+    Refused(String),
+    /// No queue of that name.
+    #[error("no queue named '{0}'")]
+    NoQueue(String),
+    /// The consumer has ended (closed, or cancelled by the broker): its deliveries are gone back.
+    #[error("the consumer has ended")]
+    Ended,
+}
+
+/// A message queue.
+#[async_trait]
+pub trait Broker: Send + Sync + 'static {
+    /// Makes sure that the queue exists. Repeating it with the same declaration does nothing.
+    async fn declare(&self, queue: &QueueDeclaration) -> Result<(), Error>;
+
+    /// Publishes each message and returns when each is confirmed or has failed, in the order given.
+    async fn publish(&self, publications: Vec<Publication>) -> Vec<Result<(), Error>>;
+
+    /// Begins to consume a queue, on a channel of its own.
+    async fn consume(&self, subscription: Subscription) -> Result<Box<dyn Consumer>, Error>;
+
+    /// How many messages of the queue wait to be delivered.
+    async fn depth(&self, queue: &str) -> Result<u64, Error>;
+
+    /// Whether the broker can be used; the receiver sees every change.
+    fn health(&self) -> watch::Receiver<Health>;
+
+    /// Whether messages outlive this process: where false, whoever takes over publishes every open attempt again.
+    fn keeps_messages(&self) -> bool;
+}
+
+/// Deliveries of one queue. Dropping it ends it: what is unacknowledged goes back.
+#[async_trait]
+pub trait Consumer: Send {
+    /// Waits for at least one delivery and returns what is there, at most `max`. Cancel-safe: no delivery is lost.
+    async fn receive(&mut self, max: usize) -> Result<Vec<Delivery>, Error>;
+
+    /// The handle that acknowledges; it may be used from other tasks and after others took the deliveries.
+    fn acknowledger(&self) -> Arc<dyn Acknowledge>;
+}
+
+/// Settles deliveries of one consumer, by their tags.
+#[async_trait]
+pub trait Acknowledge: Send + Sync {
+    /// Acknowledges one delivery. An unknown tag does nothing.
+    async fn ack(&self, tag: u64) -> Result<(), Error>;
+
+    /// Acknowledges every delivery up to and with this tag.
+    async fn ack_through(&self, tag: u64) -> Result<(), Error>;
+
+    /// Gives a delivery back: with `requeue` to its queue, else to the queue's dead-letter queue.
+    async fn reject(&self, tag: u64, requeue: bool) -> Result<(), Error>;
+}
+
+/// Whether a broker can be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// Connected, and publishing works.
+    Ready,
+    /// Connected, but the broker takes nothing (a memory or disk alarm); the text is its reason.
+    Blocked(String),
+    /// Not connected; the text says since when or why.
+    Down(String),
+}
+
+/// What a queue is for, from which an adapter derives its durability.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum QueueKind {
+    /// Outlives broker and processes; replicated where the broker can.
+    Durable,
+    /// Belongs to the process that declared it, and goes with it.
+    Exclusive,
+}
+
+/// A queue that is to exist.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueDeclaration {
+    /// Its full name.
+    pub name: String,
+    /// What it is for.
+    pub kind: QueueKind,
+    /// After so many deliveries a message goes to the dead-letter queue; never where absent.
+    pub delivery_limit: Option<u32>,
+    /// Where rejected and given-up messages go; they are dropped where absent.
+    pub dead_letter: Option<String>,
+}
+
+/// How to consume a queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscription {
+    /// The queue's full name.
+    pub queue: String,
+    /// The most unacknowledged deliveries at once: at least 1.
+    pub prefetch: u16,
+    /// Greater is served first.
+    pub priority: i32,
+}
+
+/// A message and its properties, named as in AMQP.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Message {
+    /// What it says, usually JSON.
+    pub body: Bytes,
+    /// Names it: the same for a message that is published again.
+    pub message_id: String,
+    /// What it belongs to: for task, result and progress the attempt.
+    pub correlation_id: Option<String>,
+    /// The queue an answer goes to.
+    pub reply_to: Option<String>,
+    /// The text of its [`oarlock_protocol::message::Kind`].
+    pub kind: String,
+    /// Further properties: trace and signature, later the reason of a parked message.
+    pub headers: Vec<(String, String)>,
+}
+
+/// A message on its way to a queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publication {
+    /// The queue's full name.
+    pub queue: String,
+    /// What is sent.
+    pub message: Message,
+}
+
+/// A message handed to a consumer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// Names it at this consumer, growing from 1.
+    pub tag: u64,
+    /// How often this message was handed out, this time included.
+    pub deliveries: u32,
+    /// What was sent.
+    pub message: Message,
+}

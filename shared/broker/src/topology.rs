@@ -1,0 +1,63 @@
+//! The queues: every name and declaration is made here.
+//!
+//! ```text
+//! producer ──▶ oarlock.start ─────────▶ orchestrator (any)
+//!              oarlock.inbox.<p> ─────▶ owner of partition p: results, progress, starts, signals, cancels
+//!              oarlock.tasks.<queue> ─▶ workers            ──dead──▶ oarlock.dead
+//!              oarlock.control.<worker> ▶ that worker: answers, cancels (exclusive)
+//!              oarlock.parked ────────▶ operators: what could not be understood, with its reason
+//! ```
+
+use crate::{QueueDeclaration, QueueKind};
+
+/// Where producers ask for runs.
+pub const START: &str = "oarlock.start";
+/// Where the broker puts tasks it gave up.
+pub const DEAD: &str = "oarlock.dead";
+/// Where messages that could not be understood wait for an operator.
+pub const PARKED: &str = "oarlock.parked";
+
+/// The queue that carries every event of a partition's runs.
+pub fn inbox(partition: u32) -> String {
+    format!("oarlock.inbox.{partition}")
+}
+
+/// The queue of tasks named `queue` (already checked by [`oarlock_protocol::name::check_task_name`]).
+pub fn tasks(queue: &str) -> String {
+    format!("oarlock.tasks.{queue}")
+}
+
+/// The queue on which a worker hears answers and cancels.
+pub fn control(worker: &str) -> String {
+    format!("oarlock.control.{worker}")
+}
+
+/// A partition's inbox: never gives a message up.
+pub fn inbox_declaration(partition: u32) -> QueueDeclaration {
+    QueueDeclaration { name: inbox(partition), kind: QueueKind::Durable, delivery_limit: None, dead_letter: None }
+}
+
+/// A task queue: after `delivery_limit` deliveries a task goes to [`DEAD`].
+pub fn tasks_declaration(queue: &str, delivery_limit: u32) -> QueueDeclaration {
+    QueueDeclaration {
+        name: tasks(queue),
+        kind: QueueKind::Durable,
+        delivery_limit: Some(delivery_limit),
+        dead_letter: Some(DEAD.to_owned()),
+    }
+}
+
+/// A worker's control queue.
+pub fn control_declaration(worker: &str) -> QueueDeclaration {
+    QueueDeclaration { name: control(worker), kind: QueueKind::Exclusive, delivery_limit: None, dead_letter: None }
+}
+
+/// The dead-letter and the parking queue.
+pub fn shared_declarations() -> [QueueDeclaration; 2] {
+    [DEAD, PARKED].map(|name| QueueDeclaration {
+        name: name.to_owned(),
+        kind: QueueKind::Durable,
+        delivery_limit: None,
+        dead_letter: None,
+    })
+}

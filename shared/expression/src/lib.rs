@@ -1,0 +1,1 @@
+//! The expression language of Oarlock, evaluated over JSON values.

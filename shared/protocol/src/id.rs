@@ -1,0 +1,150 @@
+//! Names of things that exist once: runs, task instances, attempts, workers.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+/// Makes a newtype over a UUID with its JSON, text and parse forms.
+macro_rules! uuid_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(Uuid);
+
+        impl $name {
+            /// Wraps a UUID.
+            pub const fn from_uuid(uuid: Uuid) -> Self {
+                Self(uuid)
+            }
+
+            /// The UUID inside.
+            pub const fn as_uuid(&self) -> Uuid {
+                self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = uuid::Error;
+
+            fn from_str(text: &str) -> Result<Self, uuid::Error> {
+                Uuid::parse_str(text).map(Self)
+            }
+        }
+    };
+}
+
+uuid_id!(
+    /// Names a run: one workflow instance.
+    RunId
+);
+uuid_id!(
+    /// Names a task instance; the same over all its attempts, and so its idempotency key.
+    TaskInstanceId
+);
+uuid_id!(
+    /// Names an attempt: one dispatch of a task instance.
+    ExecutionId
+);
+
+/// The namespace of run ids that are made from a producer's key.
+const KEYED_RUNS: Uuid = Uuid::from_u128(0x0a21_0c4b_6f1e_5d0c_9d3e_7b1f_52a6_c801);
+
+impl RunId {
+    /// The id of a run without a key: new at every call and sorted by time.
+    pub fn random() -> Self {
+        Self(Uuid::now_v7())
+    }
+
+    /// The id of the run that `key` names among the runs of `definition` of `tenant`: the same at every call.
+    pub fn keyed(tenant: &str, definition: &str, key: &str) -> Self {
+        // Length prefixes keep ("a", "bc") and ("ab", "c") apart.
+        let text = format!("{}:{tenant}{}:{definition}{key}", tenant.len(), definition.len());
+        Self(Uuid::new_v5(&KEYED_RUNS, text.as_bytes()))
+    }
+
+    /// The slice of all runs this one belongs to, of `partitions` in all.
+    pub fn partition(&self, partitions: u32) -> u32 {
+        let folded = self.0.as_u128() ^ (self.0.as_u128() >> 64);
+        // The low half of a v7 id is random and that of a v5 id a hash: both spread evenly; the product mixes them.
+        let mixed = (folded as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        u32::try_from((mixed >> 32) % u64::from(partitions.max(1))).unwrap_or(0)
+    }
+}
+
+impl TaskInstanceId {
+    /// The id of the task instance at `path` of a run: the same at every call, so a decision made twice names it once.
+    pub fn of(run: RunId, path: &str) -> Self {
+        Self(Uuid::new_v5(&run.0, path.as_bytes()))
+    }
+}
+
+impl ExecutionId {
+    /// The id of attempt `attempt` (counted from 1, over all generations) of a task instance.
+    pub fn of(task: TaskInstanceId, attempt: u32) -> Self {
+        Self(Uuid::new_v5(&task.0, &attempt.to_be_bytes()))
+    }
+}
+
+/// Names a run together with its tenant: the address that every key, timer and message carries.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RunKey {
+    /// Whose run it is.
+    #[serde(rename = "tenantId")]
+    pub tenant: std::sync::Arc<str>,
+    /// Which run.
+    #[serde(rename = "workflowInstanceId")]
+    pub run: RunId,
+}
+
+impl RunKey {
+    /// The address of `run` of `tenant`.
+    pub fn new(tenant: impl Into<std::sync::Arc<str>>, run: RunId) -> Self {
+        Self { tenant: tenant.into(), run }
+    }
+}
+
+impl fmt::Display for RunKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.tenant, self.run)
+    }
+}
+
+/// Names one start of a worker process: a process that starts again has another.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct WorkerId(String);
+
+impl WorkerId {
+    /// A fresh id that begins with a readable `name`, such as the host's.
+    pub fn fresh(name: &str) -> Self {
+        let random = Uuid::new_v4().simple().to_string();
+        Self(format!("{name}-{}", &random[..12]))
+    }
+
+    /// The text of the id.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl From<String> for WorkerId {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Display for WorkerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

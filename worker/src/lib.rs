@@ -1,0 +1,1 @@
+//! Executes tasks: the SDK and the runtime of a worker.
