@@ -7,5 +7,6 @@ pub mod port;
 pub mod topology;
 
 pub use port::{
-    Acknowledge, Broker, Consumer, Delivery, Error, Health, Message, Publication, QueueDeclaration, QueueKind, Subscription,
+    Acknowledge, Broker, Consumer, Delivery, Error, Health, Message, Publication, QueueDeclaration,
+    QueueKind, Subscription,
 };

@@ -34,7 +34,12 @@ pub fn control(worker: &str) -> String {
 
 /// A partition's inbox: never gives a message up.
 pub fn inbox_declaration(partition: u32) -> QueueDeclaration {
-    QueueDeclaration { name: inbox(partition), kind: QueueKind::Durable, delivery_limit: None, dead_letter: None }
+    QueueDeclaration {
+        name: inbox(partition),
+        kind: QueueKind::Durable,
+        delivery_limit: None,
+        dead_letter: None,
+    }
 }
 
 /// A task queue: after `delivery_limit` deliveries a task goes to [`DEAD`].
@@ -49,7 +54,12 @@ pub fn tasks_declaration(queue: &str, delivery_limit: u32) -> QueueDeclaration {
 
 /// A worker's control queue.
 pub fn control_declaration(worker: &str) -> QueueDeclaration {
-    QueueDeclaration { name: control(worker), kind: QueueKind::Exclusive, delivery_limit: None, dead_letter: None }
+    QueueDeclaration {
+        name: control(worker),
+        kind: QueueKind::Exclusive,
+        delivery_limit: None,
+        dead_letter: None,
+    }
 }
 
 /// The dead-letter and the parking queue.
