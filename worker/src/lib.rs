@@ -1,1 +1,44 @@
 //! Executes tasks: the SDK and the runtime of a worker.
+//!
+//! ```
+//! use oarlock_worker::{TaskContext, TaskError, Worker};
+//!
+//! #[derive(serde::Deserialize)]
+//! struct Order { amount: u64 }
+//! #[derive(serde::Serialize)]
+//! struct Receipt { charged: u64 }
+//!
+//! async fn charge(order: Order, _context: TaskContext) -> Result<Receipt, TaskError> {
+//!     if order.amount > 1_000 {
+//!         return Err(TaskError::new("CARD_DECLINED", "the limit is 1000").not_retryable());
+//!     }
+//!     Ok(Receipt { charged: order.amount })
+//! }
+//!
+//! fn worker(broker: std::sync::Arc<dyn oarlock_broker::Broker>) -> Result<Worker, oarlock_worker::BuildError> {
+//!     Worker::builder(broker).slots(8).task("payment.charge", charge).build()
+//! }
+//! ```
+//!
+//! A worker knows the broker and the messages; it never sees a store, a definition or the engine.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `builder` | which tasks a worker executes, and its limits |
+//! | `handler`, `context`, `error` | what a task's code is, is given and may answer |
+//! | `runtime` | takes tasks, runs them, answers |
+//! | `exec`, `http` | the stock bindings: a command, an HTTP request |
+//! | `settings` | `worker.toml` and `--exec` |
+
+mod builder;
+mod cancellation;
+mod context;
+mod error;
+mod handler;
+mod runtime;
+
+pub use builder::{BuildError, Builder, Worker};
+pub use context::TaskContext;
+pub use error::TaskError;
+pub use handler::{Finished, Handler, Usage};
+pub use runtime::{Drained, Running};

@@ -1,0 +1,179 @@
+//! Which tasks a worker executes, and within which limits. The runtime is started from what is built here.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use oarlock_broker::Broker;
+use oarlock_protocol::name::{InvalidName, check_task_name};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::handler::{Handler, Typed};
+use crate::{TaskContext, TaskError};
+
+/// The largest output a task may give, unless configured otherwise: what the orchestrator takes by default.
+const DEFAULT_MAX_PAYLOAD_BYTES: usize = 1024 * 1024;
+/// How long a cancelled handler may take to end, unless configured otherwise.
+const DEFAULT_CANCEL_GRACE: Duration = Duration::from_secs(5);
+/// Executions at once, unless configured otherwise: enough to wait on the network, few enough for commands.
+const DEFAULT_SLOTS: usize = 8;
+/// The longest readable part of a worker's id: it is part of a queue's name.
+const LONGEST_NAME: usize = 60;
+
+/// A worker that is ready to start.
+pub struct Worker {
+    pub(crate) broker: Arc<dyn Broker>,
+    pub(crate) name: String,
+    pub(crate) slots: u16,
+    pub(crate) tasks: BTreeMap<String, Binding>,
+    pub(crate) limits: Limits,
+}
+
+/// What executes a task, and the queue it is taken from.
+pub(crate) struct Binding {
+    pub(crate) queue: String,
+    pub(crate) handler: Arc<dyn Handler>,
+}
+
+/// What no execution may exceed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    pub(crate) max_payload_bytes: usize,
+    pub(crate) cancel_grace: Duration,
+}
+
+/// Why a worker cannot be built.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BuildError {
+    /// It would have nothing to do.
+    #[error("the worker has no task: add one with `task`, or in worker.toml, or with --exec NAME='command'")]
+    NoTask,
+    /// It could never execute anything, or more at once than a broker hands out.
+    #[error("a worker has 1 to 65535 slots, not {0}")]
+    Slots(usize),
+    /// A name is not spelled as it must be.
+    #[error(transparent)]
+    Name(#[from] InvalidName),
+    /// One task has two handlers.
+    #[error("the task '{0}' has two handlers: keep one")]
+    Twice(String),
+}
+
+/// Collects a worker's tasks and limits.
+pub struct Builder {
+    worker: Worker,
+    slots: usize,
+    problem: Option<BuildError>,
+}
+
+impl Worker {
+    /// Begins a worker on `broker`.
+    pub fn builder(broker: Arc<dyn Broker>) -> Builder {
+        let limits =
+            Limits { max_payload_bytes: DEFAULT_MAX_PAYLOAD_BYTES, cancel_grace: DEFAULT_CANCEL_GRACE };
+        let worker = Worker { broker, name: host_name(), slots: 0, tasks: BTreeMap::new(), limits };
+        Builder { worker, slots: DEFAULT_SLOTS, problem: None }
+    }
+}
+
+impl Builder {
+    /// How many executions run at once, over all tasks: 1 to 65535, 8 by default.
+    #[must_use]
+    pub fn slots(mut self, slots: usize) -> Self {
+        self.slots = slots;
+        self
+    }
+
+    /// The readable part of the worker's id; the host's name by default.
+    #[must_use]
+    pub fn name(mut self, name: &str) -> Self {
+        self.worker.name = name.to_owned();
+        self
+    }
+
+    /// The largest output in bytes; 1 MiB by default. A larger one is a failure with code PAYLOAD_TOO_LARGE.
+    #[must_use]
+    pub fn max_payload_bytes(mut self, bytes: usize) -> Self {
+        self.worker.limits.max_payload_bytes = bytes;
+        self
+    }
+
+    /// How long a handler may take to end once it is cancelled; 5 s by default. Then its future is dropped.
+    #[must_use]
+    pub fn cancel_grace(mut self, grace: Duration) -> Self {
+        self.worker.limits.cancel_grace = grace;
+        self
+    }
+
+    /// Executes the task `name`, taken from the queue of that name, by an async function with typed input and output.
+    #[must_use]
+    pub fn task<I, O, F, Answer>(self, name: &str, function: F) -> Self
+    where
+        F: Fn(I, TaskContext) -> Answer + Send + Sync + 'static,
+        Answer: Future<Output = Result<O, TaskError>> + Send + 'static,
+        I: DeserializeOwned + Send + 'static,
+        O: Serialize + Send + 'static,
+    {
+        self.task_on(name, name, function)
+    }
+
+    /// Executes the task `name` as [`Builder::task`] does, taken from `queue`, where a definition or routing sends it.
+    #[must_use]
+    pub fn task_on<I, O, F, Answer>(self, queue: &str, name: &str, function: F) -> Self
+    where
+        F: Fn(I, TaskContext) -> Answer + Send + Sync + 'static,
+        Answer: Future<Output = Result<O, TaskError>> + Send + 'static,
+        I: DeserializeOwned + Send + 'static,
+        O: Serialize + Send + 'static,
+    {
+        self.handler(queue, name, Arc::new(Typed::new(function)))
+    }
+
+    /// Executes the task `name`, taken from `queue`, by a handler of JSON, such as a binding.
+    #[must_use]
+    pub fn handler(mut self, queue: &str, name: &str, handler: Arc<dyn Handler>) -> Self {
+        for checked in [name, queue] {
+            if let Err(invalid) = check_task_name(checked) {
+                self.problem.get_or_insert(invalid.into());
+            }
+        }
+        let binding = Binding { queue: queue.to_owned(), handler };
+        if self.worker.tasks.insert(name.to_owned(), binding).is_some() {
+            self.problem.get_or_insert(BuildError::Twice(name.to_owned()));
+        }
+        self
+    }
+
+    /// The worker, or the first thing that is wrong with it.
+    pub fn build(mut self) -> Result<Worker, BuildError> {
+        if let Some(problem) = self.problem {
+            return Err(problem);
+        }
+        check_task_name(&self.worker.name)?;
+        if self.worker.tasks.is_empty() {
+            return Err(BuildError::NoTask);
+        }
+        self.worker.slots = match u16::try_from(self.slots) {
+            Ok(slots) if slots > 0 => slots,
+            _ => return Err(BuildError::Slots(self.slots)),
+        };
+        Ok(self.worker)
+    }
+}
+
+/// The host's name, spelled so that it may be part of a queue's name.
+fn host_name() -> String {
+    let told = std::env::var("HOSTNAME").or_else(|_| std::fs::read_to_string("/proc/sys/kernel/hostname"));
+    let spelled: String = told
+        .unwrap_or_default()
+        .chars()
+        .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+        .take(LONGEST_NAME)
+        .collect();
+    match spelled.trim_matches('-') {
+        "" => "worker".to_owned(),
+        name => name.to_owned(),
+    }
+}

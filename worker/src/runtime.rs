@@ -1,0 +1,146 @@
+//! A worker at work: takes tasks from their queues, runs their handlers, answers on the partitions' inboxes.
+//!
+//! ```text
+//! consume ──▶ execute ──▶ (handler) ──▶ outbox ──▶ reply_to
+//!    │            │                        │ confirmed
+//!    └─ channel ◀─┼────── acknowledge ◀────┘
+//!                 ▼
+//!            executions ◀── watch (limits, signs of life)   ◀── control (cancels, answers)
+//! ```
+//!
+//! A delivery is acknowledged only after its result is confirmed, so that a task outlives its worker. Nothing here decides
+//! about retries: that is the engine's.
+
+mod answer;
+mod backoff;
+mod channel;
+mod consume;
+mod control;
+mod execute;
+mod executions;
+mod outbox;
+mod recent;
+mod signs;
+mod verdict;
+mod watch;
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use oarlock_broker::{Broker, topology};
+use oarlock_protocol::WorkerId;
+use tokio::sync::{Semaphore, mpsc, watch as switch};
+use tokio::task::JoinSet;
+
+use crate::Worker;
+use crate::builder::Limits;
+use crate::handler::Handler;
+use executions::Executions;
+use outbox::Outgoing;
+
+/// Answers on their way at once. The prefetch bounds them already; this bounds what a slow broker holds in one place.
+const OUTBOX_CAPACITY: usize = 1024;
+/// How long the last answers may take to be confirmed when a worker stops: a broker that is gone must not hold it.
+const FLUSH: Duration = Duration::from_secs(5);
+
+/// What the parts of a running worker share.
+struct Shared {
+    broker: Arc<dyn Broker>,
+    worker_id: WorkerId,
+    control_queue: String,
+    handlers: HashMap<String, Arc<dyn Handler>>,
+    prefetch: u16,
+    slots: Arc<Semaphore>,
+    limits: Limits,
+    executions: Executions,
+    outbox: mpsc::Sender<Outgoing>,
+}
+
+/// A worker at work. Dropping it ends it at once: what it holds goes back to the queues.
+pub struct Running {
+    shared: Arc<Shared>,
+    stop: switch::Sender<bool>,
+    tasks: JoinSet<()>,
+}
+
+/// How a worker came to rest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Drained {
+    /// Attempts that did not end in time: other workers get them, or this one after a restart.
+    pub given_back: usize,
+}
+
+impl Worker {
+    /// Starts to take tasks. Queues and a broker that are not there yet are waited for.
+    ///
+    /// # Errors
+    /// [`oarlock_broker::Error::Refused`], where the broker does not let this worker have its control queue.
+    pub async fn start(self) -> Result<Running, oarlock_broker::Error> {
+        let queues: BTreeSet<String> = self.tasks.values().map(|binding| binding.queue.clone()).collect();
+        let (outbox, outgoing) = mpsc::channel(OUTBOX_CAPACITY);
+        let shared = Arc::new(Shared::new(self, outbox));
+        let control = match control::open(&shared).await {
+            Err(refused @ oarlock_broker::Error::Refused(_)) => return Err(refused),
+            opened => opened.ok(),
+        };
+        let (stop, stopped) = switch::channel(false);
+        let mut tasks = JoinSet::new();
+        tasks.spawn(outbox::run(Arc::clone(&shared), outgoing));
+        tasks.spawn(watch::run(Arc::clone(&shared)));
+        tasks.spawn(control::run(Arc::clone(&shared), control));
+        for queue in queues {
+            tasks.spawn(consume::run(Arc::clone(&shared), topology::tasks(&queue), stopped.clone()));
+        }
+        Ok(Running { shared, stop, tasks })
+    }
+}
+
+impl Shared {
+    fn new(worker: Worker, outbox: mpsc::Sender<Outgoing>) -> Self {
+        let worker_id = WorkerId::fresh(&worker.name);
+        Self {
+            broker: worker.broker,
+            control_queue: topology::control(worker_id.as_str()),
+            worker_id,
+            handlers: worker.tasks.into_iter().map(|(name, binding)| (name, binding.handler)).collect(),
+            prefetch: worker.slots,
+            slots: Arc::new(Semaphore::new(usize::from(worker.slots))),
+            limits: worker.limits,
+            executions: Executions::default(),
+            outbox,
+        }
+    }
+}
+
+impl Running {
+    /// Names this start of the worker.
+    pub fn worker_id(&self) -> &WorkerId {
+        &self.shared.worker_id
+    }
+
+    /// How many attempts it holds: running, or ended and not yet confirmed.
+    pub fn open(&self) -> usize {
+        self.shared.executions.len()
+    }
+
+    /// Takes nothing new, lets what runs end within `grace`, cancels the rest, and gives back what did not end.
+    pub async fn drain(self, grace: Duration) -> Drained {
+        let executions = &self.shared.executions;
+        self.stop.send_replace(true);
+        if tokio::time::timeout(grace, executions.empty()).await.is_err() {
+            let longest = executions.end_all(self.shared.limits.cancel_grace);
+            // Handlers that overstay are dropped by `watch`; this only waits for it and for the last answers.
+            let _ = tokio::time::timeout(longest + FLUSH, executions.empty()).await;
+        }
+        Drained { given_back: executions.given_back() + executions.len() }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+        self.tasks.abort_all();
+        self.shared.executions.abort_all();
+    }
+}

@@ -1,0 +1,197 @@
+//! One delivery: read it, run its handler, and see that it is answered.
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use chrono::Utc;
+use oarlock_broker::{Delivery, Message};
+use oarlock_protocol::code::Code;
+use oarlock_protocol::message::{Kind, Outcome, TaskMessage};
+use oarlock_protocol::{ErrorDetails, FORMAT, Json, Timestamp};
+use tokio::sync::OwnedSemaphorePermit;
+use tracing::Instrument;
+
+use super::channel::{self, Channel};
+use super::executions::Begun;
+use super::outbox::Outgoing;
+use super::verdict::{Ending, Ran, Verdict, verdict};
+use super::{Shared, answer};
+use crate::TaskContext;
+use crate::context::Envelope;
+use crate::handler::{Finished, Handler, Usage};
+
+/// The header of a parked message that tells why it was parked.
+const REASON: &str = "x-reason";
+
+/// Takes a delivery in: runs it, answers it at once, or parks it.
+pub(super) async fn accept(
+    shared: &Arc<Shared>,
+    channel: &Arc<Channel>,
+    delivery: Delivery,
+    slot: OwnedSemaphorePermit,
+) {
+    let receipt = channel.receipt(delivery.tag);
+    let (message, envelope) = match read(&delivery, shared.limits.max_payload_bytes) {
+        Ok(read) => read,
+        Err(reason) => {
+            tracing::warn!(message.id = delivery.message.message_id, reason, "parked a message");
+            let mut message = delivery.message;
+            message.headers.push((REASON.to_owned(), reason));
+            return send(shared, Outgoing::Parked { message, receipt }).await;
+        }
+    };
+    let now = Timestamp::from(Utc::now());
+    let start_before = message.start_before;
+    let (context, input) = TaskContext::begin(message, envelope, now, Instant::now());
+    let handler = shared.handlers.get(context.task());
+    let end_grace = handler.map_or(Duration::ZERO, |handler| handler.end_grace());
+    match shared.executions.begin(&context, receipt, end_grace) {
+        Begun::Copy => return,
+        Begun::Answered(body) => return send_result(shared, &context, body).await,
+        Begun::Run => {}
+    }
+    match unfit(&context, start_before, now, handler) {
+        Err(outcome) => refuse(shared, &context, outcome).await,
+        Ok(handler) => spawn(shared, context, Arc::clone(handler), input, slot),
+    }
+}
+
+/// Answers an attempt whose handler has ended or was dropped.
+pub(super) async fn conclude(shared: &Shared, context: &TaskContext, ending: Option<Ending>, ran: Ran) {
+    match verdict(ending, ran) {
+        Verdict::GiveBack => shared.executions.give_back(context.execution_id()),
+        Verdict::Settle => channel::settle(shared.executions.settle(context.execution_id())).await,
+        Verdict::Answer(outcome, usage) => {
+            if let Outcome::Failed { error } = &outcome {
+                tracing::info!(code = error.code, message = error.message, "the attempt failed");
+            }
+            let body = answer::result(&shared.worker_id, context, outcome, usage);
+            send_result(shared, context, body).await;
+        }
+    }
+}
+
+/// The span that carries an attempt's identity.
+pub(super) fn span(context: &TaskContext) -> tracing::Span {
+    tracing::info_span!(
+        "attempt",
+        workflow.id = %context.workflow_instance_id(),
+        task.path = %context.task_path(),
+        attempt = context.attempt()
+    )
+}
+
+/// Reads a task message, or tells why it cannot be understood.
+fn read(delivery: &Delivery, max_payload_bytes: usize) -> Result<(TaskMessage, Envelope), String> {
+    let Message { body, kind, reply_to, .. } = &delivery.message;
+    if kind != Kind::Task.as_str() {
+        return Err(format!("a task queue carries messages of type '{}', not '{kind}'", Kind::Task.as_str()));
+    }
+    let message: TaskMessage =
+        serde_json::from_slice(body).map_err(|error| newer(body).unwrap_or_else(|| error.to_string()))?;
+    if message.format > FORMAT {
+        return Err(too_new(message.format));
+    }
+    let execution_id = message.execution_context.execution_id.ok_or("the message names no attempt")?;
+    let reply_to = reply_to.clone().ok_or("the message has no reply_to")?;
+    Ok((message, Envelope { execution_id, reply_to, deliveries: delivery.deliveries, max_payload_bytes }))
+}
+
+/// The reason where a message cannot be read because it is of a newer form.
+fn newer(body: &Bytes) -> Option<String> {
+    let format = serde_json::from_slice::<Json>(body).ok()?.get("format")?.as_u64()?;
+    (format > u64::from(FORMAT)).then(|| too_new(u32::try_from(format).unwrap_or(u32::MAX)))
+}
+
+fn too_new(format: u32) -> String {
+    format!("the message has format {format}, this worker understands up to {FORMAT}: update the worker")
+}
+
+/// The handler of an attempt that can begin, or its answer if it cannot.
+fn unfit<'a>(
+    context: &TaskContext,
+    start_before: Option<Timestamp>,
+    now: Timestamp,
+    handler: Option<&'a Arc<dyn Handler>>,
+) -> Result<&'a Arc<dyn Handler>, Outcome> {
+    let late = |code, message: &str| Outcome::Failed { error: ErrorDetails::system(code, message) };
+    let handler = handler.ok_or(Outcome::Refused)?;
+    if context.deadline().is_some_and(|deadline| deadline <= now) {
+        return Err(late(
+            Code::TimeoutTotal,
+            "the time of all attempts together was over before a worker began",
+        ));
+    }
+    if start_before.is_some_and(|latest| latest < now) {
+        return Err(late(Code::TimeoutQueue, "the task waited in its queue longer than `timeouts.queue`"));
+    }
+    Ok(handler)
+}
+
+async fn refuse(shared: &Shared, context: &TaskContext, outcome: Outcome) {
+    if outcome == Outcome::Refused {
+        tracing::warn!(task = context.task(), "refused a task that this worker has no handler for");
+    }
+    if shared.executions.close(context.execution_id()).is_ok() {
+        let body = answer::result(&shared.worker_id, context, outcome, Usage::default());
+        send_result(shared, context, body).await;
+    }
+}
+
+fn spawn(
+    shared: &Arc<Shared>,
+    context: TaskContext,
+    handler: Arc<dyn Handler>,
+    input: Json,
+    slot: OwnedSemaphorePermit,
+) {
+    let span = span(&context);
+    let attempt = {
+        let (shared, context) = (Arc::clone(shared), context.clone());
+        async move {
+            let ran = run(&*handler, input, &context).await;
+            drop(slot);
+            if let Ok(ending) = shared.executions.close(context.execution_id()) {
+                conclude(&shared, &context, ending, ran).await;
+            }
+        }
+    };
+    context.set_abort(tokio::spawn(attempt.instrument(span)).abort_handle());
+}
+
+/// Runs a handler; its panic is caught here and goes no further.
+async fn run(handler: &dyn Handler, input: Json, context: &TaskContext) -> Ran {
+    let mut running = handler.run(input, context.clone());
+    // After a panic the future is not touched again but to drop it.
+    let ended =
+        std::future::poll_fn(|waker| match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(waker))) {
+            Ok(Poll::Pending) => Poll::Pending,
+            Ok(Poll::Ready(finished)) => Poll::Ready(Ok(finished)),
+            Err(panic) => Poll::Ready(Err(panic)),
+        });
+    match ended.await {
+        Ok(Finished { result, usage }) => Ran::Ended(Finished { result, usage }),
+        Err(panic) => Ran::Panicked(told(&*panic)),
+    }
+}
+
+/// The message of a panic.
+fn told(panic: &(dyn Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "the task's code panicked with a value that is no text".to_owned())
+}
+
+async fn send_result(shared: &Shared, context: &TaskContext, body: Bytes) {
+    let to = context.reply_to().to_owned();
+    send(shared, Outgoing::Result { to, execution: context.execution_id(), body }).await;
+}
+
+async fn send(shared: &Shared, outgoing: Outgoing) {
+    // It fails only when the outbox is gone: then the whole worker is, and the delivery goes back.
+    let _ = shared.outbox.send(outgoing).await;
+}

@@ -1,0 +1,274 @@
+//! The attempts this process holds, from the delivery until their result is confirmed: the one place that says who may
+//! close an attempt, and that a second copy of it waits for the first.
+//!
+//! Nothing is awaited and nothing is run while the table is locked.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use oarlock_protocol::ExecutionId;
+use tokio::sync::Notify;
+
+use super::channel::Receipt;
+use super::recent::Recent;
+use super::signs::Signs;
+use super::verdict::Ending;
+use crate::TaskContext;
+
+/// An attempt that lasts longer is acknowledged as soon as the orchestrator has answered its sign of life; from then on
+/// its heartbeat keeps it, and no broker's limit on unacknowledged deliveries can strike.
+const ACKNOWLEDGE_AFTER: Duration = Duration::from_secs(60);
+
+/// The attempts this process holds.
+#[derive(Default)]
+pub(super) struct Executions {
+    table: Mutex<Table>,
+    opened: Notify,
+    emptied: Notify,
+}
+
+#[derive(Default)]
+struct Table {
+    open: HashMap<ExecutionId, Execution>,
+    recent: Recent,
+    given_back: usize,
+}
+
+/// One attempt.
+struct Execution {
+    context: TaskContext,
+    /// The delivery it came by; none once it is acknowledged early.
+    receipt: Option<Receipt>,
+    /// Further deliveries of the same attempt.
+    copies: Vec<Receipt>,
+    end_grace: Duration,
+    state: State,
+}
+
+enum State {
+    Running {
+        ending: Option<(Ending, Instant)>,
+        signs: Signs,
+    },
+    /// Its answer is on the way.
+    Closing,
+}
+
+/// What is to be done with a delivery.
+#[derive(Debug)]
+pub(super) enum Begun {
+    /// Run it.
+    Run,
+    /// It runs here already: it is acknowledged together with that.
+    Copy,
+    /// It was answered lately: this was the answer.
+    Answered(Bytes),
+}
+
+/// Another has closed the attempt already.
+#[derive(Debug, PartialEq)]
+pub(super) struct AlreadyClosed;
+
+/// What a look at all attempts found.
+#[derive(Default)]
+pub(super) struct Due {
+    /// Attempts that were to be dropped, and are closed now.
+    pub(super) dropped: Vec<(TaskContext, Ending)>,
+    /// Deliveries to be acknowledged before their attempt ends.
+    pub(super) acknowledge: Vec<Receipt>,
+}
+
+impl Executions {
+    /// Enters a delivery.
+    pub(super) fn begin(&self, context: &TaskContext, receipt: Receipt, end_grace: Duration) -> Begun {
+        let mut table = self.lock();
+        let Table { open, recent, .. } = &mut *table;
+        let was_empty = open.is_empty();
+        let entry = match open.entry(context.execution_id()) {
+            Entry::Occupied(mut running) => {
+                running.get_mut().copies.push(receipt);
+                return Begun::Copy;
+            }
+            Entry::Vacant(entry) => entry,
+        };
+        let answered = recent.get(context.execution_id());
+        let state = match answered {
+            Some(_) => State::Closing,
+            None => State::Running { ending: None, signs: Signs::default() },
+        };
+        let receipt = Some(receipt);
+        entry.insert(Execution { context: context.clone(), receipt, copies: Vec::new(), end_grace, state });
+        if was_empty {
+            self.opened.notify_one();
+        }
+        answered.map_or(Begun::Run, Begun::Answered)
+    }
+
+    /// Closes an attempt: whoever gets its ending, if it was told to end, decides what becomes of it.
+    pub(super) fn close(&self, id: ExecutionId) -> Result<Option<Ending>, AlreadyClosed> {
+        let mut table = self.lock();
+        table.open.get_mut(&id).ok_or(AlreadyClosed)?.close()
+    }
+
+    /// Removes attempts whose answers are confirmed, keeps the answers, and hands out what is to be acknowledged.
+    pub(super) fn confirmed(&self, answers: Vec<(ExecutionId, Bytes)>) -> Vec<Receipt> {
+        let mut table = self.lock();
+        let mut receipts = Vec::with_capacity(answers.len());
+        for (id, body) in answers {
+            if let Some(execution) = table.open.remove(&id) {
+                table.recent.keep(id, body);
+                receipts.extend(execution.receipt);
+                receipts.extend(execution.copies);
+            }
+        }
+        self.tell_if_empty(&table);
+        receipts
+    }
+
+    /// Removes an attempt that needs no answer, and hands out what is to be acknowledged.
+    pub(super) fn settle(&self, id: ExecutionId) -> Vec<Receipt> {
+        let mut table = self.lock();
+        let Some(execution) = table.open.remove(&id) else { return Vec::new() };
+        self.tell_if_empty(&table);
+        execution.receipt.into_iter().chain(execution.copies).collect()
+    }
+
+    /// Removes an attempt whose delivery is to go back, which happens when its consumer ends.
+    pub(super) fn give_back(&self, id: ExecutionId) {
+        let mut table = self.lock();
+        if table.open.remove(&id).is_some() {
+            table.given_back += 1;
+        }
+        self.tell_if_empty(&table);
+    }
+
+    /// Tells an attempt to end, and when it is dropped if it does not. Unknown ones have ended already.
+    pub(super) fn end(&self, id: ExecutionId, ending: Ending, grace: Duration) {
+        if let Some(execution) = self.lock().open.get_mut(&id) {
+            execution.end(ending, grace);
+        }
+    }
+
+    /// Tells every attempt to end because the worker stops; the longest that one may take.
+    pub(super) fn end_all(&self, grace: Duration) -> Duration {
+        let mut longest = grace;
+        for execution in self.lock().open.values_mut() {
+            longest = longest.max(execution.end_grace);
+            execution.end(Ending::Draining { acknowledged: execution.receipt.is_none() }, grace);
+        }
+        longest
+    }
+
+    /// Drops every handler.
+    pub(super) fn abort_all(&self) {
+        for execution in self.lock().open.values() {
+            execution.context.cancel();
+            execution.context.abort();
+        }
+    }
+
+    /// Notes that a sign of life of the attempt is recorded.
+    pub(super) fn answered(&self, id: ExecutionId) {
+        if let Some(Execution { state: State::Running { signs, .. }, .. }) = self.lock().open.get_mut(&id) {
+            signs.answered();
+        }
+    }
+
+    /// Ends what is over its time, closes what did not end in time, and gives the signs of life that are due to `send`,
+    /// which says whether it took them. A sign taken here stands before the attempt's result.
+    pub(super) fn tick(&self, now: Instant, mut send: impl FnMut(&TaskContext, u64) -> bool) -> Due {
+        let mut due = Due::default();
+        for execution in self.lock().open.values_mut() {
+            execution.tick(now, &mut send, &mut due);
+        }
+        due
+    }
+
+    /// Returns once at least one attempt has been entered since the last return.
+    pub(super) async fn opened(&self) {
+        self.opened.notified().await;
+    }
+
+    /// Returns once no attempt is held.
+    pub(super) async fn empty(&self) {
+        loop {
+            let mut emptied = std::pin::pin!(self.emptied.notified());
+            emptied.as_mut().enable();
+            if self.len() == 0 {
+                return;
+            }
+            emptied.await;
+        }
+    }
+
+    /// How many attempts are held.
+    pub(super) fn len(&self) -> usize {
+        self.lock().open.len()
+    }
+
+    /// How many attempts went back to their queues.
+    pub(super) fn given_back(&self) -> usize {
+        self.lock().given_back
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Table> {
+        self.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell_if_empty(&self, table: &Table) {
+        if table.open.is_empty() {
+            self.emptied.notify_waiters();
+        }
+    }
+}
+
+impl Execution {
+    fn close(&mut self) -> Result<Option<Ending>, AlreadyClosed> {
+        match std::mem::replace(&mut self.state, State::Closing) {
+            State::Running { ending, .. } => Ok(ending.map(|(ending, _)| ending)),
+            State::Closing => Err(AlreadyClosed),
+        }
+    }
+
+    fn end(&mut self, told: Ending, grace: Duration) {
+        let State::Running { ending, .. } = &mut self.state else { return };
+        match ending {
+            // Nobody wants an answer any more, whatever it was told first.
+            Some((first, _)) if told == Ending::Closed => *first = told,
+            Some(_) => {}
+            None => {
+                *ending = Some((told, Instant::now() + grace.max(self.end_grace)));
+                self.context.cancel();
+            }
+        }
+    }
+
+    fn tick(&mut self, now: Instant, send: &mut impl FnMut(&TaskContext, u64) -> bool, due: &mut Due) {
+        let limit = self.context.limit();
+        if now >= limit.at {
+            // The limit is known to the handler beforehand: only what it has to clean up is waited for.
+            self.end(Ending::of_limit(&self.context), Duration::ZERO);
+        }
+        let State::Running { ending, signs } = &mut self.state else { return };
+        if let Some((_, drop_at)) = ending
+            && now >= *drop_at
+        {
+            if let Ok(Some(ending)) = self.close() {
+                due.dropped.push((self.context.clone(), ending));
+            }
+            return;
+        }
+        if let Some(n) = signs.due(&self.context, now)
+            && send(&self.context, n)
+        {
+            signs.sent(now);
+        }
+        if signs.are_answered() && now.saturating_duration_since(self.context.started()) >= ACKNOWLEDGE_AFTER
+        {
+            due.acknowledge.extend(self.receipt.take());
+        }
+    }
+}
