@@ -13,6 +13,7 @@ use bytes::Bytes;
 use oarlock_protocol::{RunKey, Span};
 
 pub mod file;
+pub mod lease;
 pub mod memory;
 
 /// What a caller can do about a failure.
