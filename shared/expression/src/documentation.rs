@@ -1,0 +1,5 @@
+//! placeholder
+/// The documentation.
+pub fn documentation() -> String {
+    String::new()
+}
