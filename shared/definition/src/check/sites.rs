@@ -1,0 +1,176 @@
+//! Every expression of a definition, with what it may refer to at its place.
+
+use oarlock_protocol::Json;
+use oarlock_protocol::JsonMap;
+use oarlock_protocol::definition::{Task, TaskKind, Transformation, VariableMapping};
+
+use super::Checker;
+use super::finished::Finished;
+use super::order::Order;
+use crate::code::Code;
+use crate::expressions::{self, Problem, Reference};
+use crate::findings::{Finding, Mark};
+use crate::place::Place;
+
+/// Where an expression stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Site {
+    /// In a step, evaluated before or when it begins.
+    Before(usize),
+    /// In a step, evaluated over its output.
+    After(usize),
+    /// In the workflow's `output`.
+    End,
+}
+
+/// Walks the expressions in the order of the steps.
+pub(super) struct Walk<'w, 'c, 'd> {
+    pub(super) checker: &'w mut Checker<'c, 'd>,
+    pub(super) finished: Finished<'w, 'd>,
+}
+
+impl Checker<'_, '_> {
+    pub(super) fn expressions(&mut self, orders: &[Order]) {
+        let outline = self.outline;
+        let definition = self.definition;
+        let mut walk = Walk { finished: Finished::new(outline, orders), checker: self };
+        for (number, step) in outline.steps.iter().enumerate() {
+            walk.step(number, step.task, &step.place);
+        }
+        if let Some(output) = &definition.output {
+            walk.value(Site::End, output, &Place::root().key("output"));
+        }
+    }
+}
+
+impl Walk<'_, '_, '_> {
+    fn step(&mut self, number: usize, task: &Task, place: &Place) {
+        let before = Site::Before(number);
+        if let Some(condition) = &task.condition {
+            self.expression(before, condition, &place.key("condition"));
+        }
+        self.values(before, &task.input_mappings, &place.key("inputMappings"));
+        match &task.kind {
+            TaskKind::Set(values) => self.values(before, values, &place.key("set")),
+            TaskKind::Switch(cases) => {
+                for (index, case) in cases.iter().enumerate() {
+                    let place = place.key("switch").index(index).key("when");
+                    case.when.iter().for_each(|when| self.expression(before, when, &place));
+                }
+            }
+            TaskKind::Terminate(terminate) => {
+                let place = place.key("terminate");
+                terminate.output.iter().for_each(|output| self.value(before, output, &place.key("output")));
+                terminate
+                    .message
+                    .iter()
+                    .for_each(|message| self.text(before, message, &place.key("message")));
+            }
+            TaskKind::Task(_) | TaskKind::Tasks(_) | TaskKind::Parallel(_) => {}
+        }
+        for (index, mapping) in task.variable_mappings.iter().enumerate() {
+            self.mapping(Site::After(number), mapping, &place.key("variableMappings"), index);
+        }
+        if let Some(condition) = &task.terminate_when {
+            self.expression(Site::After(number), condition, &place.key("terminateWhen"));
+        }
+    }
+
+    fn mapping(&mut self, site: Site, mapping: &VariableMapping, list: &Place, index: usize) {
+        let place = list.index(index);
+        match mapping {
+            VariableMapping::Value { value, target } => self.value(site, value, &list.key(target)),
+            VariableMapping::Expression { expression, target }
+                if self.checker.findings.is_short_form(list) =>
+            {
+                self.expression(site, expression, &list.key(target));
+            }
+            VariableMapping::Expression { expression, .. } => {
+                self.expression(site, expression, &place.key("expression"))
+            }
+            VariableMapping::Direct { source, .. } => self.path(source, &place.key("source")),
+            VariableMapping::Transform { source, transformation, .. } => {
+                self.path(source, &place.key("source"));
+                self.pipeline(transformation, &place.key("transformation"));
+            }
+        }
+    }
+
+    fn values(&mut self, site: Site, values: &JsonMap, place: &Place) {
+        values.iter().for_each(|(name, value)| self.value(site, value, &place.key(name)));
+    }
+
+    /// A value with `${ }` in its texts, however deep.
+    fn value(&mut self, site: Site, value: &Json, place: &Place) {
+        match value {
+            Json::String(text) => self.text(site, text, place),
+            Json::Array(items) => {
+                items.iter().enumerate().for_each(|(index, item)| self.value(site, item, &place.index(index)))
+            }
+            Json::Object(map) => self.values(site, map, place),
+            Json::Null | Json::Bool(_) | Json::Number(_) => {}
+        }
+    }
+
+    fn text(&mut self, site: Site, text: &str, place: &Place) {
+        if text.contains("${") {
+            self.compiled(site, text, place, expressions::template(text));
+        }
+    }
+
+    fn expression(&mut self, site: Site, text: &str, place: &Place) {
+        self.compiled(site, text, place, expressions::expression(text));
+    }
+
+    fn compiled(
+        &mut self,
+        site: Site,
+        text: &str,
+        place: &Place,
+        compiled: Result<Vec<Reference>, Vec<Problem>>,
+    ) {
+        if self.checker.findings.is_full() {
+            return;
+        }
+        match compiled {
+            Ok(references) => {
+                references.iter().for_each(|reference| self.reference(site, text, place, reference))
+            }
+            Err(problems) => {
+                problems.into_iter().for_each(|problem| self.problem(Code::InvalidExpression, problem, place))
+            }
+        }
+    }
+
+    fn path(&mut self, source: &str, place: &Place) {
+        if let Err(problem) = expressions::path(source) {
+            self.problem(Code::InvalidPath, problem, place);
+        }
+    }
+
+    fn problem(&mut self, code: Code, problem: Problem, place: &Place) {
+        let finding = Finding::new(code, place, problem.message).mark(Mark::Within(problem.range));
+        self.checker.tell(match problem.help {
+            Some(help) => finding.help(help),
+            None => finding,
+        });
+    }
+
+    /// Each transformation by itself, so that each wrong one is told at its place.
+    fn pipeline(&mut self, transformations: &[Transformation], place: &Place) {
+        if transformations.is_empty() {
+            let finding =
+                Finding::new(Code::EmptyList, place, "a TRANSFORM without transformations does nothing");
+            self.checker
+                .tell(finding.help("Name one, such as `transformation: [trim]`, or use `type: DIRECT`."));
+        }
+        for (index, transformation) in transformations.iter().enumerate() {
+            let Err(problem) = expressions::transformation(transformation) else { continue };
+            let finding = Finding::new(Code::InvalidTransformation, &place.index(index), problem.message);
+            self.checker.tell(match problem.help {
+                Some(help) => finding.help(help),
+                None => finding,
+            });
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Steps: the fields they share, and the one key that says what a step does.
+
+use oarlock_protocol::JsonMap;
+use oarlock_protocol::definition::{SwitchCase, Task, TaskKind, Terminate, TerminateStatus};
+
+use super::fields::{Fields, comes_later};
+use super::{Decoder, example};
+use crate::code::Code;
+use crate::findings::{Finding, Mark};
+use crate::place::Place;
+use crate::tree::{Node, Value};
+
+const KINDS: &[&str] = &["task", "tasks", "parallel", "switch", "set", "terminate"];
+
+const TASK: &[&str] = &[
+    "id",
+    "description",
+    "condition",
+    "dependsOn",
+    "inputMappings",
+    "variableMappings",
+    "contextVariables",
+    "priority",
+    "retryPolicy",
+    "timeouts",
+    "continueOnFailure",
+    "onError",
+    "terminateWhen",
+    "task",
+    "tasks",
+    "parallel",
+    "switch",
+    "set",
+    "terminate",
+];
+
+impl Decoder<'_, '_> {
+    /// A list of steps.
+    pub(super) fn tasks(&mut self, node: &Node, place: &Place) -> Option<Vec<Task>> {
+        let wanted = "a list of steps (`- {id: greet, task: greeting.say}`)";
+        self.list(node, place, wanted, Self::task, || stand_in(TaskKind::Task(String::new())))
+    }
+
+    fn task(&mut self, node: &Node, place: &Place) -> Option<Task> {
+        let fields = self.fields(node, place, "a step", TASK)?;
+        let kind = self.kind(&fields, node).unwrap_or_else(|| TaskKind::Task(String::new()));
+        Some(Task {
+            id: self.required(&fields, "id", Self::text).unwrap_or_default(),
+            description: self.optional(&fields, "description", Self::text),
+            condition: self.optional(&fields, "condition", Self::expression),
+            depends_on: self.optional(&fields, "dependsOn", Self::depends_on),
+            input_mappings: self.optional(&fields, "inputMappings", Self::json_map).unwrap_or_default(),
+            variable_mappings: self
+                .optional(&fields, "variableMappings", Self::variable_mappings)
+                .unwrap_or_default(),
+            context_variables: self.optional(&fields, "contextVariables", Self::texts),
+            priority: self.optional(&fields, "priority", |decoder, node, place| {
+                decoder.whole_number(node, place, 0, 9)
+            }),
+            retry_policy: self.optional(&fields, "retryPolicy", Self::retry_policy),
+            timeouts: self.optional(&fields, "timeouts", Self::task_timeouts).unwrap_or_default(),
+            continue_on_failure: self.optional(&fields, "continueOnFailure", Self::boolean),
+            on_error: self.optional(&fields, "onError", Self::tasks).unwrap_or_default(),
+            terminate_when: self.optional(&fields, "terminateWhen", Self::expression),
+            kind,
+        })
+    }
+
+    /// What the step does. All kinds that are written are read, so that what is wrong in them is told too.
+    fn kind(&mut self, fields: &Fields<'_>, node: &Node) -> Option<TaskKind> {
+        let written: Vec<&'static str> = KINDS.iter().copied().filter(|kind| fields.has(kind)).collect();
+        self.refuse_later_kind(fields, node);
+        if let [first, second, ..] = written[..] {
+            let message = format!("a step does one thing, and this one has both `{first}` and `{second}`");
+            let finding =
+                Finding::new(Code::SeveralKinds, &fields.place.key(second), message).mark(Mark::Key);
+            self.findings.push(finding.help("Make two steps of it, each with its own id."));
+        } else if written.is_empty() {
+            self.no_kind(fields, node);
+        }
+        let kinds: Vec<Option<TaskKind>> =
+            written.into_iter().map(|kind| self.one_kind(fields, kind)).collect();
+        let kind = kinds.into_iter().next().flatten();
+        if kind.is_none() {
+            self.findings.hole(&fields.place.key("task"));
+        }
+        kind
+    }
+
+    fn one_kind(&mut self, fields: &Fields<'_>, kind: &'static str) -> Option<TaskKind> {
+        match kind {
+            "task" => self.optional(fields, kind, Self::text).map(TaskKind::Task),
+            "tasks" => self.optional(fields, kind, Self::tasks).map(TaskKind::Tasks),
+            "parallel" => self.optional(fields, kind, Self::tasks).map(TaskKind::Parallel),
+            "switch" => self.optional(fields, kind, Self::cases).map(TaskKind::Switch),
+            "set" => self.optional(fields, kind, Self::json_map).map(TaskKind::Set),
+            _ => self.optional(fields, kind, Self::terminate).map(TaskKind::Terminate),
+        }
+    }
+
+    /// What stands in a step of a later release has names of its own: its meaning is not looked into.
+    fn refuse_later_kind(&mut self, fields: &Fields<'_>, node: &Node) {
+        let is_later =
+            |key: &str| comes_later(key) && !matches!(key, "join" | "compensateWith" | "onTimeout");
+        if let Value::Map(entries) = &node.value
+            && entries.iter().any(|entry| is_later(&entry.key))
+        {
+            self.findings.hole(&fields.place);
+        }
+    }
+
+    fn no_kind(&mut self, fields: &Fields<'_>, node: &Node) {
+        let Value::Map(entries) = &node.value else { return };
+        let unknown = entries.iter().map(|entry| entry.key.as_str()).filter(|key| !TASK.contains(key));
+        // A misspelled kind was told as an unknown field, with the right spelling.
+        let is_told = |key: &str| {
+            comes_later(key)
+                || self.findings.nearest(key, TASK.iter().copied()).is_some_and(|near| KINDS.contains(&near))
+        };
+        if unknown.into_iter().any(is_told) {
+            return;
+        }
+        let message = "this step does not say what it does";
+        let help = format!("Give it one of {}, such as `{}`.", KINDS.join(", "), example::of("task"));
+        self.findings.push(Finding::new(Code::NoKind, &fields.place, message).help(help));
+    }
+
+    fn depends_on(&mut self, node: &Node, place: &Place) -> Option<Vec<String>> {
+        self.texts(node, place)
+    }
+
+    fn cases(&mut self, node: &Node, place: &Place) -> Option<Vec<SwitchCase>> {
+        let wanted = "a list of cases (`- {when: variables.total > 0, tasks: […]}`)";
+        self.list(node, place, wanted, Self::case, || SwitchCase {
+            when: None,
+            otherwise: false,
+            tasks: Vec::new(),
+        })
+    }
+
+    fn case(&mut self, node: &Node, place: &Place) -> Option<SwitchCase> {
+        let fields = self.fields(node, place, "a case of a switch", &["when", "otherwise", "tasks"])?;
+        Some(SwitchCase {
+            when: self.optional(&fields, "when", Self::expression),
+            otherwise: self.optional(&fields, "otherwise", Self::boolean).unwrap_or(false),
+            tasks: self.required(&fields, "tasks", Self::tasks).unwrap_or_default(),
+        })
+    }
+
+    fn terminate(&mut self, node: &Node, place: &Place) -> Option<Terminate> {
+        let fields = self.fields(node, place, "terminate", &["status", "output", "message"])?;
+        let status = self.required(&fields, "status", |decoder, node, place| {
+            decoder.choice(node, place, &["COMPLETED", "FAILED"])
+        });
+        Some(Terminate {
+            status: status.unwrap_or(TerminateStatus::Failed),
+            output: self.optional(&fields, "output", Self::json),
+            message: self.optional(&fields, "message", Self::text),
+        })
+    }
+}
+
+/// A step that keeps the place of one that could not be read.
+fn stand_in(kind: TaskKind) -> Task {
+    Task {
+        id: String::new(),
+        description: None,
+        condition: None,
+        depends_on: None,
+        input_mappings: JsonMap::new(),
+        variable_mappings: Vec::new(),
+        context_variables: None,
+        priority: None,
+        retry_policy: None,
+        timeouts: oarlock_protocol::definition::TaskTimeouts::default(),
+        continue_on_failure: None,
+        on_error: Vec::new(),
+        terminate_when: None,
+        kind,
+    }
+}
