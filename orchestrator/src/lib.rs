@@ -1,3 +1,16 @@
 //! Coordinates runs: partitions, store, timers, HTTP.
+//!
+//! A [`Node`] owns partitions; each is one task that lets the engine decide, commits, and only then acts.
 
+pub mod clock;
+pub mod definitions;
+pub mod layout;
+pub mod node;
+pub mod partition;
+pub mod settings;
 pub mod store;
+pub mod watch;
+
+pub use clock::Clock;
+pub use node::Node;
+pub use settings::Settings;

@@ -106,22 +106,46 @@ impl Code {
     /// What happened, and what to do about it: one row of the documented table.
     pub fn meaning(self) -> &'static str {
         match self {
-            Code::TimeoutQueue => "No worker took the task within `timeouts.queue`. Start workers for its queue, or give it longer.",
-            Code::TimeoutExecution => "The attempt ran longer than `timeouts.execution`; its process group was ended.",
-            Code::TimeoutHeartbeat => "The worker was silent longer than `timeouts.heartbeat`: it died, or it is cut off.",
-            Code::TimeoutTotal => "All attempts together took longer than `timeouts.total`, or the run longer than its own.",
+            Code::TimeoutQueue => {
+                "No worker took the task within `timeouts.queue`. Start workers for its queue, or give it longer."
+            }
+            Code::TimeoutExecution => {
+                "The attempt ran longer than `timeouts.execution`; its process group was ended."
+            }
+            Code::TimeoutHeartbeat => {
+                "The worker was silent longer than `timeouts.heartbeat`: it died, or it is cut off."
+            }
+            Code::TimeoutTotal => {
+                "All attempts together took longer than `timeouts.total`, or the run longer than its own."
+            }
             Code::WorkerLost => "The worker ended while it held the attempt.",
-            Code::Crashed => "Several workers in a row ended while they held this attempt: the task may be what kills them.",
+            Code::Crashed => {
+                "Several workers in a row ended while they held this attempt: the task may be what kills them."
+            }
             Code::Panic => "The task's code panicked; the message is the panic's.",
-            Code::Exit(_) => "The command ended with exit status <n> (128 + the signal's number where a signal ended it); the details hold the tail of stderr.",
-            Code::ExpressionFailed => "An expression, mapping or condition could not be evaluated; the message names it and the reason.",
+            Code::Exit(_) => {
+                "The command ended with exit status <n> (128 + the signal's number where a signal ended it); the details hold the tail of stderr."
+            }
+            Code::ExpressionFailed => {
+                "An expression, mapping or condition could not be evaluated; the message names it and the reason."
+            }
             Code::SchemaViolation => "A value does not fit its schema; the message names the place.",
-            Code::PermissionDenied => "The run's security context lacks a permission that the task or workflow requires. It was not dispatched.",
-            Code::PayloadTooLarge => "An input, output or variable is larger than `limits.payload_bytes`. Keep large data elsewhere and pass its address.",
-            Code::UnknownTask => "A worker took the task from a queue but has no handler of that name. Deploy one, or correct the name or queue.",
+            Code::PermissionDenied => {
+                "The run's security context lacks a permission that the task or workflow requires. It was not dispatched."
+            }
+            Code::PayloadTooLarge => {
+                "An input, output or variable is larger than `limits.payload_bytes`. Keep large data elsewhere and pass its address."
+            }
+            Code::UnknownTask => {
+                "A worker took the task from a queue but has no handler of that name. Deploy one, or correct the name or queue."
+            }
             Code::InvalidInput => "The task's handler could not read its input; the message names the field.",
-            Code::InvalidOutput => "The command's standard output is no JSON, or the handler's output cannot be written as JSON.",
-            Code::ChildFailed => "A task inside the group, or a child workflow, failed; the details hold its error.",
+            Code::InvalidOutput => {
+                "The command's standard output is no JSON, or the handler's output cannot be written as JSON."
+            }
+            Code::ChildFailed => {
+                "A task inside the group, or a child workflow, failed; the details hold its error."
+            }
             Code::ChildLost => "A child workflow can no longer be found.",
             Code::DeliveryLimit => "The broker gave the task up after too many deliveries.",
             Code::Cancelled => "The task or run was cancelled.",

@@ -27,8 +27,13 @@ pub struct ErrorDetails {
 impl ErrorDetails {
     /// An error that carries one of the system's own codes.
     pub fn system(code: Code, message: impl Into<String>) -> Self {
-        Self { code: code.as_str().into_owned(), message: message.into(), details: Json::Null, retryable: code.retryable() }
-            .bounded()
+        Self {
+            code: code.as_str().into_owned(),
+            message: message.into(),
+            details: Json::Null,
+            retryable: code.retryable(),
+        }
+        .bounded()
     }
 
     /// The same error with its message cut to [`LONGEST_MESSAGE`] bytes, at a character's border.

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::security::SecurityContext;
-use crate::{ErrorDetails, ExecutionId, Json, JsonMap, RunId, Span, TaskInstanceId, TaskPath, Timestamp, WorkerId};
+use crate::{
+    ErrorDetails, ExecutionId, Json, JsonMap, RunId, Span, TaskInstanceId, TaskPath, Timestamp, WorkerId,
+};
 
 /// Where a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -217,6 +219,8 @@ pub struct Attempt {
     pub worker_id: Option<WorkerId>,
     /// How often a worker was handed it: more than one after a worker was lost.
     pub deliveries: u32,
+    /// When the task was ready for it: its queue time counts from here.
+    pub ready_at: Timestamp,
     pub scheduled_at: Timestamp,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Timestamp>,

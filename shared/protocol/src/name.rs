@@ -25,14 +25,25 @@ pub fn check_identifier(name: &str) -> Result<(), InvalidName> {
 pub fn check_task_name(name: &str) -> Result<(), InvalidName> {
     let ends = |c: Option<char>| c.is_some_and(|c| c.is_ascii_alphanumeric() || c == '_');
     let inside = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'));
-    let rule = "it is made of letters, digits, _, - and ., and neither begins nor ends with - or . (at most 200)";
-    verdict(inside && ends(name.chars().next()) && ends(name.chars().last()), name, "task or queue name", rule)
+    let rule =
+        "it is made of letters, digits, _, - and ., and neither begins nor ends with - or . (at most 200)";
+    verdict(
+        inside && ends(name.chars().next()) && ends(name.chars().last()),
+        name,
+        "task or queue name",
+        rule,
+    )
 }
 
 /// Checks a tenant's id: letters, digits, `_`, `-`, `.` and `@`, never a `/`, which separates the parts of a key.
 pub fn check_tenant(name: &str) -> Result<(), InvalidName> {
     let inside = name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.' | '@'));
-    verdict(inside && !name.is_empty(), name, "tenant", "it is made of letters, digits, _, -, . and @ (1 to 200)")
+    verdict(
+        inside && !name.is_empty(),
+        name,
+        "tenant",
+        "it is made of letters, digits, _, -, . and @ (1 to 200)",
+    )
 }
 
 fn verdict(good: bool, name: &str, kind: &'static str, rule: &'static str) -> Result<(), InvalidName> {

@@ -1,0 +1,185 @@
+//! One event, one decision: changes the run and lists the effects. Dispatch is here; each handler has its own file.
+
+use std::collections::VecDeque;
+
+use oarlock_protocol::instance::{TaskStatus, WorkflowStatus};
+use oarlock_protocol::{ErrorDetails, TaskPath, Timestamp};
+
+use crate::effect::Effect;
+use crate::event::Event;
+use crate::plan::{NodeId, Plan};
+use crate::run::{Block, Row, Run};
+use crate::scope::RunScope;
+use crate::settings::Settings;
+
+mod attempt;
+mod begin;
+mod cancel;
+mod end;
+mod flow;
+mod progress;
+mod result;
+mod start;
+#[cfg(test)]
+mod tests;
+mod timer;
+
+pub use start::{Refusal, digest, start};
+
+/// Decides about one run at one time. The effects are collected until [`Decider::finish`].
+pub struct Decider<'a> {
+    plan: &'a Plan,
+    run: &'a mut Run,
+    settings: &'a Settings,
+    now: Timestamp,
+    agenda: VecDeque<Step>,
+    effects: Vec<Effect>,
+}
+
+/// What is still to be looked at within this decision. A list instead of calls: ten thousand steps in a row need no stack.
+#[derive(Debug)]
+enum Step {
+    /// All that this step waits for is settled: skip or begin it.
+    Consider(NodeId),
+    /// This step is settled: its block may go on.
+    Settled(NodeId),
+    /// This step failed for good: its handlers, `continueOnFailure` or the block around it take it.
+    Failed(NodeId),
+}
+
+impl<'a> Decider<'a> {
+    /// A decider about `run`, whose definition is `plan`, at the time `now`.
+    pub fn new(plan: &'a Plan, run: &'a mut Run, settings: &'a Settings, now: Timestamp) -> Self {
+        // Time never runs backwards within a run, whatever the clocks of its owners say.
+        let now = now.max(run.head.updated_at);
+        Self { plan, run, settings, now, agenda: VecDeque::new(), effects: Vec::new() }
+    }
+
+    /// Decides about one event; whatever follows from it is settled when this returns.
+    pub fn handle(&mut self, event: Event) {
+        match event {
+            Event::Result(result) => self.on_result(*result),
+            Event::Progress(progress) => self.on_progress(&progress),
+            Event::Cancel { reason } => self.on_cancel(&reason),
+            Event::Timer { path } => self.on_timer(&path),
+            Event::Admitted { path } => self.on_admitted(&path),
+            Event::Resume => self.on_resume(),
+        }
+        self.settle_agenda();
+    }
+
+    /// The effects, in the order they were decided.
+    pub fn finish(self) -> Vec<Effect> {
+        self.effects
+    }
+
+    fn settle_agenda(&mut self) {
+        while let Some(step) = self.agenda.pop_front() {
+            match step {
+                Step::Consider(node) => self.consider(node),
+                Step::Settled(node) => self.settled(node),
+                Step::Failed(node) => self.failed(node),
+            }
+        }
+    }
+
+    fn path(&self, node: NodeId) -> TaskPath {
+        self.plan.node(node).path.clone()
+    }
+
+    fn row(&self, node: NodeId) -> Option<&Row> {
+        self.run.rows.get(&self.plan.node(node).path)
+    }
+
+    /// The row of a step, for a change that is stored.
+    fn row_mut(&mut self, node: NodeId) -> Option<&mut Row> {
+        let now = self.now;
+        let row = self.run.row_mut(&self.plan.node(node).path)?;
+        row.updated_at = now;
+        Some(row)
+    }
+
+    /// The progress of a block, for a change that is derived and not stored.
+    fn block_mut(&mut self, node: NodeId) -> Option<&mut Block> {
+        self.run.rows.get_mut(&self.plan.node(node).path)?.block_mut()
+    }
+
+    fn scope(&self, node: NodeId) -> RunScope<'_> {
+        RunScope::new(self.plan, self.run, node, self.now)
+    }
+
+    fn touch(&mut self) {
+        self.run.head.updated_at = self.now;
+        self.run.changes.head = true;
+    }
+
+    /// Gives a step's row a status and tells those who watch.
+    fn set_status(&mut self, node: NodeId, status: TaskStatus) {
+        let now = self.now;
+        let Some(row) = self.row_mut(node) else { return };
+        row.status = status;
+        if status == TaskStatus::Running && row.start_time.is_none() {
+            row.start_time = Some(now);
+        }
+        if status.is_terminal() {
+            row.end_time = Some(now);
+        }
+        self.tell_status(node);
+    }
+
+    fn tell_status(&mut self, node: NodeId) {
+        let Some(row) = self.row(node) else { return };
+        let attempt = row.work().map_or(0, |work| work.attempt_count);
+        let (status, error) = (row.status, row.error.clone());
+        self.effects.push(Effect::TaskChanged { path: self.path(node), status, attempt, error });
+    }
+
+    /// Marks a step's row as settled with its last status, and lets its block go on.
+    fn settle(&mut self, node: NodeId) {
+        if let Some(row) = self.row_mut(node) {
+            row.settled = true;
+            let status = row.status;
+            self.count_settled(node, status);
+        }
+        self.agenda.push_back(Step::Settled(node));
+    }
+
+    fn count_settled(&mut self, node: NodeId, status: TaskStatus) {
+        if self.plan.work(node).is_none() {
+            return;
+        }
+        let metrics = &mut self.run.head.metrics;
+        match status {
+            TaskStatus::Completed => metrics.completed_tasks += 1,
+            TaskStatus::Failed | TaskStatus::TimedOut => metrics.failed_tasks += 1,
+            TaskStatus::Skipped => metrics.skipped_tasks += 1,
+            TaskStatus::Pending
+            | TaskStatus::Ready
+            | TaskStatus::Scheduled
+            | TaskStatus::Running
+            | TaskStatus::RetryPending
+            | TaskStatus::Cancelled => {}
+        }
+        self.touch();
+    }
+
+    /// Ends a step with an error; what follows is decided by the agenda.
+    fn fail(&mut self, node: NodeId, status: TaskStatus, error: ErrorDetails, failed_at: Option<TaskPath>) {
+        if let Some(row) = self.row_mut(node) {
+            row.error = Some(error);
+            row.failed_at = failed_at;
+        }
+        self.set_status(node, status);
+        self.agenda.push_back(Step::Failed(node));
+    }
+
+    fn set_run_status(&mut self, status: WorkflowStatus) {
+        let from = self.run.head.status;
+        if from == status {
+            return;
+        }
+        self.run.head.status = status;
+        self.effects.push(Effect::RunChanged { from: Some(from), to: status });
+        self.touch();
+    }
+}

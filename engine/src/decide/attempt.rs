@@ -1,0 +1,260 @@
+//! The life of an attempt: its dispatch, its time limits, its close, and what follows a failed one.
+
+use oarlock_protocol::code::Code;
+use oarlock_protocol::definition::OnExhausted;
+use oarlock_protocol::instance::{Attempt, TaskMetrics, TaskStatus, WorkflowStatus};
+use oarlock_protocol::{ErrorDetails, ExecutionId, TaskPath, Timestamp};
+
+use super::Decider;
+use crate::effect::Effect;
+use crate::plan::NodeId;
+use crate::retry::{self, Decision, History};
+use crate::run::{KEPT_ATTEMPTS, Open, Row, Stage};
+
+impl Decider<'_> {
+    /// Admission let a ready task out: a new attempt is opened and published.
+    pub(super) fn on_admitted(&mut self, path: &TaskPath) {
+        let Some(node) = self.plan.locate(path) else { return self.stale("admission of an unknown task") };
+        let now = self.now;
+        let timeouts = self.work_node(node).map(|work| work.definition.timeouts.or(self.settings.timeouts));
+        let deadline = self.deadline(node);
+        let Some(work) = self.row_mut(node).and_then(Row::work_mut) else {
+            return self.stale("admission of a step");
+        };
+        let Stage::Ready { since } = work.stage else {
+            return self.stale("admission of a task that is not ready");
+        };
+        work.attempt_count += 1;
+        let execution_id = ExecutionId::of(work.id, work.attempt_count);
+        let queue = work.queue.clone();
+        work.first_dispatch.get_or_insert(now);
+        if work.attempts.len() >= KEPT_ATTEMPTS {
+            work.attempts.remove(0);
+        }
+        work.attempts.push(opened(execution_id, &queue, since, now));
+        let open = Open {
+            execution_id,
+            start_before: timeouts.and_then(|timeouts| timeouts.queue).map(|span| since.after(span)),
+            deadline,
+            started: None,
+            progress: None,
+            seen: None,
+            control_queue: None,
+            cancelled_until: None,
+        };
+        work.stage = Stage::Open(open);
+        self.run.head.metrics.attempts += 1;
+        self.touch();
+        self.set_status(node, TaskStatus::Scheduled);
+        self.arm(node);
+        self.effects.push(Effect::Publish { path: path.clone(), execution_id, queue });
+    }
+
+    /// When all attempts of a task must have ended.
+    pub(super) fn deadline(&self, node: NodeId) -> Option<Timestamp> {
+        let total = self.work_node(node)?.definition.timeouts.or(self.settings.timeouts).total?;
+        Some(self.row(node)?.work()?.first_ready.after(total))
+    }
+
+    /// When the open attempt must be looked at: the earliest of its time limits.
+    pub(super) fn due(&self, node: NodeId) -> Option<Timestamp> {
+        let (_, open) = self.run.open(&self.plan.node(node).path)?;
+        let timeouts = self.work_node(node)?.definition.timeouts.or(self.settings.timeouts);
+        let slack = self.settings.slack;
+        let begun = match open.started {
+            None => [open.start_before.map(|at| at.after(slack)), None],
+            Some(started) => {
+                let execution = timeouts.execution.map(|span| started.after(span).after(slack));
+                [execution, timeouts.heartbeat.and_then(|span| Some(open.seen?.after(span)))]
+            }
+        };
+        let deadline = open.deadline.map(|at| at.after(slack));
+        begun.into_iter().chain([deadline, open.cancelled_until]).flatten().min()
+    }
+
+    /// Sets the durable timer of the open attempt.
+    pub(super) fn arm(&mut self, node: NodeId) {
+        if let Some(at) = self.due(node) {
+            self.effects.push(Effect::SetTimer { path: self.path(node), at });
+        }
+    }
+
+    /// Closes the open attempt: it can no longer change anything.
+    pub(super) fn close_attempt(&mut self, node: NodeId, close: Close<'_>) {
+        let now = self.now;
+        let Some(work) = self.row_mut(node).and_then(Row::work_mut) else { return };
+        let Stage::Open(open) = std::mem::replace(&mut work.stage, Stage::Closed) else { return };
+        let queue = work.queue.clone();
+        let mut costs = (0, 0);
+        if let Some(attempt) = work.attempts.last_mut() {
+            let ran = close.metrics.map(|metrics| metrics.execution_time_ms);
+            let start =
+                ran.map(|ms| Timestamp::from_millis(now.as_millis() - i64::try_from(ms).unwrap_or(0)));
+            attempt.start_time = open.started.or(start).map(|start| start.max(attempt.ready_at));
+            attempt.end_time = Some(now);
+            attempt.error = close.error.cloned();
+            attempt.metrics = close.metrics;
+            attempt.deliveries = attempt.deliveries.max(close.deliveries);
+            attempt.worker_id = close.worker.cloned().or(attempt.worker_id.take());
+            let begun = attempt.start_time.unwrap_or(now);
+            costs = (begun.since(attempt.ready_at).as_millis(), now.since(begun).as_millis());
+        }
+        let first_start = work.attempts.first().and_then(|attempt| attempt.start_time);
+        let metrics = &mut self.run.head.metrics;
+        metrics.total_queue_time_ms += costs.0;
+        metrics.total_execution_time_ms += costs.1;
+        if let Some(measured) = close.metrics {
+            metrics.total_cpu_time_ms += measured.cpu_time_ms;
+            metrics.total_memory_bytes += measured.memory_bytes;
+        }
+        if let Some(row) = self.row_mut(node) {
+            row.start_time = row.start_time.or(first_start);
+        }
+        self.touch();
+        let path = self.path(node);
+        self.effects.push(Effect::ClearTimer { path: path.clone() });
+        self.effects.push(Effect::Closed { path, execution_id: open.execution_id, queue });
+    }
+
+    /// An attempt ended with an error and is closed: another follows, or an operator is asked, or the task fails.
+    pub(super) fn attempt_failed(&mut self, node: NodeId, error: ErrorDetails) {
+        if self.is_ending_around(node) {
+            return self.cancelled(node, Some(error));
+        }
+        let now = self.now;
+        let deadline = self.deadline(node);
+        let Some(policy) = self.work_node(node).map(|work| work.definition.retry_policy.as_ref()) else {
+            return;
+        };
+        let Some(work) = self.row(node).and_then(Row::work) else { return };
+        let history = History {
+            task: work.id,
+            retry_count: work.retry_count,
+            first_dispatch: work.first_dispatch.unwrap_or(work.first_ready),
+        };
+        let exhausted = policy.map(|policy| policy.on_exhausted);
+        match retry::decide(policy, &error, history, now) {
+            Decision::Retry { at } if deadline.is_none_or(|deadline| at <= deadline) => {
+                if let Some(work) = self.row_mut(node).and_then(Row::work_mut) {
+                    work.retry_count += 1;
+                }
+                self.run.head.metrics.retries += 1;
+                self.wait(node, at, error);
+            }
+            Decision::Retry { .. } | Decision::Exhausted if exhausted == Some(OnExhausted::Pause) => {
+                self.hold(node, error)
+            }
+            Decision::Retry { .. } | Decision::Exhausted | Decision::NotRetryable => {
+                self.fail(node, TaskStatus::Failed, error, None);
+            }
+        }
+    }
+
+    /// Lets the task wait for its next attempt.
+    pub(super) fn wait(&mut self, node: NodeId, until: Timestamp, error: ErrorDetails) {
+        let since = self.now;
+        let Some(row) = self.row_mut(node) else { return };
+        row.error = Some(error);
+        if let Some(work) = row.work_mut() {
+            work.stage = Stage::Waiting { until, since };
+        }
+        self.set_status(node, TaskStatus::RetryPending);
+        self.effects.push(Effect::SetTimer { path: self.path(node), at: until });
+    }
+
+    /// Lets the task and the run wait for an operator.
+    fn hold(&mut self, node: NodeId, error: ErrorDetails) {
+        let Some(row) = self.row_mut(node) else { return };
+        row.error = Some(error);
+        if let Some(work) = row.work_mut() {
+            work.stage = Stage::Held;
+        }
+        self.set_status(node, TaskStatus::RetryPending);
+        if let Some(at) = self.deadline(node) {
+            self.effects.push(Effect::SetTimer { path: self.path(node), at });
+        }
+        self.pause();
+    }
+
+    fn pause(&mut self) {
+        self.set_run_status(WorkflowStatus::Paused);
+        for (path, queue) in self.ready_tasks() {
+            self.effects.push(Effect::Withdraw { path, queue });
+        }
+    }
+
+    fn ready_tasks(&self) -> Vec<(TaskPath, String)> {
+        let ready = self.run.rows.iter().filter_map(|(path, row)| match row.work()? {
+            work if matches!(work.stage, Stage::Ready { .. }) => Some((path.clone(), work.queue.clone())),
+            _ => None,
+        });
+        let mut ready: Vec<_> = ready.collect();
+        ready.sort();
+        ready
+    }
+
+    /// An operator lets a PAUSED run go on: what was held gets a new attempt, what is ready is offered again.
+    pub(super) fn on_resume(&mut self) {
+        if self.run.head.status != WorkflowStatus::Paused {
+            return self.stale("resume of a run that is not paused");
+        }
+        let ready = self.ready_tasks();
+        self.set_run_status(WorkflowStatus::Running);
+        let held =
+            self.run.rows.values().filter(|row| row.work().is_some_and(|work| work.stage == Stage::Held));
+        let mut held: Vec<NodeId> = held.map(|row| row.node).collect();
+        held.sort_by_key(|&node| self.path(node));
+        for node in held {
+            if let Some(work) = self.row_mut(node).and_then(Row::work_mut) {
+                work.retry_count = 0;
+            }
+            self.make_ready(node);
+        }
+        for (path, queue) in ready {
+            let priority = self.run.rows.get(&path).and_then(Row::work).map_or(0, |work| work.priority);
+            self.effects.push(Effect::Offer { path, queue, priority });
+        }
+    }
+
+    /// Ends a task because something around it ends.
+    pub(super) fn cancelled(&mut self, node: NodeId, error: Option<ErrorDetails>) {
+        let error =
+            error.unwrap_or_else(|| ErrorDetails::system(Code::Cancelled, "cancelled before it had begun"));
+        if let Some(row) = self.row_mut(node) {
+            row.error = Some(error);
+            if let Some(work) = row.work_mut() {
+                work.stage = Stage::Closed;
+            }
+        }
+        self.set_status(node, TaskStatus::Cancelled);
+        self.settle(node);
+    }
+
+    pub(super) fn stale(&mut self, what: &'static str) {
+        self.effects.push(Effect::Stale { what });
+    }
+}
+
+/// How an attempt closed.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Close<'a> {
+    pub(super) error: Option<&'a ErrorDetails>,
+    pub(super) metrics: Option<TaskMetrics>,
+    pub(super) worker: Option<&'a oarlock_protocol::WorkerId>,
+    pub(super) deliveries: u32,
+}
+
+fn opened(execution_id: ExecutionId, queue: &str, ready_at: Timestamp, now: Timestamp) -> Attempt {
+    Attempt {
+        execution_id,
+        queue: queue.to_owned(),
+        worker_id: None,
+        deliveries: 0,
+        ready_at,
+        scheduled_at: now,
+        start_time: None,
+        end_time: None,
+        error: None,
+        metrics: None,
+    }
+}

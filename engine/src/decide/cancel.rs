@@ -1,0 +1,105 @@
+//! Ends what is under way: a run at someone's request, or a block because a child failed or the run ends.
+
+use oarlock_protocol::FORMAT;
+use oarlock_protocol::message::{ControlMessage, Order};
+
+use super::Decider;
+use crate::effect::Effect;
+use crate::plan::{NodeId, Plan};
+use crate::run::{Body, Ending, Row, Stage};
+
+impl Decider<'_> {
+    /// Someone asks that the run end.
+    pub(super) fn on_cancel(&mut self, reason: &str) {
+        if self.run.head.status.is_terminal() {
+            return self.stale("cancel of a run that has ended");
+        }
+        if self.run.head.handling {
+            // The run's end is decided already; only its handlers are still at work.
+            if let Some(handlers) = self.plan.node(Plan::ROOT).on_error {
+                self.end_block(handlers, Ending::Cancelled { reason: reason.to_owned() });
+            }
+            return;
+        }
+        self.end_block(Plan::ROOT, Ending::Cancelled { reason: reason.to_owned() });
+    }
+
+    /// Lets a block end early: nothing more is begun in it, and what is open in it is told to end.
+    /// The first reason counts.
+    pub(super) fn end_block(&mut self, node: NodeId, ending: Ending) {
+        let Some(block) = self.row_mut(node).and_then(Row::block_mut) else { return };
+        if block.ending.is_some() {
+            return;
+        }
+        block.ending = Some(ending.clone());
+        let case = block.case;
+        if node == Plan::ROOT {
+            self.run.head.ending = Some(ending);
+            self.touch();
+        }
+        let plan = self.plan;
+        for &child in &plan.children(node, case).ids {
+            if self.row(child).is_some_and(|row| !row.settled) {
+                self.cancel_step(child);
+            }
+        }
+        // A child that settled earlier in this decision is still to be counted: then its `Settled` concludes.
+        let counted = self.row(node).and_then(Row::block).is_some_and(|block| block.active == 0);
+        if counted {
+            self.conclude(node);
+        }
+    }
+
+    /// Ends a step that is under way. What a worker holds stays open until it answers, for a bounded time.
+    fn cancel_step(&mut self, node: NodeId) {
+        let plan = self.plan;
+        if let Some(handlers) = plan.node(node).on_error
+            && self.row(handlers).is_some_and(|row| !row.settled)
+        {
+            return self.end_block(handlers, around());
+        }
+        let Some(row) = self.row(node) else { return };
+        match &row.body {
+            Body::Block(_) if !row.status.is_terminal() => self.end_block(node, around()),
+            Body::Work(work) => match work.stage.clone() {
+                Stage::Ready { .. } => {
+                    self.withdraw(node);
+                    self.effects.push(Effect::ClearTimer { path: self.path(node) });
+                    self.cancelled(node, None);
+                }
+                Stage::Waiting { .. } | Stage::Held => {
+                    self.effects.push(Effect::ClearTimer { path: self.path(node) });
+                    let last = self.row(node).and_then(|row| row.error.clone());
+                    self.cancelled(node, last);
+                }
+                Stage::Open(_) => self.tell_to_end(node),
+                // It has failed in this very decision: its `Failed` settles it.
+                Stage::Closed => {}
+            },
+            Body::Block(_) | Body::Plain => {}
+        }
+    }
+
+    fn tell_to_end(&mut self, node: NodeId) {
+        let until = self.now.after(self.settings.cancel_grace);
+        let Some(Stage::Open(open)) = self.row_mut(node).and_then(Row::work_mut).map(|work| &mut work.stage)
+        else {
+            return;
+        };
+        if open.cancelled_until.is_some() {
+            return;
+        }
+        open.cancelled_until = Some(until);
+        let (control_queue, execution_id) = (open.control_queue.clone(), open.execution_id);
+        if let Some(control_queue) = control_queue {
+            let order = Order::Cancel { reason: "the task was cancelled".to_owned() };
+            let message = ControlMessage { format: FORMAT, execution_id, order };
+            self.effects.push(Effect::Tell { control_queue, message });
+        }
+        self.arm(node);
+    }
+}
+
+fn around() -> Ending {
+    Ending::Cancelled { reason: "what is around it ended".to_owned() }
+}

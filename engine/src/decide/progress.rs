@@ -1,0 +1,93 @@
+//! A sign of life of an attempt that lasts.
+
+use oarlock_protocol::FORMAT;
+use oarlock_protocol::Timestamp;
+use oarlock_protocol::instance::TaskStatus;
+use oarlock_protocol::message::{ControlMessage, Order, ProgressMessage};
+
+use super::Decider;
+use crate::effect::Effect;
+use crate::plan::NodeId;
+use crate::run::{Row, Stage};
+
+impl Decider<'_> {
+    /// Takes a sign of life: the first says RUNNING and where, the others move the timer in memory.
+    pub(super) fn on_progress(&mut self, progress: &ProgressMessage) {
+        let path = &progress.address.task_path;
+        let node = self.plan.locate(path);
+        let (Some(node), Some((work, open))) = (node, self.run.open(path)) else {
+            return self.closed(progress);
+        };
+        if open.execution_id != progress.address.execution_id {
+            return self.closed(progress);
+        }
+        let same_worker = work
+            .attempts
+            .last()
+            .is_some_and(|attempt| attempt.worker_id.as_ref() == Some(&progress.worker_id));
+        let told_to_end = open.cancelled_until.is_some();
+        if same_worker && open.progress.is_some_and(|seen| seen >= progress.n) {
+            return self.stale("progress that was seen before");
+        }
+        if same_worker {
+            self.beat(node, progress.n);
+        } else {
+            self.begun(node, progress);
+        }
+        let order = if told_to_end {
+            Order::Cancel { reason: "the task was cancelled".to_owned() }
+        } else {
+            Order::Continue { n: progress.n }
+        };
+        self.answer(progress, order);
+    }
+
+    /// A worker holds the attempt: stored, with a durable timer.
+    fn begun(&mut self, node: NodeId, progress: &ProgressMessage) {
+        let now = self.now;
+        let ran = i64::try_from(progress.running_ms).unwrap_or(0);
+        let Some(row) = self.row_mut(node) else { return };
+        let Some(work) = row.work_mut() else { return };
+        let Some(attempt) = work.attempts.last_mut() else { return };
+        let started = Timestamp::from_millis(now.as_millis().saturating_sub(ran)).max(attempt.scheduled_at);
+        attempt.worker_id = Some(progress.worker_id.clone());
+        attempt.start_time = Some(started);
+        attempt.deliveries = attempt.deliveries.max(progress.deliveries);
+        if let Stage::Open(open) = &mut work.stage {
+            open.started = Some(started);
+            open.seen = Some(now);
+            open.progress = Some(progress.n);
+            open.control_queue.clone_from(&progress.control_queue);
+        }
+        row.start_time.get_or_insert(started);
+        self.set_status(node, TaskStatus::Running);
+        self.touch();
+        self.arm(node);
+    }
+
+    /// The worker still lives: known in memory only, since a take-over gives every heartbeat its full time again.
+    fn beat(&mut self, node: NodeId, n: u64) {
+        let now = self.now;
+        let path = self.path(node);
+        let row = self.run.rows.get_mut(&path);
+        if let Some(Stage::Open(open)) = row.and_then(Row::work_mut).map(|work| &mut work.stage) {
+            open.seen = Some(now);
+            open.progress = Some(n);
+        }
+        if let Some(at) = self.due(node) {
+            self.effects.push(Effect::Postpone { path, at });
+        }
+    }
+
+    /// The attempt is closed or unknown: its worker is told to end it.
+    fn closed(&mut self, progress: &ProgressMessage) {
+        self.stale("progress of an attempt that is not open");
+        self.answer(progress, Order::Closed);
+    }
+
+    fn answer(&mut self, progress: &ProgressMessage, order: Order) {
+        let Some(control_queue) = progress.control_queue.clone() else { return };
+        let message = ControlMessage { format: FORMAT, execution_id: progress.address.execution_id, order };
+        self.effects.push(Effect::Tell { control_queue, message });
+    }
+}

@@ -1,0 +1,160 @@
+//! The start of a run.
+
+use oarlock_protocol::instance::{TaskStatus, WorkflowMetrics, WorkflowStatus};
+use oarlock_protocol::message::StartMessage;
+use oarlock_protocol::{ErrorDetails, FORMAT, RunKey, TaskPath, Timestamp};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::Decider;
+use crate::effect::Effect;
+use crate::plan::Plan;
+use crate::run::{Head, Row, Run, Stage};
+use crate::settings::Settings;
+use crate::{mapping, security};
+
+/// A start that is not accepted: nothing was made.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Refusal(pub ErrorDetails);
+
+/// The namespace of request digests.
+const REQUESTS: Uuid = Uuid::from_u128(0x7d5e_3f5a_2a61_5c0e_8f43_1d9b_6c20_e4a7);
+
+/// Tells whether two starts under one id ask for the same: equal requests have equal digests.
+pub fn digest(request: &StartMessage) -> String {
+    let asked = json!([
+        request.workflow_definition_id,
+        request.workflow_definition_version,
+        request.input,
+        request.correlation_id,
+        request.security_context.user_id,
+    ]);
+    Uuid::new_v5(&REQUESTS, asked.to_string().as_bytes()).simple().to_string()
+}
+
+/// Makes the run that a request asks for and decides its first steps.
+///
+/// # Errors
+/// PERMISSION_DENIED where the workflow demands more than the context holds; PAYLOAD_TOO_LARGE for the input.
+pub fn start(
+    plan: &Plan,
+    request: StartMessage,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<(Run, Vec<Effect>), Refusal> {
+    let definition = &plan.definition;
+    let what = format!("workflow '{}'", definition.id);
+    security::authorize(&request.security_context, definition.security_requirements.as_ref(), &what)
+        .map_err(Refusal)?;
+    if mapping::size(&request.input) > settings.payload_bytes {
+        return Err(Refusal(mapping::too_large("the workflow's input", settings.payload_bytes)));
+    }
+    let key = RunKey::new(request.security_context.tenant_id.as_str(), request.workflow_instance_id);
+    let head = Head {
+        format: FORMAT,
+        workflow_definition_id: definition.id.clone(),
+        workflow_definition_version: definition.version,
+        status: WorkflowStatus::Running,
+        start_time: Some(now),
+        end_time: None,
+        error: None,
+        failed_at: None,
+        ending: None,
+        handling: false,
+        request_digest: digest(&request),
+        correlation_id: request.correlation_id,
+        created_by: request.security_context.user_id.clone(),
+        security_context: request.security_context,
+        metrics: WorkflowMetrics::default(),
+        created_at: now,
+        updated_at: now,
+    };
+    let input = if request.input.is_null() { json!({}) } else { request.input };
+    Ok(begin(plan, Run::new(key, head, input), settings, now))
+}
+
+fn begin(plan: &Plan, mut run: Run, settings: &Settings, now: Timestamp) -> (Run, Vec<Effect>) {
+    run.variables = plan.definition.variables.clone();
+    run.changes.variables = run.variables.keys().cloned().collect();
+    (run.changes.head, run.changes.input) = (true, true);
+    let mut decider = Decider::new(plan, &mut run, settings, now);
+    decider.effects.push(Effect::RunChanged { from: None, to: WorkflowStatus::Running });
+    if let Some(total) = plan.definition.timeouts.total {
+        decider.effects.push(Effect::SetTimer { path: TaskPath::root(), at: now.after(total) });
+    }
+    decider.begin_block(Plan::ROOT, None);
+    decider.settle_agenda();
+    let effects = decider.finish();
+    (run, effects)
+}
+
+impl Run {
+    /// Restores what is derived, after the parts of a run were read from the store at `now`. Signs of life are known
+    /// in memory only: every worker that holds an attempt gets its full time to give one again.
+    ///
+    /// # Errors
+    /// A row that the plan does not know: the run belongs to another definition.
+    pub fn restore(&mut self, plan: &Plan, now: Timestamp) -> Result<(), TaskPath> {
+        for (path, row) in &mut self.rows {
+            row.node = plan.locate(path).ok_or_else(|| path.clone())?;
+            if let Some(Stage::Open(open)) = row.work_mut().map(|work| &mut work.stage) {
+                open.seen = open.seen.map(|_| now);
+            }
+        }
+        self.restore_root();
+        let paths: Vec<TaskPath> = self.rows.keys().cloned().collect();
+        for path in paths {
+            self.restore_progress(plan, &path);
+        }
+        Ok(())
+    }
+
+    /// The row of the run itself is not stored: all it holds is in the head.
+    fn restore_root(&mut self) {
+        let head = &self.head;
+        let block = crate::run::Block { ending: head.ending.clone(), ..Default::default() };
+        let row = Row {
+            node: Plan::ROOT,
+            status: TaskStatus::Running,
+            settled: head.status.is_terminal(),
+            created_at: head.created_at,
+            updated_at: head.updated_at,
+            start_time: head.start_time,
+            end_time: head.end_time,
+            input: None,
+            output: None,
+            error: None,
+            failed_at: None,
+            body: crate::run::Body::Block(block),
+        };
+        self.rows.insert(TaskPath::root(), row);
+    }
+
+    fn restore_progress(&mut self, plan: &Plan, path: &TaskPath) {
+        let Some(row) = self.rows.get(path) else { return };
+        let Some(block) = row.block() else { return };
+        let children = plan.children(row.node, block.case);
+        let rows = || children.ids.iter().map(|&child| self.rows.get(&plan.node(child).path));
+        let settled = rows().filter(|row| row.is_some_and(|row| row.settled)).count();
+        let active = rows().filter(|row| row.is_some_and(|row| !row.settled)).count();
+        let frontier = rows().take_while(|row| row.is_some_and(|row| row.settled)).count();
+        if let Some(block) = self.rows.get_mut(path).and_then(Row::block_mut) {
+            (block.settled, block.active, block.frontier) = (settled, active, frontier);
+        }
+    }
+
+    /// Drops from memory what no later decision can need: the data of settled steps that no expression reads.
+    /// Only for rows that are already written.
+    pub fn compact(&mut self, plan: &Plan, written: &[TaskPath]) {
+        for path in written {
+            let Some(row) = self.rows.get_mut(path) else { continue };
+            if !row.settled || plan.node(row.node).referenced {
+                continue;
+            }
+            (row.input, row.output) = (None, None);
+            if let Some(work) = row.work_mut() {
+                work.attempts = Vec::new();
+            }
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! What a decision asks of the world: performed after the commit that holds it, each safe to perform twice.
+
+use oarlock_protocol::instance::{TaskStatus, WorkflowStatus};
+use oarlock_protocol::message::ControlMessage;
+use oarlock_protocol::{ErrorDetails, ExecutionId, TaskPath, Timestamp};
+
+/// Something to do, or to tell, because of a decision.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// A task waits for admission. Twice: it is offered once.
+    Offer {
+        /// The task.
+        path: TaskPath,
+        /// Its task queue.
+        queue: String,
+        /// Greater is sooner.
+        priority: u8,
+    },
+    /// A task that waited for admission waits no more. Twice: nothing is left to withdraw.
+    Withdraw {
+        /// The task.
+        path: TaskPath,
+        /// The queue it was offered for.
+        queue: String,
+    },
+    /// Publish the attempt. Twice: the same message id; a second result changes nothing.
+    Publish {
+        /// The task.
+        path: TaskPath,
+        /// The attempt.
+        execution_id: ExecutionId,
+        /// Its task queue.
+        queue: String,
+    },
+    /// The attempt closed: its place in the queue's window is free, its outbox entry goes. Twice: it is already gone.
+    Closed {
+        /// The task.
+        path: TaskPath,
+        /// The attempt.
+        execution_id: ExecutionId,
+        /// Its task queue.
+        queue: String,
+    },
+    /// Wake the run at this place then, instead of any time set before. Twice: the same time.
+    SetTimer {
+        /// The place; `/` is the run itself.
+        path: TaskPath,
+        /// When.
+        at: Timestamp,
+    },
+    /// As `SetTimer`, but in memory only: the durable timer may fire early and is set anew then.
+    Postpone {
+        /// The place.
+        path: TaskPath,
+        /// When.
+        at: Timestamp,
+    },
+    /// Wake the run at this place no more. Twice: it is already gone.
+    ClearTimer {
+        /// The place.
+        path: TaskPath,
+    },
+    /// Tell a worker something. Twice: the second is ignored.
+    Tell {
+        /// The worker's control queue.
+        control_queue: String,
+        /// What.
+        message: ControlMessage,
+    },
+    /// A task's status changed: for those who watch. Twice: they see it twice.
+    TaskChanged {
+        /// The task.
+        path: TaskPath,
+        /// Its new status.
+        status: TaskStatus,
+        /// The number of its attempts.
+        attempt: u32,
+        /// Its error, where it has one.
+        error: Option<ErrorDetails>,
+    },
+    /// The run's status changed: its index entry moves. Twice: the same entry.
+    RunChanged {
+        /// The status before; absent for a new run.
+        from: Option<WorkflowStatus>,
+        /// The status now.
+        to: WorkflowStatus,
+    },
+    /// The event concerned something closed or unknown and changed nothing. Twice: it is counted twice.
+    Stale {
+        /// What arrived, for people.
+        what: &'static str,
+    },
+    /// The run's retention is over: every key of it goes. Twice: nothing is left.
+    Forget,
+}

@@ -1,0 +1,143 @@
+//! Publishes attempts after their commit, and remembers which are confirmed. The outbox in the store names the others.
+
+use std::collections::HashMap;
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use oarlock_broker::{Broker, Error, Publication, topology};
+use oarlock_protocol::ExecutionId;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+use super::batch::Dispatch;
+
+/// The pause before publications that failed are tried again.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// A message of an attempt, ready to be published.
+pub(super) struct Outgoing {
+    pub(super) dispatch: Dispatch,
+    pub(super) publication: Publication,
+}
+
+/// Publishes, and collects confirmations.
+pub(super) struct Publisher {
+    broker: Arc<dyn Broker>,
+    delivery_limit: u32,
+    declared: HashSet<String>,
+    /// Attempts with an entry in the store's outbox.
+    unconfirmed: HashMap<ExecutionId, Dispatch>,
+    /// Confirmed ones, whose entry the next commit removes.
+    confirmed: Vec<ExecutionId>,
+    /// Attempts that could not be published, and when they are tried again.
+    failed: Vec<Dispatch>,
+    again_at: Option<Instant>,
+    in_flight: JoinSet<Vec<(Dispatch, Result<(), Error>)>>,
+}
+
+impl Publisher {
+    pub(super) fn new(broker: Arc<dyn Broker>, delivery_limit: u32) -> Self {
+        Self {
+            broker,
+            delivery_limit,
+            declared: HashSet::new(),
+            unconfirmed: HashMap::new(),
+            confirmed: Vec::new(),
+            failed: Vec::new(),
+            again_at: None,
+            in_flight: JoinSet::new(),
+        }
+    }
+
+    /// Counts an attempt as being in the outbox.
+    pub(super) fn add(&mut self, dispatch: &Dispatch) {
+        self.unconfirmed.insert(dispatch.execution_id, dispatch.clone());
+    }
+
+    /// An attempt has closed. Whether its entry in the outbox is to be removed.
+    pub(super) fn close(&mut self, attempt: ExecutionId) -> bool {
+        self.unconfirmed.remove(&attempt).is_some()
+    }
+
+    /// Publishes messages, in the background.
+    pub(super) async fn publish(&mut self, outgoing: Vec<Outgoing>) {
+        for queue in outgoing.iter().map(|outgoing| &outgoing.dispatch.queue) {
+            if !self.declared.contains(queue) {
+                let declaration = topology::tasks_declaration(queue, self.delivery_limit);
+                match self.broker.declare(&declaration).await {
+                    Ok(()) => drop(self.declared.insert(queue.clone())),
+                    Err(error) => tracing::warn!(queue, %error, "the task queue cannot be declared"),
+                }
+            }
+        }
+        let broker = self.broker.clone();
+        self.in_flight.spawn(async move {
+            let (dispatches, publications): (Vec<_>, Vec<_>) =
+                outgoing.into_iter().map(|outgoing| (outgoing.dispatch, outgoing.publication)).unzip();
+            let results = broker.publish(publications).await;
+            dispatches.into_iter().zip(results).collect()
+        });
+    }
+
+    /// Waits until a batch of publications is done; for ever while none is in flight.
+    pub(super) async fn done(&mut self) -> Vec<(Dispatch, Result<(), Error>)> {
+        match self.in_flight.join_next().await {
+            Some(Ok(results)) => results,
+            Some(Err(error)) => {
+                tracing::error!(%error, "a publication ended early; what it held is published again after a restart");
+                Vec::new()
+            }
+            None => std::future::pending().await,
+        }
+    }
+
+    /// Takes the outcome of a batch of publications in.
+    pub(super) fn settle(&mut self, results: Vec<(Dispatch, Result<(), Error>)>) {
+        let mut failures = 0;
+        let mut last = None;
+        for (dispatch, result) in results {
+            let open = self.unconfirmed.contains_key(&dispatch.execution_id);
+            match result {
+                Ok(()) if open => {
+                    self.unconfirmed.remove(&dispatch.execution_id);
+                    self.confirmed.push(dispatch.execution_id);
+                }
+                Err(error) if open => {
+                    self.declared.remove(&dispatch.queue);
+                    self.failed.push(dispatch);
+                    failures += 1;
+                    last = Some(error);
+                }
+                Ok(()) | Err(_) => {}
+            }
+        }
+        if let Some(error) = last {
+            tracing::warn!(failures, %error, "tasks could not be published; they are tried again");
+            self.again_at = Some(Instant::now() + AGAIN);
+        }
+    }
+
+    /// The confirmed attempts, whose outbox entries are to be removed.
+    pub(super) fn take_confirmed(&mut self) -> Vec<ExecutionId> {
+        std::mem::take(&mut self.confirmed)
+    }
+
+    pub(super) fn has_confirmed(&self) -> bool {
+        !self.confirmed.is_empty()
+    }
+
+    /// When failed publications are tried again.
+    pub(super) fn again_at(&self) -> Option<Instant> {
+        self.again_at
+    }
+
+    /// The failed attempts whose time has come to be tried again.
+    pub(super) fn take_failed(&mut self) -> Vec<Dispatch> {
+        if self.again_at.is_none_or(|at| at > Instant::now()) {
+            return Vec::new();
+        }
+        self.again_at = None;
+        std::mem::take(&mut self.failed)
+    }
+}

@@ -1,0 +1,106 @@
+//! The runs of a partition that are in memory, each with its plan.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use oarlock_engine::{Plan, Run};
+use oarlock_protocol::RunKey;
+
+use super::Shared;
+use crate::definitions;
+use crate::layout::{StoredRun, Unreadable};
+use crate::store::{self, Fields, Key};
+
+/// The runs in memory.
+#[derive(Default)]
+pub(super) struct Runs {
+    cached: HashMap<RunKey, Cached>,
+    uses: u64,
+}
+
+/// A run in memory.
+pub(super) struct Cached {
+    pub(super) run: Run,
+    pub(super) plan: Arc<Plan>,
+    used: u64,
+}
+
+/// Why a run cannot be loaded.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Error {
+    /// It is stored in a way this release cannot read.
+    #[error(transparent)]
+    Unreadable(#[from] Unreadable),
+    /// Its definition cannot be used.
+    #[error(transparent)]
+    Definition(definitions::Error),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] store::Error),
+}
+
+impl Runs {
+    /// The run, loaded where it is not in memory; none where there is no such run.
+    pub(super) async fn get(
+        &mut self,
+        shared: &Shared,
+        partition: u32,
+        key: &RunKey,
+    ) -> Result<Option<&mut Cached>, Error> {
+        if !self.cached.contains_key(key) {
+            let Some((run, plan)) = load(shared, partition, key).await? else { return Ok(None) };
+            self.put(run, plan);
+        }
+        self.uses += 1;
+        let uses = self.uses;
+        Ok(self.cached.get_mut(key).map(|cached| {
+            cached.used = uses;
+            cached
+        }))
+    }
+
+    /// The run, where it is in memory.
+    pub(super) fn cached(&mut self, key: &RunKey) -> Option<&mut Cached> {
+        self.cached.get_mut(key)
+    }
+
+    /// Takes a run in.
+    pub(super) fn put(&mut self, run: Run, plan: Arc<Plan>) {
+        self.uses += 1;
+        self.cached.insert(run.key.clone(), Cached { run, plan, used: self.uses });
+    }
+
+    /// Drops a run from memory.
+    pub(super) fn drop(&mut self, key: &RunKey) {
+        self.cached.remove(key);
+    }
+
+    /// Drops the least recently used tenth when more than `most` are in memory. Only between commits.
+    pub(super) fn shrink(&mut self, most: usize) {
+        if self.cached.len() <= most {
+            return;
+        }
+        let mut used: Vec<u64> = self.cached.values().map(|cached| cached.used).collect();
+        used.sort_unstable();
+        let border = used.get(self.cached.len() - most + most / 10).copied().unwrap_or(self.uses);
+        self.cached.retain(|_, cached| cached.used >= border);
+    }
+}
+
+/// Reads a run from the store.
+pub(crate) async fn load(
+    shared: &Shared,
+    partition: u32,
+    key: &RunKey,
+) -> Result<Option<(Run, Arc<Plan>)>, Error> {
+    let fields = shared.store.read_hash(partition, &Key::Run(key.clone()), Fields::All).await?;
+    let Some(stored) = StoredRun::read(fields)? else { return Ok(None) };
+    let (id, version) = (stored.head.workflow_definition_id.clone(), stored.head.workflow_definition_version);
+    let plan =
+        shared.definitions.plan(&key.tenant, &id, Some(version)).await.map_err(|error| match error {
+            definitions::Error::Store(error) => Error::Store(error),
+            other => Error::Definition(other),
+        })?;
+    let run = stored.into_run(key.clone(), &plan, shared.clock.now())?;
+    Ok(Some((run, plan)))
+}

@@ -1,0 +1,41 @@
+//! The settings of an orchestrator: configuration, as plain data.
+
+use std::collections::HashMap;
+
+use oarlock_protocol::Span;
+
+/// The settings of one orchestrator node.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The name of this node, for people.
+    pub node: String,
+    /// How many partitions a new store gets.
+    pub partitions: u32,
+    /// How long a partition stays owned without renewal.
+    pub lease: Span,
+    /// The most attempts of a task queue that one partition keeps published and open.
+    pub window: usize,
+    /// The turns a tenant gets, where not 1.
+    pub tenant_weights: HashMap<String, u32>,
+    /// The most runs a partition keeps in memory.
+    pub cached_runs: usize,
+    /// After so many deliveries that ended in a lost worker a task is given up.
+    pub delivery_limit: u32,
+    /// The limits and defaults of every decision.
+    pub engine: oarlock_engine::Settings,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            node: "oarlock".to_owned(),
+            partitions: 16,
+            lease: Span::from_secs(10),
+            window: 256,
+            tenant_weights: HashMap::new(),
+            cached_runs: 10_000,
+            delivery_limit: 20,
+            engine: oarlock_engine::Settings::default(),
+        }
+    }
+}
