@@ -1,1 +1,3 @@
 //! The tests that cross crates: conformance, end to end.
+
+pub mod conformance;

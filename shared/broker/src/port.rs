@@ -30,6 +30,9 @@ pub enum Error {
     Ended,
 }
 
+/// The header in which a dead letter tells its reason: `rejected` or `delivery-limit`.
+pub const REASON_HEADER: &str = "x-reason";
+
 /// A message queue.
 #[async_trait]
 pub trait Broker: Send + Sync + 'static {

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use super::held::{Entry, Held};
+use crate::port::REASON_HEADER;
 use crate::{Delivery, Error, Message, Publication, QueueDeclaration, QueueKind, Subscription};
 
 /// The most ready messages: a minute of the greatest load, about a gigabyte of small messages.
@@ -20,8 +21,6 @@ const MOST_READY_BYTES: usize = 1024 * 1024 * 1024;
 const LARGEST_BODY: usize = 16 * 1024 * 1024;
 /// Room for ready messages that an empty queue may keep: a usual burst, a few hundred kilobytes.
 const KEPT_CAPACITY: usize = 4096;
-/// The header that tells why a message was given up.
-const REASON: &str = "x-reason";
 
 /// A queue and its consumers.
 pub(super) struct Queue {
@@ -262,7 +261,7 @@ fn next_served(members: &mut [Member]) -> Option<&mut Member> {
 }
 
 fn given_up(mut message: Message, reason: &str) -> Message {
-    message.headers.retain(|(name, _)| name != REASON);
-    message.headers.push((REASON.to_owned(), reason.to_owned()));
+    message.headers.retain(|(name, _)| name != REASON_HEADER);
+    message.headers.push((REASON_HEADER.to_owned(), reason.to_owned()));
     message
 }

@@ -1,0 +1,88 @@
+//! Every adapter of a port passes the port's suite: a test for each rule and adapter.
+#![allow(clippy::unwrap_used, reason = "a harness that cannot be made fails its test")]
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use oarlock_broker::embedded::Embedded;
+use oarlock_orchestrator::store::Store;
+use oarlock_orchestrator::store::file::File;
+use oarlock_orchestrator::store::lease::Clock;
+use oarlock_orchestrator::store::memory::Memory;
+use oarlock_tests::conformance::{broker, store};
+
+mod brokers {
+    use super::*;
+
+    oarlock_tests::broker_rules!(embedded, fresh_embedded);
+
+    async fn fresh_embedded() -> broker::Harness {
+        broker::Harness::new(Arc::new(Embedded::new()), "test.", Duration::from_millis(20), ())
+    }
+}
+
+mod stores {
+    use super::*;
+
+    oarlock_tests::store_rules!(memory, fresh_memory);
+    oarlock_tests::store_rules!(file, fresh_file);
+
+    async fn fresh_memory() -> store::Harness {
+        let (clock, pass) = manual_clock();
+        let memory: Arc<dyn Store> = Arc::new(Memory::with_clock(clock));
+        store::Harness::new(Arc::clone(&memory), memory, pass, ())
+    }
+
+    async fn fresh_file() -> store::Harness {
+        let (clock, pass) = manual_clock();
+        let folder = tempfile::tempdir().unwrap();
+        let file: Arc<dyn Store> = Arc::new(File::open_with_clock(folder.path(), clock).unwrap());
+        store::Harness::new(Arc::clone(&file), file, pass, folder)
+    }
+
+    /// A clock that stands still, and what makes it go on.
+    fn manual_clock() -> (Clock, store::Pass) {
+        let now_ms = Arc::new(AtomicU64::new(1));
+        let set = Arc::clone(&now_ms);
+        let pass: store::Pass = Box::new(move |span| {
+            set.fetch_add(span.as_millis(), Ordering::SeqCst);
+            Box::pin(std::future::ready(()))
+        });
+        (Arc::new(move || now_ms.load(Ordering::SeqCst)), pass)
+    }
+}
+
+/// A rule that a suite's list forgets is never run.
+#[test]
+fn every_rule_is_listed() {
+    let suites = [
+        (
+            include_str!("../src/conformance/broker.rs"),
+            [
+                include_str!("../src/conformance/broker/consuming.rs"),
+                include_str!("../src/conformance/broker/load.rs"),
+                include_str!("../src/conformance/broker/publishing.rs"),
+                include_str!("../src/conformance/broker/queues.rs"),
+                include_str!("../src/conformance/broker/settling.rs"),
+            ]
+            .concat(),
+        ),
+        (
+            include_str!("../src/conformance/store.rs"),
+            [
+                include_str!("../src/conformance/store/commits.rs"),
+                include_str!("../src/conformance/store/ownership.rs"),
+                include_str!("../src/conformance/store/reading.rs"),
+                include_str!("../src/conformance/store/writing.rs"),
+            ]
+            .concat(),
+        ),
+    ];
+    for (list, rules) in suites {
+        let names = rules.lines().filter_map(|line| line.strip_prefix("pub async fn ")?.split('(').next());
+        for name in names {
+            assert!(list.contains(&format!("            {name},\n")), "{name} is in no list");
+        }
+    }
+}
