@@ -56,10 +56,20 @@ pub trait Store: Send + Sync + 'static {
     async fn commit(&self, partition: u32, token: &Token, seq: u64, writes: &[Write]) -> Result<(), Error>;
 
     /// Reads fields of a hash; a missing field or hash is left out of the answer.
-    async fn read_hash(&self, partition: u32, key: &Key, fields: Fields) -> Result<Vec<(String, Bytes)>, Error>;
+    async fn read_hash(
+        &self,
+        partition: u32,
+        key: &Key,
+        fields: Fields,
+    ) -> Result<Vec<(String, Bytes)>, Error>;
 
     /// Reads members of a sorted set in the order of (score, member), or the reverse.
-    async fn read_sorted(&self, partition: u32, key: &Key, range: &Range) -> Result<Vec<(String, i64)>, Error>;
+    async fn read_sorted(
+        &self,
+        partition: u32,
+        key: &Key,
+        range: &Range,
+    ) -> Result<Vec<(String, i64)>, Error>;
 }
 
 /// A wish to own a partition.
@@ -127,12 +137,28 @@ pub enum Key {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[allow(missing_docs, reason = "fields are those of the commands of the same names")]
 pub enum Write {
-    HashSet { key: Key, field: String, value: Bytes },
-    HashDelete { key: Key, field: String },
-    SortedSet { key: Key, member: String, score: i64 },
-    SortedRemove { key: Key, member: String },
+    HashSet {
+        key: Key,
+        field: String,
+        value: Bytes,
+    },
+    HashDelete {
+        key: Key,
+        field: String,
+    },
+    SortedSet {
+        key: Key,
+        member: String,
+        score: i64,
+    },
+    SortedRemove {
+        key: Key,
+        member: String,
+    },
     /// Removes the whole hash or sorted set.
-    Delete { key: Key },
+    Delete {
+        key: Key,
+    },
 }
 
 /// Which fields of a hash to read.
