@@ -34,11 +34,13 @@ mod builder;
 mod cancellation;
 mod context;
 mod error;
+pub mod exec;
 mod handler;
 mod runtime;
 
 pub use builder::{BuildError, Builder, Worker};
 pub use context::TaskContext;
 pub use error::TaskError;
+pub use exec::Exec;
 pub use handler::{Finished, Handler, Usage};
 pub use runtime::{Drained, Running};

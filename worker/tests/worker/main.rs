@@ -1,0 +1,10 @@
+//! A worker on the embedded broker, seen from the partition's side: tasks in, results and signs of life out.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failing test names its line")]
+
+mod command;
+mod delivery;
+mod ending;
+mod harness;
+mod lifecycle;
+mod outcome;
