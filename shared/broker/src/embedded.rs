@@ -15,9 +15,7 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 use tokio::task::coop;
 
-use crate::{
-    Broker, Consumer, Error, Health, Message, Publication, QueueDeclaration, QueueKind, Subscription,
-};
+use crate::{Broker, Consumer, Error, Health, Message, Publication, QueueDeclaration, Subscription};
 use consumer::EmbeddedConsumer;
 use queue::{Aftermath, Queue};
 
@@ -140,7 +138,7 @@ impl Queues {
     /// Does what a change of `queue` left to be done.
     fn settle(&self, queue: &Arc<Queue>, mut aftermath: Aftermath) {
         let dead = std::mem::take(&mut aftermath.dead);
-        if aftermath.vacant && queue.declaration.kind == QueueKind::Exclusive {
+        if aftermath.gone {
             self.remove(queue);
         }
         aftermath.wake();

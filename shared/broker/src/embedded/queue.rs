@@ -59,8 +59,8 @@ pub(super) struct Aftermath {
     wake: Vec<Arc<Notify>>,
     /// Messages for the dead-letter queue.
     pub(super) dead: Vec<Message>,
-    /// The last consumer went.
-    pub(super) vacant: bool,
+    /// The queue went with its last consumer.
+    pub(super) gone: bool,
 }
 
 impl Aftermath {
@@ -180,8 +180,8 @@ impl Queue {
             self.give_back(&mut state, entry, &mut aftermath);
         }
         aftermath.dead.reverse();
-        aftermath.vacant = state.members.is_empty();
-        state.gone = aftermath.vacant && self.declaration.kind == QueueKind::Exclusive;
+        state.gone = state.members.is_empty() && self.declaration.kind == QueueKind::Exclusive;
+        aftermath.gone = state.gone;
         state.dispatch(&mut aftermath);
         aftermath
     }
