@@ -22,6 +22,19 @@ pub(crate) enum Token<'s> {
     End,
 }
 
+impl Token<'_> {
+    /// The token as messages name it.
+    pub(crate) fn describe(&self) -> String {
+        match self {
+            Token::Name(name) => format!("'{name}'"),
+            Token::Text(_) => "a text".to_owned(),
+            Token::Integer(_) | Token::Float(_) => "a number".to_owned(),
+            Token::Symbol(symbol) => format!("'{symbol}'"),
+            Token::End => "the end".to_owned(),
+        }
+    }
+}
+
 /// One lexeme and where it stands.
 #[derive(Clone, Debug)]
 pub(crate) struct Lexeme<'s> {

@@ -16,6 +16,7 @@
 mod ast;
 mod budget;
 mod calls;
+mod cursor;
 mod documentation;
 mod each;
 mod error;

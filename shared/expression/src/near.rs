@@ -7,7 +7,7 @@ const MOST_SUGGESTIONS: usize = 3;
 /// Names beyond this many are not looked at, so that a miss in a huge map stays cheap.
 const MOST_CANDIDATES: usize = 300;
 
-/// The candidates nearest to `name`, nearest first; empty where none is near.
+/// The candidates nearest to `name`, in their order; empty where none is near.
 pub(crate) fn names<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
     if name.len() > LONGEST_BYTES {
         return Vec::new();
@@ -17,10 +17,15 @@ pub(crate) fn names<'a>(name: &str, candidates: impl IntoIterator<Item = &'a str
         .take(MOST_CANDIDATES)
         .filter(|candidate| candidate.len() <= LONGEST_BYTES)
         .map(|candidate| (distance(&name.to_lowercase(), &candidate.to_lowercase()), candidate))
-        .filter(|(distance, _)| *distance <= 1 + name.len() / 4)
+        .filter(|(distance, _)| *distance <= (1 + name.len() / 4).min(name.len() / 2))
         .collect();
     near.sort();
-    near.into_iter().take(MOST_SUGGESTIONS).map(|(_, candidate)| candidate).collect()
+    let nearest = near.first().map_or(0, |(distance, _)| *distance);
+    near.into_iter()
+        .filter(|(distance, _)| *distance == nearest)
+        .take(MOST_SUGGESTIONS)
+        .map(|(_, candidate)| candidate)
+        .collect()
 }
 
 /// "did you mean 'a' or 'b'?", or nothing.
@@ -63,6 +68,7 @@ mod tests {
         assert_eq!(names("Customer", keys), ["customer"]);
         assert_eq!(question("pric", keys).as_deref(), Some("did you mean 'price'?"));
         assert_eq!(question("address", keys), None);
+        assert_eq!(question("x", ["y"]), None);
         assert!(names(&"n".repeat(10_000), keys).is_empty());
     }
 }

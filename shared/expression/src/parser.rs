@@ -8,6 +8,7 @@ use serde_json::Value as Json;
 
 use crate::ast::{Kind, Node, Operator, Reference};
 use crate::calls;
+use crate::cursor::Cursor;
 use crate::error::CompileError;
 use crate::lexer::{Lexeme, Token};
 use crate::macros::Macro;
@@ -26,22 +27,26 @@ pub(crate) struct Parsed {
 
 /// Parses lexemes that end with an end.
 pub(crate) fn parse(lexemes: Vec<Lexeme<'_>>) -> Result<Parsed, CompileError> {
-    let mut parser =
-        Parser { lexemes, position: 0, references: Vec::new(), locals: Vec::new(), nodes: 0, nesting: 0 };
-    if *parser.peek() == Token::End {
-        return Err(CompileError::new("there is no expression here", parser.here())
+    let mut parser = Parser {
+        cursor: Cursor::new(lexemes),
+        references: Vec::new(),
+        locals: Vec::new(),
+        nodes: 0,
+        nesting: 0,
+    };
+    if *parser.cursor.peek() == Token::End {
+        return Err(CompileError::new("there is no expression here", parser.cursor.here())
             .help("write a value, a name or a condition, such as variables.total > 0"));
     }
     let root = parser.conditional()?;
-    if *parser.peek() != Token::End {
+    if *parser.cursor.peek() != Token::End {
         return Err(parser.leftover());
     }
     Ok(Parsed { root, references: parser.references })
 }
 
 struct Parser<'s> {
-    lexemes: Vec<Lexeme<'s>>,
-    position: usize,
+    cursor: Cursor<'s>,
     references: Vec<Reference>,
     /// The macro variables in sight, outermost first.
     locals: Vec<&'s str>,
@@ -54,11 +59,11 @@ impl<'s> Parser<'s> {
     fn conditional(&mut self) -> Result<Node, CompileError> {
         self.nested(|parser| {
             let condition = parser.infix(0)?;
-            if !parser.accept("?") {
+            if !parser.cursor.accept("?") {
                 return Ok(condition);
             }
             let then = parser.conditional()?;
-            parser.expect(":", "a ? needs its : (condition ? a : b)")?;
+            parser.cursor.expect(":", "a ? needs its : (condition ? a : b)")?;
             let otherwise = parser.conditional()?;
             let range = condition.range.start..otherwise.range.end;
             parser.node(Kind::Conditional(Box::new((condition, then, otherwise))), range)
@@ -68,10 +73,10 @@ impl<'s> Parser<'s> {
     /// Operators that bind at least as tight as `least`, all of them left to right.
     fn infix(&mut self, least: u8) -> Result<Node, CompileError> {
         let mut left = self.prefix()?;
-        while let Some((infix, power)) = infix_of(self.peek())
+        while let Some((infix, power)) = infix_of(self.cursor.peek())
             && power >= least
         {
-            self.position += 1;
+            self.cursor.advance();
             let right = self.infix(power + 1)?;
             left = self.join(left, infix, right)?;
         }
@@ -98,25 +103,25 @@ impl<'s> Parser<'s> {
     }
 
     fn prefix(&mut self) -> Result<Node, CompileError> {
-        let start = self.here().start;
-        let kind = if self.accept("!") {
+        let start = self.cursor.here().start;
+        let kind = if self.cursor.accept("!") {
             Kind::Not(Box::new(self.nested(Self::prefix)?))
-        } else if self.accept("-") {
+        } else if self.cursor.accept("-") {
             Kind::Negate(Box::new(self.nested(Self::prefix)?))
         } else {
             return self.postfix();
         };
-        self.node(kind, start..self.last_end())
+        self.node(kind, start..self.cursor.last_end())
     }
 
     fn postfix(&mut self) -> Result<Node, CompileError> {
         let mut node = self.primary()?;
         loop {
-            if self.accept(".") {
+            if self.cursor.accept(".") {
                 node = self.dotted(node)?;
-            } else if self.accept("[") {
+            } else if self.cursor.accept("[") {
                 let index = self.conditional()?;
-                self.expect("]", "an index ends with ]")?;
+                self.cursor.expect("]", "an index ends with ]")?;
                 node = self.indexed(node, index)?;
             } else {
                 return Ok(node);
@@ -125,16 +130,16 @@ impl<'s> Parser<'s> {
     }
 
     fn dotted(&mut self, holder: Node) -> Result<Node, CompileError> {
-        let range = self.here();
-        let Token::Name(name) = *self.peek() else {
+        let range = self.cursor.here();
+        let Token::Name(name) = *self.cursor.peek() else {
             return Err(CompileError::new(
-                format!("a name must follow the '.', not {}", self.describe()),
+                format!("a name must follow the '.', not {}", self.cursor.peek().describe()),
                 range,
             )
             .help("a key that is no name is written in brackets: map[\"odd key\"]"));
         };
-        self.position += 1;
-        if *self.peek() != Token::Symbol("(") {
+        self.cursor.advance();
+        if *self.cursor.peek() != Token::Symbol("(") {
             return self.member(holder, name);
         }
         if let Some(kind) = Macro::named(name) {
@@ -144,11 +149,11 @@ impl<'s> Parser<'s> {
         let mut arguments = vec![holder];
         self.arguments(&mut arguments)?;
         let kind = calls::method(name, range, arguments)?;
-        self.node(kind, start..self.last_end())
+        self.node(kind, start..self.cursor.last_end())
     }
 
     fn member(&mut self, holder: Node, name: &str) -> Result<Node, CompileError> {
-        let range = holder.range.start..self.last_end();
+        let range = holder.range.start..self.cursor.last_end();
         match holder.kind {
             Kind::Reference(index) => {
                 if let Some(reference) = self.references.get_mut(index) {
@@ -166,20 +171,20 @@ impl<'s> Parser<'s> {
         if let Kind::Literal(Json::String(name)) = &index.kind {
             return self.member(holder, name);
         }
-        let range = holder.range.start..self.last_end();
+        let range = holder.range.start..self.cursor.last_end();
         self.node(Kind::Index(Box::new(holder), Box::new(index)), range)
     }
 
     /// `.map(variable, body)` and its like, after the name.
     fn each(&mut self, kind: Macro, over: Node) -> Result<Node, CompileError> {
-        self.position += 1;
-        let range = self.here();
-        let Token::Name(variable) = *self.peek() else {
+        self.cursor.advance();
+        let range = self.cursor.here();
+        let Token::Name(variable) = *self.cursor.peek() else {
             return Err(CompileError::new(format!("{} names its variable first", kind.name()), range)
                 .help(format!("write {}", kind.form())));
         };
-        self.position += 1;
-        self.expect(",", &format!("write {}", kind.form()))?;
+        self.cursor.advance();
+        self.cursor.expect(",", &format!("write {}", kind.form()))?;
         self.locals.push(variable);
         let bodies = self.bodies();
         self.locals.pop();
@@ -187,27 +192,27 @@ impl<'s> Parser<'s> {
         if !kind.bodies().contains(&bodies.len()) {
             return Err(CompileError::new(
                 format!("{} has the wrong number of parts", kind.name()),
-                range.start..self.last_end(),
+                range.start..self.cursor.last_end(),
             )
             .help(format!("write {}", kind.form())));
         }
         let start = over.range.start;
-        self.node(Kind::Each(kind, Box::new(over), bodies), start..self.last_end())
+        self.node(Kind::Each(kind, Box::new(over), bodies), start..self.cursor.last_end())
     }
 
     fn bodies(&mut self) -> Result<Vec<Node>, CompileError> {
         let mut bodies = vec![self.conditional()?];
-        while self.accept(",") {
+        while self.cursor.accept(",") {
             bodies.push(self.conditional()?);
         }
-        self.expect(")", "the macro's parts end with )")?;
+        self.cursor.expect(")", "the macro's parts end with )")?;
         Ok(bodies)
     }
 
     fn primary(&mut self) -> Result<Node, CompileError> {
-        let range = self.here();
-        let token = self.peek().clone();
-        self.position += 1;
+        let range = self.cursor.here();
+        let token = self.cursor.peek().clone();
+        self.cursor.advance();
         let literal = match token {
             Token::Name("true") => Json::Bool(true),
             Token::Name("false") => Json::Bool(false),
@@ -218,15 +223,14 @@ impl<'s> Parser<'s> {
             Token::Float(value) => Json::from(value),
             Token::Symbol("(") => {
                 let inner = self.conditional()?;
-                self.expect(")", "a ( needs its )")?;
+                self.cursor.expect(")", "a ( needs its )")?;
                 return Ok(inner);
             }
             Token::Symbol("[") => return self.list(range.start),
             Token::Symbol("{") => return self.map(range.start),
-            _ => {
-                self.position -= 1;
+            other => {
                 return Err(CompileError::new(
-                    format!("a value must stand here, not {}", self.describe()),
+                    format!("a value must stand here, not {}", other.describe()),
                     range,
                 ));
             }
@@ -235,11 +239,11 @@ impl<'s> Parser<'s> {
     }
 
     fn name(&mut self, name: &'s str, range: Range<usize>) -> Result<Node, CompileError> {
-        if *self.peek() == Token::Symbol("(") {
+        if *self.cursor.peek() == Token::Symbol("(") {
             let mut arguments = Vec::new();
             self.arguments(&mut arguments)?;
             let kind = calls::function(name, range.clone(), arguments)?;
-            return self.node(kind, range.start..self.last_end());
+            return self.node(kind, range.start..self.cursor.last_end());
         }
         if let Some(distance) = self.locals.iter().rev().position(|local| *local == name) {
             return self.node(Kind::Local(distance), range);
@@ -250,28 +254,28 @@ impl<'s> Parser<'s> {
 
     fn list(&mut self, start: usize) -> Result<Node, CompileError> {
         let mut items = Vec::new();
-        while !self.accept("]") {
+        while !self.cursor.accept("]") {
             items.push(self.conditional()?);
-            if !self.accept(",") {
-                self.expect("]", "a list's items are parted by , and end with ]")?;
+            if !self.cursor.accept(",") {
+                self.cursor.expect("]", "a list's items are parted by , and end with ]")?;
                 break;
             }
         }
-        self.node(Kind::List(items), start..self.last_end())
+        self.node(Kind::List(items), start..self.cursor.last_end())
     }
 
     fn map(&mut self, start: usize) -> Result<Node, CompileError> {
         let mut entries = Vec::new();
-        while !self.accept("}") {
+        while !self.cursor.accept("}") {
             let key = self.key()?;
-            self.expect(":", "a map is written {\"key\": value}")?;
+            self.cursor.expect(":", "a map is written {\"key\": value}")?;
             entries.push((key, self.conditional()?));
-            if !self.accept(",") {
-                self.expect("}", "a map's entries are parted by , and end with }")?;
+            if !self.cursor.accept(",") {
+                self.cursor.expect("}", "a map's entries are parted by , and end with }")?;
                 break;
             }
         }
-        self.node(Kind::Map(entries), start..self.last_end())
+        self.node(Kind::Map(entries), start..self.cursor.last_end())
     }
 
     fn key(&mut self) -> Result<Node, CompileError> {
@@ -290,11 +294,11 @@ impl<'s> Parser<'s> {
 
     /// A call's arguments with their brackets.
     fn arguments(&mut self, arguments: &mut Vec<Node>) -> Result<(), CompileError> {
-        self.position += 1;
-        while !self.accept(")") {
+        self.cursor.advance();
+        while !self.cursor.accept(")") {
             arguments.push(self.conditional()?);
-            if !self.accept(",") {
-                return self.expect(")", "a call's arguments are parted by , and end with )");
+            if !self.cursor.accept(",") {
+                return self.cursor.expect(")", "a call's arguments are parted by , and end with )");
             }
         }
         Ok(())
@@ -321,7 +325,7 @@ impl<'s> Parser<'s> {
         parse: impl FnOnce(&mut Self) -> Result<T, CompileError>,
     ) -> Result<T, CompileError> {
         if self.nesting >= DEEPEST_NESTING {
-            return Err(too_deep(self.here()));
+            return Err(too_deep(self.cursor.here()));
         }
         self.nesting += 1;
         let result = parse(self);
@@ -329,49 +333,13 @@ impl<'s> Parser<'s> {
         result
     }
 
-    fn peek(&self) -> &Token<'s> {
-        self.lexemes.get(self.position).map_or(&Token::End, |lexeme| &lexeme.token)
-    }
-
-    /// The range of the next lexeme; at the end an empty one.
-    fn here(&self) -> Range<usize> {
-        let last = self.lexemes.last().map_or(0..0, |lexeme| lexeme.range.clone());
-        self.lexemes.get(self.position).map_or(last, |lexeme| lexeme.range.clone())
-    }
-
-    fn last_end(&self) -> usize {
-        self.lexemes.get(self.position.wrapping_sub(1)).map_or(0, |lexeme| lexeme.range.end)
-    }
-
-    fn accept(&mut self, symbol: &'static str) -> bool {
-        let found = *self.peek() == Token::Symbol(symbol);
-        self.position += usize::from(found);
-        found
-    }
-
-    fn expect(&mut self, symbol: &'static str, help: &str) -> Result<(), CompileError> {
-        if self.accept(symbol) {
-            return Ok(());
-        }
-        let message = format!("'{symbol}' must stand here, not {}", self.describe());
-        Err(CompileError::new(message, self.here()).help(help))
-    }
-
-    fn describe(&self) -> String {
-        match self.peek() {
-            Token::Name(name) => format!("'{name}'"),
-            Token::Text(_) => "a text".to_owned(),
-            Token::Integer(_) | Token::Float(_) => "a number".to_owned(),
-            Token::Symbol(symbol) => format!("'{symbol}'"),
-            Token::End => "the end".to_owned(),
-        }
-    }
-
     fn leftover(&self) -> CompileError {
-        let message = format!("the expression ends before {}", self.describe());
-        let error = CompileError::new(message, self.here());
-        let Token::Name(word) = self.peek() else { return error };
+        let message = format!("the expression ends before {}", self.cursor.peek().describe());
+        let error = CompileError::new(message, self.cursor.here());
+        let Token::Name(word) = self.cursor.peek() else { return error };
+        let follows_not = self.references.last().is_some_and(|last| last.path == ["not"]);
         match word.to_ascii_lowercase().as_str() {
+            _ if follows_not => error.help("write ! for not, as in !(x in list)"),
             "and" => error.help("write && for and"),
             "or" => error.help("write || for or"),
             "not" => error.help("write ! for not, as in !(x in list)"),

@@ -16,7 +16,8 @@ use crate::functions::{self, Call, Function};
 use crate::near;
 
 /// Other names for functions, by the words people look for first.
-const ALIASES: [(&str, &str); 3] = [("uppercase", "upper"), ("lowercase", "lower"), ("default", "coalesce")];
+pub(crate) const ALIASES: [(&str, &str); 3] =
+    [("uppercase", "upper"), ("lowercase", "lower"), ("default", "coalesce")];
 
 /// The transformations a definition may name.
 #[derive(Clone)]
