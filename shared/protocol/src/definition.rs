@@ -228,7 +228,7 @@ impl Default for RetryPolicy {
 
 /// One step of a workflow. Absent lists mean nothing; `dependsOn` alone tells an absent from an empty one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Task {
     /// Its name, unique in the whole workflow.
     pub id: String,

@@ -1,0 +1,266 @@
+//! Freezes the JSON of every word and message: what another release or another language wrote must stay readable.
+//!
+//! A fixture is changed only together with `FORMAT`. A new field belongs into a fixture of its word, a new variant too.
+
+use std::collections::BTreeSet;
+
+use oarlock_protocol::definition::{
+    OnExhausted, RetryStrategy, Task, TaskDefinition, TerminateStatus, WorkflowDefinition,
+};
+use oarlock_protocol::instance::{
+    Attempt, HistoryEntry, InstanceKind, TaskExecutionContext, TaskInstance, TaskStatus, WorkflowInstance,
+    WorkflowStatus, WorkflowSummary,
+};
+use oarlock_protocol::message::{
+    CancelMessage, ControlMessage, Kind, Order, Outcome, PayloadReference, ProgressMessage, ResultMessage,
+    SignalMessage, StartMessage, TaskMessage,
+};
+use oarlock_protocol::security::{DataClassification, SecurityContext, SecurityLevel};
+use oarlock_protocol::{ErrorDetails, ExecutionId, FORMAT, Json, RunId, TaskInstanceId};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::json;
+
+/// Reads a value as a word and writes it again.
+type Again = fn(Json) -> Result<Json, String>;
+
+/// Every fixture, the word it holds, and whether that word refuses unknown fields.
+const FIXTURES: &[(&str, Again, Unknown)] = &[
+    ("workflow_definition", again::<WorkflowDefinition>, Unknown::Refused),
+    ("workflow_definition_smallest", again::<WorkflowDefinition>, Unknown::Refused),
+    ("workflow_instance", again::<WorkflowInstance>, Unknown::Ignored),
+    ("workflow_instance_failed", again::<WorkflowInstance>, Unknown::Ignored),
+    ("workflow_instance_smallest", again::<WorkflowInstance>, Unknown::Ignored),
+    ("workflow_summary", again::<WorkflowSummary>, Unknown::Ignored),
+    ("history_entry", again::<HistoryEntry>, Unknown::Ignored),
+    ("task_instance", again::<TaskInstance>, Unknown::Ignored),
+    ("task_instance_waiting", again::<TaskInstance>, Unknown::Ignored),
+    ("attempt", again::<Attempt>, Unknown::Ignored),
+    ("task_execution_context", again::<TaskExecutionContext>, Unknown::Ignored),
+    ("security_context", again::<SecurityContext>, Unknown::Ignored),
+    ("security_context_smallest", again::<SecurityContext>, Unknown::Ignored),
+    ("error_details", again::<ErrorDetails>, Unknown::Ignored),
+    ("error_details_smallest", again::<ErrorDetails>, Unknown::Ignored),
+    ("start", again::<StartMessage>, Unknown::Ignored),
+    ("task", again::<TaskMessage>, Unknown::Ignored),
+    ("result_completed", again::<ResultMessage>, Unknown::Ignored),
+    ("result_failed", again::<ResultMessage>, Unknown::Ignored),
+    ("result_deferred", again::<ResultMessage>, Unknown::Ignored),
+    ("result_accepted", again::<ResultMessage>, Unknown::Ignored),
+    ("result_refused", again::<ResultMessage>, Unknown::Ignored),
+    ("progress", again::<ProgressMessage>, Unknown::Ignored),
+    ("control_continue", again::<ControlMessage>, Unknown::Ignored),
+    ("control_cancel", again::<ControlMessage>, Unknown::Ignored),
+    ("control_closed", again::<ControlMessage>, Unknown::Ignored),
+    ("cancel", again::<CancelMessage>, Unknown::Ignored),
+    ("signal", again::<SignalMessage>, Unknown::Ignored),
+    ("payload_reference", again::<PayloadReference>, Unknown::Refused),
+];
+
+/// What a reader does with a field it does not know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Unknown {
+    Ignored,
+    Refused,
+}
+
+fn again<T: DeserializeOwned + Serialize>(value: Json) -> Result<Json, String> {
+    let word: T = serde_json::from_value(value).map_err(|e| e.to_string())?;
+    serde_json::to_value(word).map_err(|e| e.to_string())
+}
+
+fn fixture(name: &str) -> Json {
+    let path = format!("{}/fixtures/{name}.json", env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{path}: {e}"));
+    serde_json::from_str(&text).unwrap_or_else(|e| panic!("{path}: {e}"))
+}
+
+#[test]
+fn every_word_is_written_as_it_was_read() {
+    for (name, again, _) in FIXTURES {
+        let frozen = fixture(name);
+        assert_eq!(again(frozen.clone()).as_ref(), Ok(&frozen), "{name}");
+    }
+}
+
+#[test]
+fn the_table_names_every_file() {
+    let listed: BTreeSet<String> = FIXTURES.iter().map(|(name, ..)| format!("{name}.json")).collect();
+    let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures")).unwrap();
+    let files = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    assert_eq!(files.collect::<BTreeSet<_>>(), listed);
+}
+
+#[test]
+fn runs_and_messages_ignore_unknown_fields_and_definitions_refuse_them() {
+    for (name, again, unknown) in FIXTURES {
+        let mut value = fixture(name);
+        let known = value.clone();
+        value["laterField"] = json!({"of": "a later release"});
+        match unknown {
+            Unknown::Ignored => assert_eq!(again(value), Ok(known), "{name}"),
+            Unknown::Refused => refused(again(value), name),
+        }
+    }
+}
+
+#[test]
+fn every_part_of_a_definition_refuses_unknown_fields() {
+    let definition = fixture("workflow_definition");
+    let mut places = Vec::new();
+    objects(&definition, String::new(), &mut places);
+    let free = ["/input", "/variables", "/output"];
+    let free_inside = ["/inputMappings", "/set", "Schema", "/transformation/", "/value", "/terminate/output"];
+    let strict = places.iter().filter(|place| {
+        !free.iter().any(|free| place.starts_with(free))
+            && !free_inside.iter().any(|free| place.contains(free))
+    });
+    let mut checked = 0;
+    for place in strict {
+        let mut value = definition.clone();
+        value.pointer_mut(place).unwrap()["laterField"] = json!(1);
+        refused(again::<WorkflowDefinition>(value), place);
+        checked += 1;
+    }
+    assert!(checked > 30, "only {checked} places were checked");
+}
+
+fn refused(read: Result<Json, String>, what: &str) {
+    let error = read.expect_err(what);
+    assert!(error.contains("laterField"), "{what}: {error}");
+}
+
+fn objects(value: &Json, place: String, places: &mut Vec<String>) {
+    match value {
+        Json::Object(map) => {
+            map.iter().for_each(|(key, inner)| objects(inner, format!("{place}/{key}"), places));
+            places.push(place);
+        }
+        Json::Array(items) => {
+            let numbered = items.iter().enumerate();
+            numbered.for_each(|(index, inner)| objects(inner, format!("{place}/{index}"), places));
+        }
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
+    }
+}
+
+#[test]
+fn a_step_does_one_thing() {
+    let both = json!({"id": "a", "task": "x", "set": {"b": 1}});
+    assert!(serde_json::from_value::<Task>(both).is_err());
+    assert!(serde_json::from_value::<Task>(json!({"id": "a"})).is_err());
+}
+
+#[test]
+fn what_was_left_out_by_an_older_writer_has_its_default() {
+    let task: TaskDefinition = serde_json::from_value(json!({"id": "a"})).unwrap();
+    assert_eq!((task.version, task.continue_on_failure, task.retry_policy), (1, false, None));
+    let error: ErrorDetails = serde_json::from_value(json!({"code": "A", "message": "b"})).unwrap();
+    assert!(error.retryable && error.details.is_null());
+    let mut result = fixture("result_completed");
+    for field in ["metrics", "deliveries", "output"] {
+        result.as_object_mut().unwrap().remove(field);
+    }
+    let result: ResultMessage = serde_json::from_value(result).unwrap();
+    assert_eq!((result.deliveries, result.metrics), (1, Default::default()));
+    assert_eq!(result.outcome, Outcome::Completed { output: Json::Null });
+}
+
+#[test]
+fn every_outcome_and_order_has_its_fixture() {
+    for (name, ..) in FIXTURES.iter().filter(|(name, ..)| name.starts_with("result_")) {
+        let result: ResultMessage = serde_json::from_value(fixture(name)).unwrap();
+        assert_eq!(outcome_fixture(&result.outcome), *name);
+    }
+    for (name, ..) in FIXTURES.iter().filter(|(name, ..)| name.starts_with("control_")) {
+        let control: ControlMessage = serde_json::from_value(fixture(name)).unwrap();
+        assert_eq!(order_fixture(&control.order), *name);
+    }
+}
+
+/// A new outcome does not compile until its fixture is named here; the file must then be in the table.
+fn outcome_fixture(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Completed { .. } => "result_completed",
+        Outcome::Failed { .. } => "result_failed",
+        Outcome::Deferred { .. } => "result_deferred",
+        Outcome::Accepted => "result_accepted",
+        Outcome::Refused => "result_refused",
+    }
+}
+
+fn order_fixture(order: &Order) -> &'static str {
+    match order {
+        Order::Continue { .. } => "control_continue",
+        Order::Cancel { .. } => "control_cancel",
+        Order::Closed => "control_closed",
+    }
+}
+
+#[test]
+fn every_kind_of_message_has_its_type_and_fixture() {
+    for kind in Kind::ALL {
+        let (text, name) = match kind {
+            Kind::Start => ("oarlock.start", "start"),
+            Kind::Task => ("oarlock.task", "task"),
+            Kind::Result => ("oarlock.result", "result_completed"),
+            Kind::Progress => ("oarlock.progress", "progress"),
+            Kind::Control => ("oarlock.control", "control_continue"),
+            Kind::Cancel => ("oarlock.cancel", "cancel"),
+            Kind::Signal => ("oarlock.signal", "signal"),
+        };
+        assert_eq!((kind.as_str(), Kind::parse(text)), (text, Some(kind)));
+        assert_eq!(fixture(name)["format"], FORMAT, "{name}");
+    }
+    assert_eq!(Kind::parse("oarlock.later"), None);
+}
+
+/// Freezes the text of every variant: a new one does not compile until it is named here.
+macro_rules! frozen {
+    ($($word:ident { $($variant:ident => $text:literal),* })*) => {$({
+        for word in [$($word::$variant),*] {
+            let text = match word { $($word::$variant => $text),* };
+            assert_eq!(serde_json::to_value(word).unwrap(), text);
+            assert_eq!(serde_json::from_value::<$word>(json!(text)).unwrap(), word);
+        }
+    })*};
+}
+
+#[test]
+fn the_text_of_every_choice_is_frozen() {
+    frozen! {
+        WorkflowStatus {
+            Pending => "PENDING", Running => "RUNNING", Paused => "PAUSED", Compensating => "COMPENSATING",
+            Completed => "COMPLETED", Failed => "FAILED", Cancelled => "CANCELLED", TimedOut => "TIMED_OUT"
+        }
+        TaskStatus {
+            Pending => "PENDING", Ready => "READY", Scheduled => "SCHEDULED", Running => "RUNNING",
+            Completed => "COMPLETED", Failed => "FAILED", RetryPending => "RETRY_PENDING",
+            Skipped => "SKIPPED", Cancelled => "CANCELLED", TimedOut => "TIMED_OUT"
+        }
+        InstanceKind {
+            Task => "TASK", Group => "GROUP", Parallel => "PARALLEL", Switch => "SWITCH", Set => "SET",
+            Terminate => "TERMINATE", OnError => "ON_ERROR"
+        }
+        RetryStrategy { Fixed => "FIXED", Linear => "LINEAR", Exponential => "EXPONENTIAL" }
+        OnExhausted { Fail => "FAIL", Pause => "PAUSE" }
+        TerminateStatus { Completed => "COMPLETED", Failed => "FAILED" }
+        SecurityLevel { Low => "LOW", Medium => "MEDIUM", High => "HIGH", Critical => "CRITICAL" }
+        DataClassification {
+            Public => "PUBLIC", Internal => "INTERNAL", Confidential => "CONFIDENTIAL", Restricted => "RESTRICTED"
+        }
+    }
+    assert!(WorkflowStatus::ALL.iter().all(|status| json!(status) == status.as_str()));
+}
+
+#[test]
+fn ids_made_from_names_never_change() {
+    let run = RunId::keyed("acme", "order_fulfilment", "shop-order-1001");
+    let task = TaskInstanceId::of(run, "/charge");
+    let message: TaskMessage = serde_json::from_value(fixture("task")).unwrap();
+    let context = message.execution_context;
+    assert_eq!(
+        (context.workflow_instance_id, message.idempotency_key, context.execution_id),
+        (run, task, Some(ExecutionId::of(task, 2)))
+    );
+}
