@@ -39,9 +39,13 @@ impl<'b> Call<'b> {
         }
     }
 
+    /// A text; looking through it once is paid for here.
     pub(crate) fn text(&self, index: usize) -> Result<&str, String> {
         match self.get(index) {
-            Json::String(text) => Ok(text),
+            Json::String(text) => {
+                self.meter.scan(text.len())?;
+                Ok(text)
+            }
             other => Err(wrong(index, "a string", other)),
         }
     }

@@ -97,7 +97,6 @@ pub(super) const FUNCTIONS: &[Function] = &[
 
 fn parse_json(call: Call<'_>) -> Outcome<'_> {
     let text = call.text(0)?;
-    call.meter.scan(text.len())?;
     call.meter.produce(text.len())?;
     let value: Json = serde_json::from_str(text).map_err(|error| format!("the text is no JSON: {error}"))?;
     Ok(Cow::Owned(value))

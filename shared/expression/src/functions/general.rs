@@ -101,7 +101,7 @@ fn coalesce(mut call: Call<'_>) -> Outcome<'_> {
 fn parse(call: &Call<'_>) -> Result<Number, String> {
     let text = match call.get(0) {
         Json::Number(number) => return Ok(Number::of(number)),
-        Json::String(text) => text.trim(),
+        Json::String(_) => call.text(0)?.trim(),
         _ => return Err(call.wrong(0, "a number or a string")),
     };
     if let Ok(integer) = text.parse::<i64>() {

@@ -154,10 +154,7 @@ fn size(call: Call<'_>) -> Outcome<'_> {
     value_of(match call.get(0) {
         Json::Array(items) => items.len(),
         Json::Object(map) => map.len(),
-        Json::String(text) => {
-            call.meter.scan(text.len())?;
-            text.chars().count()
-        }
+        Json::String(_) => call.text(0)?.chars().count(),
         _ => return Err(call.wrong(0, "a string, a list or a map")),
     })
 }
@@ -173,8 +170,8 @@ fn index_of(call: Call<'_>) -> Outcome<'_> {
 /// The position of argument 1 in argument 0, in items or characters.
 fn find(call: &Call<'_>) -> Result<Option<usize>, String> {
     match call.get(0) {
-        Json::String(text) => {
-            call.meter.scan(text.len())?;
+        Json::String(_) => {
+            let text = call.text(0)?;
             Ok(text.find(call.text(1)?).map(|bytes| text[..bytes].chars().count()))
         }
         Json::Array(items) => {
@@ -279,8 +276,10 @@ fn chunk(call: Call<'_>) -> Outcome<'_> {
     if size == 0 {
         return Err("argument 2 must be at least 1".to_owned());
     }
-    let chunks: Result<Vec<Json>, String> =
-        items.chunks(size).map(|chunk| copies(chunk, &call).map(Json::Array)).collect();
+    let chunks: Result<Vec<Json>, String> = items
+        .chunks(size)
+        .map(|chunk| call.meter.work(1).and_then(|()| copies(chunk, &call)).map(Json::Array))
+        .collect();
     value_of(chunks?)
 }
 
@@ -310,7 +309,10 @@ fn zip(call: Call<'_>) -> Outcome<'_> {
         .list(0)?
         .iter()
         .zip(call.list(1)?)
-        .map(|(a, b)| Ok(Json::Array(vec![call.meter.copy(a)?, call.meter.copy(b)?])))
+        .map(|(a, b)| {
+            call.meter.work(1)?;
+            Ok(Json::Array(vec![call.meter.copy(a)?, call.meter.copy(b)?]))
+        })
         .collect();
     value_of(pairs?)
 }

@@ -97,6 +97,7 @@ fn select(call: Call<'_>, listed: bool) -> Outcome<'_> {
     let map = call.map(0)?;
     let mut names = std::collections::HashSet::new();
     for (index, key) in call.list(1)?.iter().enumerate() {
+        call.meter.work(1)?;
         match key {
             Json::String(key) => names.insert(key.as_str()),
             other => return Err(format!("key {index} must be a string, not {}", value::a_type(other))),

@@ -148,7 +148,6 @@ fn join(call: Call<'_>) -> Outcome<'_> {
 
 fn replace(call: Call<'_>) -> Outcome<'_> {
     let (text, part, replacement) = (call.text(0)?, not_empty(&call, 1)?, call.text(2)?);
-    call.meter.scan(text.len())?;
     let count = text.matches(part).count();
     call.meter
         .produce((text.len() - count * part.len()).saturating_add(count.saturating_mul(replacement.len())))?;
@@ -158,14 +157,12 @@ fn replace(call: Call<'_>) -> Outcome<'_> {
 fn substring(call: Call<'_>) -> Outcome<'_> {
     let (text, start) = (call.text(0)?, call.position(1)?);
     let end = if call.count() > 2 { call.position(2)? } else { usize::MAX };
-    call.meter.scan(text.len())?;
     call.made(text.chars().skip(start).take(end.saturating_sub(start)).collect())
 }
 
 fn pad<'b>(call: &Call<'b>, at_start: bool) -> Outcome<'b> {
     let (text, width) = (call.text(0)?, call.position(1)?);
     let fill = if call.count() > 2 { not_empty(call, 2)? } else { " " };
-    call.meter.scan(text.len())?;
     let missing = width.saturating_sub(text.chars().count());
     call.meter.produce(text.len().saturating_add(missing.saturating_mul(4)))?;
     let padding: String = fill.chars().cycle().take(missing).collect();

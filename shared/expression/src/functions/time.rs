@@ -70,8 +70,9 @@ fn written(time: DateTime<Utc>) -> String {
 
 fn point(call: &Call<'_>, index: usize) -> Result<DateTime<Utc>, String> {
     match call.get(index) {
-        Json::String(text) => {
-            DateTime::parse_from_rfc3339(text.trim()).map(|time| time.to_utc()).map_err(|error| {
+        Json::String(_) => {
+            let text = call.text(index)?.trim();
+            DateTime::parse_from_rfc3339(text).map(|time| time.to_utc()).map_err(|error| {
                 let text: String = text.chars().take(40).collect();
                 format!("'{text}' is no time ({error}); write it as 2031-05-01T10:00:00Z")
             })
@@ -108,7 +109,7 @@ fn add_duration(call: Call<'_>) -> Outcome<'_> {
 
 fn milliseconds(call: &Call<'_>, index: usize) -> Result<i64, String> {
     let text = match call.get(index) {
-        Json::String(text) => text.trim(),
+        Json::String(_) => call.text(index)?.trim(),
         Json::Number(_) => {
             let number = call.number(index)?;
             let whole = number.whole().and_then(|whole| i64::try_from(whole).ok());

@@ -9,8 +9,8 @@ use crate::{Expression, Limits, Pipeline, Registry};
 fn work_without_end_runs_out_of_steps_or_bytes() {
     let list = json!(vec![1; 2000]);
     let text = "a".repeat(500_000);
-    let scope =
-        json!({"l": list, "t": text, "big": vec![json!({"k": text}); 1], "words": "a ".repeat(100_000)});
+    let scope = json!({"l": list, "t": text, "big": vec![json!({"k": text}); 1], "words": "a ".repeat(100_000),
+        "digits": format!("0.{}", "1".repeat(100_000)), "blank": " ".repeat(500_000)});
     let doubling = format!("t{}", " + t".repeat(30));
     let nested = "l.map(a, l.map(b, l.map(c, 1)))";
     for source in [
@@ -23,10 +23,17 @@ fn work_without_end_runs_out_of_steps_or_bytes() {
         "l.all(a, t <= t + '')",
         "l.all(a, !('b' in l) && l.contains(1) && l.indexOf(2) < 0)",
         "l.all(a, t.contains('aaaab') || true)",
-        "l.all(a, t.size() > 0 && t.lower().upper() != 'x')",
+        "l.all(a, t.size() > 0)",
+        "l.all(a, t.indexOf('b') < 0)",
+        "l.all(a, t.lower().upper() != 'x')",
         "l.map(a, l.sort()).size()",
         "l.map(a, l.distinct()).size()",
         "l.all(a, sha256(t) != '')",
+        "l.all(a, digits.number() > 0)",
+        "l.all(a, t.startsWith(t))",
+        "l.all(a, blank.trim() == '')",
+        "l.all(a, pick({}, l.map(x, 'k')).size() == 0)",
+        "range(30000).map(a, range(30000).chunk(1).size())",
         "range(1000000000)",
         "range(-9000000000000000000, 9000000000000000000)",
         "'ab'.repeat(1000000000)",
