@@ -28,7 +28,7 @@
 //! | `handler`, `context`, `error` | what a task's code is, is given and may answer |
 //! | `runtime` | takes tasks, runs them, answers |
 //! | `exec`, `http` | the stock bindings: a command, an HTTP request |
-//! | `settings` | `worker.toml` and `--exec` |
+//! | `settings`, `hosts` | `worker.toml` and `--exec`, and which hosts may be called |
 
 mod builder;
 mod cancellation;
@@ -36,11 +36,18 @@ mod context;
 mod error;
 pub mod exec;
 mod handler;
+pub mod hosts;
+#[cfg(feature = "http")]
+pub mod http;
 mod runtime;
+pub mod settings;
 
 pub use builder::{BuildError, Builder, Worker};
 pub use context::TaskContext;
 pub use error::TaskError;
 pub use exec::Exec;
 pub use handler::{Finished, Handler, Usage};
+#[cfg(feature = "http")]
+pub use http::Http;
 pub use runtime::{Drained, Running};
+pub use settings::Settings;

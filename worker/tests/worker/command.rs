@@ -4,13 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use oarlock_broker::topology;
 use oarlock_protocol::Json;
 use oarlock_protocol::message::{Order, TaskMessage};
-use oarlock_worker::{Exec, Running};
+use oarlock_worker::{Exec, Running, Settings};
 use serde_json::json;
 use tempfile::TempDir;
 
-use crate::harness::{Partition, eventually, stop, task, within};
+use crate::harness::{Partition, envelope, eventually, stop, task, within};
 
 /// A worker whose one task `job` is a command in a folder of its own.
 struct Bench {
@@ -225,4 +226,20 @@ async fn draining_ends_commands_and_gives_their_tasks_back() {
     let again = bench.partition.worker().handler("job", "job", Arc::new(exec)).build().unwrap();
     let _again = again.start().await.unwrap();
     assert_eq!(bench.partition.result(id).await.deliveries, 2);
+}
+
+#[tokio::test]
+async fn a_worker_toml_makes_a_worker_whose_commands_run_in_its_folder() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("worker.toml");
+    let text =
+        "slots = 2\n[exec.count]\ncommand = \"sh count.sh\"\nqueue = \"job\"\n[exec]\nother = \"false\"\n";
+    std::fs::write(&file, text).unwrap();
+    std::fs::write(folder.path().join("count.sh"), "wc -l < count.sh\n").unwrap();
+    let mut partition = Partition::with(&["job"]).await;
+    let worker = Settings::load(&file).unwrap().into_worker(Arc::new(partition.broker.clone())).unwrap();
+    let _worker = worker.build().unwrap().start().await.unwrap();
+    let message = task("count", Json::Null);
+    partition.publish(topology::tasks("job"), envelope(&message)).await;
+    assert_eq!(partition.output(message.execution_context.execution_id.unwrap()).await, json!(1));
 }

@@ -16,20 +16,20 @@ use oarlock_protocol::{ErrorDetails, ExecutionId, FORMAT, Json, RunId, TaskInsta
 use oarlock_worker::{Builder, Running, Worker};
 
 /// Far longer than anything here takes, short enough for a test that hangs.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A partition that talks to workers.
-pub struct Partition {
-    pub broker: Embedded,
+pub(crate) struct Partition {
+    pub(crate) broker: Embedded,
     inbox: Box<dyn Consumer>,
     results: HashMap<ExecutionId, Vec<ResultMessage>>,
     signs: Vec<ProgressMessage>,
-    pub raw: Vec<Delivery>,
+    pub(crate) raw: Vec<Delivery>,
 }
 
 impl Partition {
     /// A partition, and the task queues `queues`.
-    pub async fn with(queues: &[&str]) -> Self {
+    pub(crate) async fn with(queues: &[&str]) -> Self {
         let broker = Embedded::new();
         for queue in topology::shared_declarations() {
             broker.declare(&queue).await.unwrap();
@@ -42,22 +42,22 @@ impl Partition {
         Self { broker, inbox, results: HashMap::new(), signs: Vec::new(), raw: Vec::new() }
     }
 
-    pub fn worker(&self) -> Builder {
+    pub(crate) fn worker(&self) -> Builder {
         Worker::builder(Arc::new(self.broker.clone())).name("test").cancel_grace(Duration::from_millis(200))
     }
 
     /// Sends a task to the queue of its name.
-    pub async fn send(&self, task: &TaskMessage) -> ExecutionId {
+    pub(crate) async fn send(&self, task: &TaskMessage) -> ExecutionId {
         self.publish(topology::tasks(&task.task), envelope(task)).await;
         task.execution_context.execution_id.unwrap()
     }
 
-    pub async fn publish(&self, queue: String, message: Message) {
+    pub(crate) async fn publish(&self, queue: String, message: Message) {
         let outcome = self.broker.publish(vec![Publication { queue, message }]).await;
         assert_eq!(outcome, [Ok(())]);
     }
 
-    pub async fn order(&self, control_queue: &str, execution_id: ExecutionId, order: Order) {
+    pub(crate) async fn order(&self, control_queue: &str, execution_id: ExecutionId, order: Order) {
         let body = serde_json::to_vec(&ControlMessage { format: FORMAT, execution_id, order }).unwrap();
         let kind = Kind::Control.as_str().to_owned();
         let message = Message { body: body.into(), kind, ..Message::default() };
@@ -65,7 +65,7 @@ impl Partition {
     }
 
     /// The next result of an attempt.
-    pub async fn result(&mut self, id: ExecutionId) -> ResultMessage {
+    pub(crate) async fn result(&mut self, id: ExecutionId) -> ResultMessage {
         within(async {
             loop {
                 if let Some(results) = self.results.get_mut(&id)
@@ -80,7 +80,7 @@ impl Partition {
     }
 
     /// The output of an attempt that completed.
-    pub async fn output(&mut self, id: ExecutionId) -> Json {
+    pub(crate) async fn output(&mut self, id: ExecutionId) -> Json {
         match self.result(id).await.outcome {
             Outcome::Completed { output } => output,
             other => panic!("not completed: {other:?}"),
@@ -88,7 +88,7 @@ impl Partition {
     }
 
     /// The error of an attempt that failed.
-    pub async fn failure(&mut self, id: ExecutionId) -> ErrorDetails {
+    pub(crate) async fn failure(&mut self, id: ExecutionId) -> ErrorDetails {
         match self.result(id).await.outcome {
             Outcome::Failed { error } => error,
             other => panic!("not failed: {other:?}"),
@@ -96,7 +96,7 @@ impl Partition {
     }
 
     /// The next sign of life of any attempt.
-    pub async fn sign(&mut self) -> ProgressMessage {
+    pub(crate) async fn sign(&mut self) -> ProgressMessage {
         within(async {
             loop {
                 if !self.signs.is_empty() {
@@ -109,12 +109,12 @@ impl Partition {
     }
 
     /// Whether neither a result of the attempt nor a sign of life is waiting.
-    pub fn is_silent(&self, id: ExecutionId) -> bool {
+    pub(crate) fn is_silent(&self, id: ExecutionId) -> bool {
         self.results.get(&id).is_none_or(Vec::is_empty) && self.signs.is_empty()
     }
 
     /// The next message of a queue that nobody else consumes.
-    pub async fn take_from(&self, queue: &str) -> Delivery {
+    pub(crate) async fn take_from(&self, queue: &str) -> Delivery {
         let mut consumer = consume(&self.broker, queue).await;
         let delivery = within(consumer.receive(1)).await.unwrap().remove(0);
         consumer.acknowledger().ack(delivery.tag).await.unwrap();
@@ -140,7 +140,7 @@ impl Partition {
 }
 
 /// A task that may run for a minute.
-pub fn task(name: &str, input: Json) -> TaskMessage {
+pub(crate) fn task(name: &str, input: Json) -> TaskMessage {
     let run = RunId::random();
     let instance = TaskInstanceId::of(run, "/step");
     let security_context =
@@ -167,7 +167,7 @@ pub fn task(name: &str, input: Json) -> TaskMessage {
 }
 
 /// The message that carries a task.
-pub fn envelope(task: &TaskMessage) -> Message {
+pub(crate) fn envelope(task: &TaskMessage) -> Message {
     let id = task.execution_context.execution_id.unwrap().to_string();
     Message {
         body: serde_json::to_vec(task).unwrap().into(),
@@ -180,16 +180,16 @@ pub fn envelope(task: &TaskMessage) -> Message {
 }
 
 /// Stops a worker that holds nothing, which acknowledges all it has answered.
-pub async fn stop(worker: Running) {
+pub(crate) async fn stop(worker: Running) {
     assert_eq!(within(worker.drain(PATIENCE)).await.given_back, 0);
 }
 
-pub async fn within<T>(future: impl Future<Output = T>) -> T {
+pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(PATIENCE, future).await.expect("it took too long")
 }
 
 /// Looks again and again until `holds`.
-pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+pub(crate) async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     let look = async {
         while !holds().await {
             tokio::time::sleep(Duration::from_millis(5)).await;

@@ -8,3 +8,5 @@ mod ending;
 mod harness;
 mod lifecycle;
 mod outcome;
+#[cfg(feature = "http")]
+mod request;
