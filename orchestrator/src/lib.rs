@@ -4,6 +4,7 @@
 
 pub mod clock;
 pub mod definitions;
+pub mod http;
 pub mod layout;
 pub mod node;
 pub mod partition;

@@ -1,0 +1,100 @@
+//! `oarlock dev`: everything in this process until Ctrl-C, with HTTP.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use oarlock_orchestrator::http;
+use serde_json::json;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
+
+use super::{note, read_definition, say, say_json};
+use crate::arguments::Dev;
+use crate::configuration::Configuration;
+use crate::embedded::{Embedded, Hands};
+use crate::exit::Failure;
+
+pub(super) async fn dev(
+    configuration: &Configuration,
+    arguments: Dev,
+    json: bool,
+) -> Result<ExitCode, Failure> {
+    let mut definitions = Vec::new();
+    for file in &arguments.files {
+        definitions.push(read_definition(file)?);
+    }
+    let first = arguments.files.first().and_then(|file| file.parent());
+    let folder = first.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let hands = Hands::load(&arguments.handlers, folder)?;
+    let worker = hands.file.as_ref().map(|file| file.display().to_string());
+    for definition in &definitions {
+        let missing = hands.missing(definition);
+        if !missing.is_empty() && !json {
+            note(&format!(
+                "{}: no handler here for {}; its runs wait for one",
+                definition.id,
+                missing.join(", ")
+            ));
+        }
+    }
+    let address = arguments.listen.unwrap_or(configuration.http.listen);
+    let listener = TcpListener::bind(address).await.map_err(|e| {
+        Failure::usage(format!("cannot listen on {address}: {e}; choose another with --listen"))
+    })?;
+    let address = listener.local_addr().unwrap_or(address);
+    let embedded = Embedded::start(configuration, arguments.data.as_deref(), hands).await?;
+    let principal = configuration.principal();
+    for definition in definitions {
+        let (id, version) = (definition.id.clone(), definition.version);
+        let new = embedded.node.register(&principal.tenant_id, definition).await;
+        new.map_err(|e| Failure::usage(format!("{id} version {version} cannot be registered: {e}")))?;
+        if !json {
+            say(&format!("registered {id} version {version}"));
+        }
+    }
+    tell_where(&address.to_string(), worker.as_deref(), arguments.data.as_deref(), json);
+    let router = http::router(embedded.node.clone(), principal);
+    let (stop, stopped) = oneshot::channel::<()>();
+    let stopped = async move { drop(stopped.await) };
+    let mut server = tokio::spawn(http::serve(listener, router, stopped));
+    tokio::select! {
+        ended = &mut server => return Err(Failure::unreachable(format!("the HTTP server ended: {ended:?}"))),
+        ended = told_to_end() => ended?,
+    }
+    if !json {
+        note("stopping (Ctrl-C again leaves at once)");
+    }
+    stop.send(()).ok();
+    tokio::select! {
+        () = async { server.await.ok(); embedded.stop().await } => {}
+        ended = told_to_end() => ended?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn tell_where(address: &str, worker: Option<&str>, data: Option<&Path>, json: bool) {
+    let data = data.map(|folder| folder.display().to_string());
+    if json {
+        say_json(&json!({"listening": format!("http://{address}"), "worker": worker, "data": data}));
+        return;
+    }
+    if let Some(worker) = worker {
+        say(&format!("worker settings: {worker}"));
+    }
+    match data {
+        Some(folder) => say(&format!("runs are kept in {folder}")),
+        None => say("runs are kept in memory; --data DIR keeps them on disk"),
+    }
+    say(&format!("listening on http://{address}; Ctrl-C ends"));
+}
+
+/// Waits for Ctrl-C or SIGTERM.
+async fn told_to_end() -> Result<(), Failure> {
+    let cannot = |e: std::io::Error| Failure::usage(format!("signals cannot be heard: {e}"));
+    let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
+    tokio::select! {
+        interrupted = tokio::signal::ctrl_c() => interrupted.map_err(cannot),
+        _ = terminate.recv() => Ok(()),
+    }
+}

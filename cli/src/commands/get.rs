@@ -1,0 +1,24 @@
+//! `oarlock get`: shows a run.
+
+use std::process::ExitCode;
+
+use oarlock_protocol::instance::WorkflowInstance;
+
+use super::{say, say_json};
+use crate::arguments::RunName;
+use crate::client::Client;
+use crate::exit::Failure;
+use crate::show::summary;
+
+pub(super) async fn get(client: &Client, arguments: &RunName, json: bool) -> Result<ExitCode, Failure> {
+    let run: WorkflowInstance = client.get(&format!("/v1/runs/{}", arguments.run), &[]).await?;
+    if json {
+        say_json(&run);
+        return Ok(ExitCode::SUCCESS);
+    }
+    say(&summary::text(&run));
+    if let Some(output) = &run.output {
+        say(&format!("\noutput\n{}", serde_json::to_string_pretty(output).unwrap_or_default()));
+    }
+    Ok(ExitCode::SUCCESS)
+}

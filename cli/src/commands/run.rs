@@ -1,0 +1,111 @@
+//! `oarlock run`: one workflow in this process, shown until it ends.
+
+use std::io::IsTerminal;
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use oarlock_protocol::instance::WorkflowInstance;
+use oarlock_protocol::message::StartMessage;
+use oarlock_protocol::{FORMAT, RunId, RunKey};
+
+use super::{note, read_definition, read_input, say, say_json};
+use crate::arguments::Run;
+use crate::configuration::Configuration;
+use crate::embedded::{Embedded, Hands};
+use crate::exit::{self, Failure};
+use crate::show::{progress, summary};
+
+/// One look for the end of a run; who waits longer looks again.
+const LOOK: Duration = Duration::from_secs(3600);
+
+pub(super) async fn run(
+    configuration: &Configuration,
+    arguments: Run,
+    json: bool,
+) -> Result<ExitCode, Failure> {
+    let definition = read_definition(&arguments.file)?;
+    let input = read_input(arguments.input.as_deref())?;
+    let folder =
+        arguments.file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let hands = Hands::load(&arguments.handlers, folder)?;
+    if let (Some(file), false) = (&hands.file, json) {
+        note(&format!("worker settings: {}", file.display()));
+    }
+    let missing = hands.missing(&definition);
+    if !missing.is_empty() {
+        return Err(Failure::usage(format!(
+            "nothing here executes {}: name a command under [exec] in {}, or give --exec {}='COMMAND'",
+            missing.join(", "),
+            folder.join("worker.toml").display(),
+            missing.first().map_or("NAME", String::as_str),
+        )));
+    }
+    let embedded = Embedded::start(configuration, None, hands).await?;
+    let shown = progress::Progress::begin(
+        &definition,
+        &embedded.node,
+        !json && std::io::stderr().is_terminal(),
+        json,
+    );
+    let message = StartMessage {
+        format: FORMAT,
+        workflow_instance_id: RunId::random(),
+        workflow_definition_id: definition.id.clone(),
+        workflow_definition_version: Some(definition.version),
+        input,
+        idempotency_key: None,
+        correlation_id: None,
+        security_context: configuration.principal(),
+    };
+    let ended = start_and_wait(&embedded, definition, message, arguments.timeout.map(Duration::from)).await;
+    shown.end().await;
+    embedded.stop().await;
+    let run = ended?;
+    if json {
+        say_json(&run);
+    } else {
+        note(&summary::text(&run));
+        if let Some(output) = run.output.as_ref().filter(|output| !output.is_null()) {
+            say(&serde_json::to_string_pretty(output).unwrap_or_default());
+        }
+    }
+    Ok(exit::of_run(run.status))
+}
+
+async fn start_and_wait(
+    embedded: &Embedded,
+    definition: oarlock_protocol::definition::WorkflowDefinition,
+    message: StartMessage,
+    timeout: Option<Duration>,
+) -> Result<WorkflowInstance, Failure> {
+    let node = &embedded.node;
+    let tenant = message.security_context.tenant_id.clone();
+    node.register(&tenant, definition).await.map_err(|e| Failure::usage(e.to_string()))?;
+    let started = node.start_run(message).await.map_err(|e| Failure::usage(e.to_string()))?;
+    let ended = tokio::select! {
+        ended = wait(embedded, &started.run) => return ended,
+        () = tokio::time::sleep(timeout.unwrap_or(Duration::MAX)) => "it took longer than --timeout".to_owned(),
+        interrupted = tokio::signal::ctrl_c() => match interrupted {
+            Ok(()) => "interrupted by Ctrl-C".to_owned(),
+            Err(error) => format!("Ctrl-C cannot be heard: {error}"),
+        },
+    };
+    note(&format!("ending the run: {ended} (Ctrl-C again leaves at once)"));
+    node.cancel(started.run.clone(), ended).await.map_err(|e| Failure::unreachable(e.to_string()))?;
+    tokio::select! {
+        run = wait(embedded, &started.run) => run,
+        _ = tokio::signal::ctrl_c() => Err(Failure::too_long("left before the run had ended")),
+    }
+}
+
+async fn wait(embedded: &Embedded, run: &RunKey) -> Result<WorkflowInstance, Failure> {
+    loop {
+        match embedded.node.wait(run, LOOK).await {
+            Ok(Some(run)) if run.status.is_terminal() => return Ok(run),
+            Ok(Some(_)) => {}
+            Ok(None) => return Err(Failure::unreachable(format!("run {run} is gone"))),
+            Err(error) => return Err(Failure::unreachable(error.to_string())),
+        }
+    }
+}

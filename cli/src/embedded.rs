@@ -1,0 +1,129 @@
+//! Everything in one process: the embedded broker, a store, a node and a worker.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use oarlock_broker::Broker;
+use oarlock_broker::embedded::Embedded as EmbeddedBroker;
+use oarlock_orchestrator::store::{Store, file, memory};
+use oarlock_orchestrator::{Clock, Node};
+use oarlock_protocol::definition::{Task, TaskKind, WorkflowDefinition};
+use oarlock_worker::settings::Settings as WorkerSettings;
+use oarlock_worker::{Running, settings};
+
+use crate::arguments::Handlers;
+use crate::configuration::Configuration;
+use crate::exit::Failure;
+
+/// How long a worker may take to finish what it holds when the process is told to end.
+const DRAIN: Duration = Duration::from_secs(10);
+/// How long the partitions may take to be owned: in one process they are at once.
+const OWNED: Duration = Duration::from_secs(30);
+
+/// A whole Oarlock in this process.
+pub(crate) struct Embedded {
+    pub(crate) node: Arc<Node>,
+    worker: Option<Running>,
+}
+
+/// The worker of this process, before it is started.
+pub(crate) struct Hands {
+    settings: WorkerSettings,
+    /// The file its settings came from.
+    pub(crate) file: Option<PathBuf>,
+    slots: Option<usize>,
+}
+
+impl Hands {
+    /// Reads the worker's settings: the named file, else worker.toml in `folder`; then the flags.
+    pub(crate) fn load(handlers: &Handlers, folder: &Path) -> Result<Self, Failure> {
+        let beside = folder.join("worker.toml");
+        let file = handlers.worker.clone().or_else(|| beside.is_file().then_some(beside));
+        let mut settings = match &file {
+            Some(file) => WorkerSettings::load(file).map_err(|e| Failure::usage(e.to_string()))?,
+            None => WorkerSettings::empty(folder.to_path_buf()),
+        };
+        for flag in &handlers.exec {
+            let (name, command) =
+                settings::parse_exec_flag(flag).map_err(|e| Failure::usage(e.to_string()))?;
+            settings.add_command(name, command);
+        }
+        Ok(Self { settings, file, slots: handlers.slots })
+    }
+
+    /// The tasks of a definition that this worker has no handler for.
+    pub(crate) fn missing(&self, definition: &WorkflowDefinition) -> Vec<String> {
+        let mut used = Vec::new();
+        collect(&definition.tasks, &mut used);
+        collect(&definition.on_error, &mut used);
+        used.sort();
+        used.dedup();
+        let settings = &self.settings;
+        used.retain(|name| {
+            !(settings.commands().contains_key(name)
+                || settings.has_http() && name == oarlock_worker::http::TASK)
+        });
+        used
+    }
+}
+
+/// The names of the tasks that steps dispatch, handlers included.
+fn collect(tasks: &[Task], used: &mut Vec<String>) {
+    for task in tasks {
+        match &task.kind {
+            TaskKind::Task(name) => used.push(name.clone()),
+            TaskKind::Tasks(children) | TaskKind::Parallel(children) => collect(children, used),
+            TaskKind::Switch(cases) => cases.iter().for_each(|case| collect(&case.tasks, used)),
+            TaskKind::Set(_) | TaskKind::Terminate(_) => {}
+        }
+        collect(&task.on_error, used);
+    }
+}
+
+impl Embedded {
+    /// Starts broker, store, node and, where it has handlers, the worker.
+    pub(crate) async fn start(
+        configuration: &Configuration,
+        data: Option<&Path>,
+        hands: Hands,
+    ) -> Result<Embedded, Failure> {
+        let broker: Arc<dyn Broker> = Arc::new(EmbeddedBroker::new());
+        let store: Arc<dyn Store> = match data {
+            Some(folder) => Arc::new(file::File::open(folder).map_err(|e| Failure::usage(e.to_string()))?),
+            None => Arc::new(memory::Memory::new()),
+        };
+        let settings = configuration.orchestrator();
+        let payload_bytes = settings.engine.payload_bytes;
+        let node = Node::start(broker.clone(), store, settings, Clock::system())
+            .await
+            .map_err(|e| Failure::usage(format!("the orchestrator cannot start: {e}")))?;
+        if !node.ready_within(OWNED).await {
+            return Err(Failure::unreachable(
+                "the partitions are not owned after 30 s; see the log (--log info)",
+            ));
+        }
+        let worker = if hands.settings.is_empty() {
+            None
+        } else {
+            let builder = hands.settings.into_worker(broker).map_err(|e| Failure::usage(e.to_string()))?;
+            let mut builder = builder.max_payload_bytes(payload_bytes);
+            if let Some(slots) = hands.slots {
+                builder = builder.slots(slots);
+            }
+            let worker = builder.build().map_err(|e| Failure::usage(e.to_string()))?;
+            Some(worker.start().await.map_err(|e| Failure::unreachable(e.to_string()))?)
+        };
+        Ok(Embedded { node: Arc::new(node), worker })
+    }
+
+    /// Ends the worker, then the node, in order.
+    pub(crate) async fn stop(self) {
+        if let Some(worker) = self.worker {
+            worker.drain(DRAIN).await;
+        }
+        if let Ok(node) = Arc::try_unwrap(self.node) {
+            node.stop().await;
+        }
+    }
+}

@@ -1,0 +1,75 @@
+//! How a run ended, and where its time went: queued, running, waiting for retry.
+
+use oarlock_protocol::Timestamp;
+use oarlock_protocol::instance::{InstanceKind, TaskInstance, WorkflowInstance};
+
+use super::table::{self, milliseconds};
+
+/// The run as a table of its tasks, with the sums of their times.
+pub(crate) fn text(run: &WorkflowInstance) -> String {
+    let mut rows =
+        vec![["TASK", "STATUS", "ATTEMPTS", "QUEUED", "RUNNING", "RETRY WAIT"].map(str::to_owned).to_vec()];
+    let mut sum = Times::default();
+    for task in &run.task_instances {
+        let times = Times::of(task);
+        sum.add(&times);
+        rows.push(row(task, &times));
+    }
+    let total = ["total".to_owned(), String::new(), String::new()].into_iter().chain(sum.texts());
+    rows.push(total.collect());
+    let until = run.end_time.unwrap_or(run.updated_at);
+    let lasted = milliseconds(until.since(run.created_at).as_millis());
+    let definition = format!("{}@{}", run.workflow_definition_id, run.workflow_definition_version);
+    let mut text = format!(
+        "\n{}\n\n{definition} {} after {lasted} (run {})",
+        table::text(&rows),
+        run.status.as_str(),
+        run.id
+    );
+    if let Some(error) = &run.error {
+        text.push_str(&format!("\nerror {}: {}", error.code, error.message));
+    }
+    text
+}
+
+fn row(task: &TaskInstance, times: &Times) -> Vec<String> {
+    let mut row = vec![task.execution_context.task_path.to_string(), task.status.as_str().to_owned()];
+    if task.kind == InstanceKind::Task && !task.attempts.is_empty() {
+        row.push(task.attempts.len().to_string());
+        row.extend(times.texts());
+    }
+    row
+}
+
+#[derive(Default)]
+struct Times {
+    queued: u64,
+    running: u64,
+    retry_wait: u64,
+}
+
+impl Times {
+    fn of(task: &TaskInstance) -> Self {
+        let mut times = Self::default();
+        let mut ended: Option<Timestamp> = None;
+        for attempt in &task.attempts {
+            times.retry_wait += ended.map_or(0, |ended| attempt.ready_at.since(ended).as_millis());
+            if let Some(start) = attempt.start_time {
+                times.queued += start.since(attempt.ready_at).as_millis();
+                times.running += attempt.end_time.map_or(0, |end| end.since(start).as_millis());
+            }
+            ended = attempt.end_time;
+        }
+        times
+    }
+
+    fn add(&mut self, other: &Times) {
+        self.queued += other.queued;
+        self.running += other.running;
+        self.retry_wait += other.retry_wait;
+    }
+
+    fn texts(&self) -> [String; 3] {
+        [self.queued, self.running, self.retry_wait].map(milliseconds)
+    }
+}

@@ -1,0 +1,60 @@
+//! The HTTP interface: a thin layer that reads requests, asks the [`Node`], and writes answers.
+//!
+//! Until there is authentication the principal comes from the headers `oarlock-user`, `oarlock-tenant`,
+//! `oarlock-roles` and `oarlock-permissions` or from configuration, so the listener belongs on the loopback address.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+use oarlock_protocol::security::SecurityContext;
+use tokio::net::TcpListener;
+
+use crate::Node;
+
+mod definitions;
+mod error;
+mod health;
+mod principal;
+mod runs;
+
+pub use error::ErrorBody;
+
+/// How much larger than the largest payload a request may be: names, keys and JSON around it.
+const AROUND_PAYLOAD: usize = 64 * 1024;
+
+#[derive(Clone)]
+struct State {
+    node: Arc<Node>,
+    principal: Arc<SecurityContext>,
+}
+
+/// The routes over a node; requests without principal headers act as `principal`.
+pub fn router(node: Arc<Node>, principal: SecurityContext) -> Router {
+    let limit = node.settings().engine.payload_bytes.saturating_add(AROUND_PAYLOAD);
+    Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/v1/definitions", post(definitions::register))
+        .route("/v1/runs", post(runs::start).get(runs::list))
+        .route("/v1/runs/{id}", get(runs::get))
+        .route("/v1/runs/{id}/cancel", post(runs::cancel))
+        .route("/v1/runs/{id}/history", get(runs::history))
+        .fallback(error::no_route)
+        .method_not_allowed_fallback(error::no_method)
+        .layer(DefaultBodyLimit::max(limit))
+        .with_state(State { node, principal: Arc::new(principal) })
+}
+
+/// Serves the routes until `stop` ends, then finishes the requests that are under way.
+///
+/// # Errors
+/// The listener failed.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<()> {
+    axum::serve(listener, router).with_graceful_shutdown(stop).await
+}

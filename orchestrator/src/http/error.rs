@@ -1,0 +1,160 @@
+//! What a failed request is answered. Every HTTP status of a failure is chosen here.
+
+use axum::Json as JsonBody;
+use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, QueryRejection};
+use axum::http::{Method, StatusCode, Uri};
+use axum::response::{IntoResponse, Response};
+use oarlock_definition::Diagnostic;
+use oarlock_protocol::ErrorDetails;
+use serde::Serialize;
+
+use crate::definitions;
+use crate::node;
+use crate::partition::StartError;
+
+/// The body of every failure.
+#[derive(Debug, Serialize)]
+pub struct ErrorBody {
+    /// A stable code, such as `NOT_FOUND`.
+    pub code: String,
+    /// A sentence for people, with the remedy.
+    pub message: String,
+    /// For a definition that is refused: every problem, with its place.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub diagnostics: Vec<Diagnostic>,
+}
+
+/// A failed request.
+#[derive(Debug)]
+pub(super) enum Failure {
+    /// The request makes no sense; the text says what to change.
+    Invalid(String),
+    /// The definition is refused.
+    Definition(Vec<Diagnostic>),
+    /// There is no such thing.
+    NotFound(String),
+    /// It contradicts something that stands.
+    Conflict(String),
+    /// The request is understood and refused for good.
+    Refused(ErrorDetails),
+    /// The body is too large.
+    TooLarge(String),
+    /// Neither here nor now; the same request may go through later.
+    Unavailable(String),
+    /// Something here is broken.
+    Internal(String),
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let mut diagnostics = Vec::new();
+        let (status, code, message) = match self {
+            Failure::Invalid(message) => (StatusCode::BAD_REQUEST, "INVALID_REQUEST".to_owned(), message),
+            Failure::Definition(found) => {
+                diagnostics = found;
+                let message = "the definition has errors; `diagnostics` lists each with its place".to_owned();
+                (StatusCode::UNPROCESSABLE_ENTITY, "INVALID_DEFINITION".to_owned(), message)
+            }
+            Failure::NotFound(message) => (StatusCode::NOT_FOUND, "NOT_FOUND".to_owned(), message),
+            Failure::Conflict(message) => (StatusCode::CONFLICT, "CONFLICT".to_owned(), message),
+            Failure::Refused(error) => (refused_status(&error.code), error.code, error.message),
+            Failure::TooLarge(message) => {
+                (StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE".to_owned(), message)
+            }
+            Failure::Unavailable(message) => {
+                (StatusCode::SERVICE_UNAVAILABLE, "UNAVAILABLE".to_owned(), message)
+            }
+            Failure::Internal(message) => (StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL".to_owned(), message),
+        };
+        (status, JsonBody(ErrorBody { code, message, diagnostics })).into_response()
+    }
+}
+
+fn refused_status(code: &str) -> StatusCode {
+    match code {
+        "PERMISSION_DENIED" => StatusCode::FORBIDDEN,
+        "PAYLOAD_TOO_LARGE" => StatusCode::PAYLOAD_TOO_LARGE,
+        _ => StatusCode::UNPROCESSABLE_ENTITY,
+    }
+}
+
+impl From<node::Error> for Failure {
+    fn from(error: node::Error) -> Self {
+        match error {
+            node::Error::Broker(_) | node::Error::Store(_) | node::Error::Stopping => {
+                Failure::Unavailable(error.to_string())
+            }
+            node::Error::Unreadable(_) => {
+                tracing::error!(%error, "a stored run cannot be read");
+                Failure::Internal(error.to_string())
+            }
+        }
+    }
+}
+
+impl From<definitions::Error> for Failure {
+    fn from(error: definitions::Error) -> Self {
+        match error {
+            definitions::Error::NotFound { .. } => {
+                Failure::NotFound(format!("{error}; register it with `oarlock apply`"))
+            }
+            definitions::Error::Conflict { .. } => Failure::Conflict(error.to_string()),
+            definitions::Error::Unusable(_) => Failure::Internal(error.to_string()),
+            definitions::Error::Store(_) => Failure::Unavailable(error.to_string()),
+        }
+    }
+}
+
+impl From<StartError> for Failure {
+    fn from(error: StartError) -> Self {
+        match error {
+            StartError::Definition(error) => error.into(),
+            StartError::Refused(error) => Failure::Refused(error),
+            StartError::Conflict(_) => Failure::Conflict(error.to_string()),
+            StartError::Stopping => Failure::Unavailable(error.to_string()),
+        }
+    }
+}
+
+impl From<JsonRejection> for Failure {
+    fn from(rejection: JsonRejection) -> Self {
+        of_status(rejection.status(), rejection.body_text())
+    }
+}
+
+impl From<BytesRejection> for Failure {
+    fn from(rejection: BytesRejection) -> Self {
+        of_status(rejection.status(), rejection.body_text())
+    }
+}
+
+impl From<QueryRejection> for Failure {
+    fn from(rejection: QueryRejection) -> Self {
+        Failure::Invalid(rejection.body_text())
+    }
+}
+
+impl From<PathRejection> for Failure {
+    fn from(rejection: PathRejection) -> Self {
+        Failure::Invalid(rejection.body_text())
+    }
+}
+
+fn of_status(status: StatusCode, text: String) -> Failure {
+    match status {
+        StatusCode::PAYLOAD_TOO_LARGE => Failure::TooLarge(
+            "the request is too large; keep large data elsewhere and pass its address".to_owned(),
+        ),
+        _ => Failure::Invalid(text),
+    }
+}
+
+/// Answers a request for a path that does not exist.
+pub(super) async fn no_route(uri: Uri) -> Failure {
+    Failure::NotFound(format!("there is no {} here", uri.path()))
+}
+
+/// Answers a request with a method that its path does not take.
+pub(super) async fn no_method(method: Method, uri: Uri) -> Failure {
+    Failure::Invalid(format!("{} does not take {method}", uri.path()))
+}

@@ -1,0 +1,180 @@
+//! Starts, shows, lists and cancels runs.
+
+use std::time::Duration;
+
+use axum::Json as JsonBody;
+use axum::extract;
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use oarlock_protocol::instance::{WorkflowInstance, WorkflowStatus};
+use oarlock_protocol::message::StartMessage;
+use oarlock_protocol::{FORMAT, Json, RunId, RunKey};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::State;
+use super::error::Failure;
+use super::principal::Principal;
+use crate::node::Filter;
+
+/// The longest time a request waits for a run to end; who wants longer asks again.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+/// The longest page of a list.
+const LONGEST_PAGE: usize = 1_000;
+
+/// The body of `POST /v1/runs`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct StartRequest {
+    workflow: String,
+    #[serde(default)]
+    version: Option<u32>,
+    #[serde(default)]
+    input: Json,
+    #[serde(default)]
+    key: Option<String>,
+    #[serde(default)]
+    correlation_id: Option<String>,
+}
+
+/// `POST /v1/runs`: 201 for a new run, 200 where the same request had started it before.
+pub(super) async fn start(
+    extract::State(state): extract::State<State>,
+    Principal(principal): Principal,
+    body: Result<JsonBody<StartRequest>, JsonRejection>,
+) -> Result<Response, Failure> {
+    let JsonBody(request) = body?;
+    if request.key.as_ref().is_some_and(|key| key.is_empty() || key.len() > 512) {
+        return Err(Failure::Invalid("`key` has 1 to 512 bytes".to_owned()));
+    }
+    if !(request.input.is_object() || request.input.is_null()) {
+        return Err(Failure::Invalid("`input` is a JSON object".to_owned()));
+    }
+    let run = match &request.key {
+        Some(key) => RunId::keyed(&principal.tenant_id, &request.workflow, key),
+        None => RunId::random(),
+    };
+    let message = StartMessage {
+        format: FORMAT,
+        workflow_instance_id: run,
+        workflow_definition_id: request.workflow,
+        workflow_definition_version: request.version,
+        input: request.input,
+        idempotency_key: request.key,
+        correlation_id: request.correlation_id,
+        security_context: principal,
+    };
+    let started = state.node.start_run(message).await?;
+    let status = if started.existing { StatusCode::OK } else { StatusCode::CREATED };
+    let body = json!({"id": started.run.run, "version": started.version, "existing": started.existing});
+    Ok((status, JsonBody(body)).into_response())
+}
+
+/// The query of `GET /v1/runs/{id}`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct GetQuery {
+    #[serde(default)]
+    wait_ms: Option<u64>,
+}
+
+/// `GET /v1/runs/{id}`: the whole run; with `waitMs` once it has ended, or that much later as it is then.
+pub(super) async fn get(
+    extract::State(state): extract::State<State>,
+    Principal(principal): Principal,
+    id: Result<extract::Path<String>, PathRejection>,
+    query: Result<extract::Query<GetQuery>, QueryRejection>,
+) -> Result<JsonBody<WorkflowInstance>, Failure> {
+    let key = run_key(&principal.tenant_id, &id?.0)?;
+    let run = match query?.wait_ms {
+        Some(wait_ms) => state.node.wait(&key, Duration::from_millis(wait_ms).min(LONGEST_WAIT)).await?,
+        None => state.node.get(&key).await?,
+    };
+    run.map(JsonBody).ok_or_else(|| no_run(&key))
+}
+
+/// The query of `GET /v1/runs`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct ListQuery {
+    #[serde(default)]
+    status: Option<WorkflowStatus>,
+    #[serde(default)]
+    workflow: Option<String>,
+    #[serde(default)]
+    limit: Option<usize>,
+    #[serde(default)]
+    after: Option<String>,
+}
+
+/// `GET /v1/runs`: the newest first; `next` of a page is `after` of the following one.
+pub(super) async fn list(
+    extract::State(state): extract::State<State>,
+    Principal(principal): Principal,
+    query: Result<extract::Query<ListQuery>, QueryRejection>,
+) -> Result<Response, Failure> {
+    let extract::Query(query) = query?;
+    let after = query.after.as_deref().map(read_cursor).transpose()?;
+    let limit = query.limit.unwrap_or(50).clamp(1, LONGEST_PAGE);
+    let filter = Filter {
+        tenant: principal.tenant_id,
+        status: query.status,
+        definition: query.workflow,
+        limit,
+        after,
+    };
+    let page = state.node.list(&filter).await?;
+    let next = page.next.map(|(created, run)| format!("{created}-{run}"));
+    Ok(JsonBody(json!({"runs": page.runs, "next": next})).into_response())
+}
+
+fn read_cursor(text: &str) -> Result<(i64, RunId), Failure> {
+    let cursor =
+        text.split_once('-').and_then(|(created, run)| Some((created.parse().ok()?, run.parse().ok()?)));
+    cursor.ok_or_else(|| Failure::Invalid("`after` is the `next` of an earlier page".to_owned()))
+}
+
+/// The body of `POST /v1/runs/{id}/cancel`.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct CancelRequest {
+    #[serde(default)]
+    reason: Option<String>,
+}
+
+/// `POST /v1/runs/{id}/cancel`: the cancel is recorded; the run ends when what is open has closed.
+pub(super) async fn cancel(
+    extract::State(state): extract::State<State>,
+    Principal(principal): Principal,
+    id: Result<extract::Path<String>, PathRejection>,
+    body: Result<JsonBody<CancelRequest>, JsonRejection>,
+) -> Result<Response, Failure> {
+    let key = run_key(&principal.tenant_id, &id?.0)?;
+    let JsonBody(request) = body?;
+    let reason = request.reason.unwrap_or_else(|| format!("cancelled by {}", principal.user_id));
+    match state.node.cancel(key.clone(), reason).await? {
+        Some(under_way) => Ok(JsonBody(json!({"id": key.run, "underWay": under_way})).into_response()),
+        None => Err(no_run(&key)),
+    }
+}
+
+/// `GET /v1/runs/{id}/history`: what happened, in the order of time.
+pub(super) async fn history(
+    extract::State(state): extract::State<State>,
+    Principal(principal): Principal,
+    id: Result<extract::Path<String>, PathRejection>,
+) -> Result<Response, Failure> {
+    let key = run_key(&principal.tenant_id, &id?.0)?;
+    let history = state.node.history(&key).await?.ok_or_else(|| no_run(&key))?;
+    Ok(JsonBody(json!({"id": key.run, "history": history})).into_response())
+}
+
+fn run_key(tenant: &str, id: &str) -> Result<RunKey, Failure> {
+    let run = id.parse().map_err(|_| Failure::Invalid(format!("'{id}' is no run id: it is a UUID")))?;
+    Ok(RunKey::new(tenant, run))
+}
+
+fn no_run(key: &RunKey) -> Failure {
+    Failure::NotFound(format!("tenant '{}' has no run {}", key.tenant, key.run))
+}
