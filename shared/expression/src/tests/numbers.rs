@@ -139,3 +139,14 @@ fn what_has_no_exact_or_finite_result_is_an_error() {
         "18446744073709551615 + 1 has no exact 64-bit integer or finite result"
     );
 }
+
+/// Results travel as JSON; a reader that is a last digit off would make equal values differ after one hop.
+#[test]
+fn a_float_reads_back_as_it_was_written() {
+    let scope = json!({});
+    for source in ["sqrt(2.24)", "1 / 3", "0.1 + 0.2", "pow(1.1, 100)", "5e-324 * 1"] {
+        let value = evaluate(source, &scope).unwrap();
+        let again: Json = serde_json::from_str(&value.to_string()).unwrap();
+        assert_eq!(again, value, "{source}");
+    }
+}
