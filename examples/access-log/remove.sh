@@ -1,0 +1,5 @@
+# Removes the folder of this run.
+. ./field.sh
+rm -rf "$work"
+rmdir work 2>/dev/null
+echo '{}'
