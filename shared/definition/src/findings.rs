@@ -12,7 +12,7 @@ use crate::place::Place;
 use crate::source::Source;
 use crate::tree::{Node, Spot};
 
-/// More problems are counted but not told: nobody reads further, and a hostile file must not fill the memory.
+/// More problems are not told: nobody reads further, and a hostile file must not fill the memory.
 pub(crate) const MOST_FINDINGS: usize = 200;
 
 /// What exactly at a place is meant.
@@ -35,17 +35,31 @@ pub(crate) struct Finding {
     help: Option<String>,
     place: Place,
     mark: Mark,
+    other: Option<Place>,
 }
 
 impl Finding {
     /// A problem of the value at `place`.
     pub(crate) fn new(code: Code, place: &Place, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), help: None, place: place.clone(), mark: Mark::Value }
+        Self {
+            code,
+            message: message.into(),
+            help: None,
+            place: place.clone(),
+            mark: Mark::Value,
+            other: None,
+        }
     }
 
     /// Points at something more exact than the value.
     pub(crate) fn mark(mut self, mark: Mark) -> Self {
         self.mark = mark;
+        self
+    }
+
+    /// Names a second place that the problem is about; its line is added to the message.
+    pub(crate) fn other(mut self, place: &Place) -> Self {
+        self.other = Some(place.clone());
         self
     }
 
@@ -64,7 +78,6 @@ impl Finding {
 #[derive(Default)]
 pub(crate) struct Findings {
     list: Vec<Finding>,
-    untold: usize,
     holes: HashSet<String>,
     short_forms: HashSet<String>,
 }
@@ -72,9 +85,7 @@ pub(crate) struct Findings {
 impl Findings {
     /// Records a problem.
     pub(crate) fn push(&mut self, finding: Finding) {
-        if self.is_full() {
-            self.untold += 1;
-        } else {
+        if !self.is_full() {
             self.list.push(finding);
         }
     }
@@ -86,7 +97,7 @@ impl Findings {
         }
     }
 
-    /// Whether further problems would only be counted: then it is not worth looking closely.
+    /// Whether further problems would not be told: then it is not worth looking closely.
     pub(crate) fn is_full(&self) -> bool {
         self.list.len() >= MOST_FINDINGS
     }
@@ -121,6 +132,14 @@ impl Findings {
         !self.short_forms.is_empty() && self.short_forms.contains(&place.to_string())
     }
 
+    /// Gives the last problem a help, if it is about `place` and has none.
+    pub(crate) fn advise(&mut self, place: &Place, help: impl FnOnce() -> String) {
+        let last = self.list.last_mut().filter(|finding| finding.help.is_none());
+        if let Some(finding) = last.filter(|finding| finding.place.to_string() == place.to_string()) {
+            finding.help = Some(help());
+        }
+    }
+
     /// The known name nearest to `name`; not searched once the list is full.
     pub(crate) fn nearest<'c>(
         &self,
@@ -140,8 +159,8 @@ impl Findings {
         let mut told: Vec<Diagnostic> = self.list.iter().map(|finding| finding.tell(source, root)).collect();
         told.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
         told.dedup();
-        if self.untold > 0 {
-            told.push(too_many(self.untold, source));
+        if self.is_full() {
+            told.push(too_many(source));
         }
         told
     }
@@ -154,7 +173,7 @@ impl Finding {
         Diagnostic {
             severity: self.code.severity(),
             code: self.code.as_str(),
-            message: printable(&self.message),
+            message: printable(&self.message) + &self.other_line(source, root),
             file: source.file.to_owned(),
             line,
             column,
@@ -164,22 +183,31 @@ impl Finding {
         }
     }
 
+    /// Where the second place is, to follow the message.
+    fn other_line(&self, source: &Source<'_>, root: Option<&Node>) -> String {
+        let (Some(other), Some(root)) = (&self.other, root) else { return String::new() };
+        match root.locate(other) {
+            Spot::Exact { node, .. } => format!(" (line {})", source.position(node.span.start).0),
+            Spot::Around { .. } => String::new(),
+        }
+    }
+
     fn span(&self, source: &Source<'_>, root: Option<&Node>) -> Range<usize> {
         if let Mark::Bytes(span) = &self.mark {
             return span.clone();
         }
         let Some(root) = root else { return 0..0 };
         match (root.locate(&self.place), &self.mark) {
-            (Spot::Exact { key, node }, Mark::Key) => key.unwrap_or_else(|| node.underlined(source)),
+            (Spot::Exact { key, node }, Mark::Key) => key.unwrap_or_else(|| node.span.clone()),
             (Spot::Exact { node, .. }, Mark::Within(range)) => node.within(source, range),
-            (Spot::Exact { node, .. }, _) => node.underlined(source),
-            (Spot::Around { key, node }, _) => key.unwrap_or_else(|| node.underlined(source)),
+            (Spot::Exact { node, .. }, _) => node.span.clone(),
+            (Spot::Around { key, node }, _) => key.unwrap_or_else(|| node.span.clone()),
         }
     }
 }
 
-fn too_many(untold: usize, source: &Source<'_>) -> Diagnostic {
-    let message = format!("{untold} more problems are not listed");
+fn too_many(source: &Source<'_>) -> Diagnostic {
+    let message = format!("only {MOST_FINDINGS} problems are listed, and there may be more");
     let finding = Finding::new(Code::TooManyProblems, &Place::root(), message);
     finding.help("Mend these first, then check again.").mark(Mark::Bytes(0..0)).tell(source, None)
 }

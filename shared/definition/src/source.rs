@@ -45,18 +45,22 @@ impl<'t> Source<'t> {
 
     /// The line of `span` and carets under it, as far as it stands on that line.
     pub(crate) fn excerpt(&self, span: Range<usize>) -> String {
-        let (number, column) = self.position(span.start);
+        let number = self.line_index(span.start) + 1;
         let line = self.line_around(span.start);
-        let end = span.end.clamp(span.start, line.end.max(span.start));
-        let width = self.slice(span.start..end).chars().count().max(1);
-        let (shown, caret) = window(self.slice(line), column - 1);
-        let width = width.min(EXCERPT_CHARACTERS.saturating_sub(caret)).max(1);
-        let gutter = " ".repeat(number.to_string().len());
+        let start = span.start.min(line.end);
+        let is_short = self.slice(line.clone()).chars().nth(EXCERPT_CHARACTERS).is_none();
+        let most_before = if is_short { EXCERPT_CHARACTERS } else { EXCERPT_CHARACTERS * 2 / 3 };
+        let (before, caret) = shown_before(self.slice(line.start..start), most_before);
+        let room = EXCERPT_CHARACTERS.saturating_sub(caret).max(1);
+        let after = shown_after(self.slice(start..line.end), room);
+        let marked = self.slice(start..span.end.clamp(start, line.end)).chars().take(room).count().max(1);
+        let shown = format!("{before}{after}");
+        let (gutter, shown) = (" ".repeat(number.to_string().len()), shown.trim_end());
         let blank = if shown.is_empty() { "" } else { " " };
         format!(
             "{gutter} |\n{number} |{blank}{shown}\n{gutter} | {}{}\n",
             " ".repeat(caret),
-            "^".repeat(width)
+            "^".repeat(marked)
         )
     }
 
@@ -65,18 +69,29 @@ impl<'t> Source<'t> {
     }
 }
 
-/// The part of a line that is shown, and the column of the place in it. Control characters become spaces, so that
-/// the carets stand right and a terminal is never told anything by a definition.
-fn window(line: &str, column: usize) -> (String, usize) {
-    let characters: Vec<char> = line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    if characters.len() <= EXCERPT_CHARACTERS {
-        return (characters.into_iter().collect::<String>().trim_end().to_owned(), column);
+/// The part of a line before the place that is shown, and its length in characters: all, or, if that is more than
+/// `most`, the last third of an excerpt.
+fn shown_before(text: &str, most: usize) -> (String, usize) {
+    if text.chars().nth(most).is_none() {
+        return (text.chars().map(printable).collect(), text.chars().count());
     }
-    let start = column.saturating_sub(EXCERPT_CHARACTERS / 3);
-    let end = characters.len().min(start + EXCERPT_CHARACTERS);
-    let part: String = characters[start.min(end)..end].iter().collect();
-    let (before, after) = (if start > 0 { "…" } else { "" }, if end < characters.len() { "…" } else { "" });
-    (format!("{before}{part}{after}"), column - start + before.chars().count())
+    let kept = EXCERPT_CHARACTERS / 3;
+    let start = text.char_indices().rev().nth(kept - 1).map_or(0, |(offset, _)| offset);
+    let part = text.get(start..).unwrap_or("").chars().map(printable);
+    (std::iter::once('…').chain(part).collect(), kept + 1)
+}
+
+/// The part of a line from the place on that is shown.
+fn shown_after(text: &str, room: usize) -> String {
+    let mut rest = text.chars();
+    let part: String = rest.by_ref().take(room).map(printable).collect();
+    if rest.next().is_some() { part + "…" } else { part }
+}
+
+/// Control characters become spaces, so that the carets stand right and a terminal is never told anything by a
+/// definition.
+fn printable(c: char) -> char {
+    if c.is_control() { ' ' } else { c }
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! Who waits for whom: `dependsOn`, the order of the list where it is absent, and circles in both.
 
+use std::collections::{HashMap, HashSet};
+
 use super::Checker;
 use super::outline::{Outline, Role};
 use crate::code::Code;
@@ -13,6 +15,21 @@ use crate::findings::Finding;
 pub(super) struct Order {
     waits: Vec<Vec<usize>>,
     steps: usize,
+    /// So many steps from the first wait for none behind themselves.
+    straight: usize,
+}
+
+/// The steps that one waits for.
+pub(super) struct Awaited {
+    all_before: usize,
+    others: HashSet<usize>,
+}
+
+impl Awaited {
+    /// Whether the step at `position` is among them.
+    pub(super) fn contains(&self, position: usize) -> bool {
+        position < self.all_before || self.others.contains(&position)
+    }
 }
 
 impl Order {
@@ -20,7 +37,7 @@ impl Order {
     fn of(outline: &Outline<'_>, list: usize) -> Self {
         let members = &outline.lists[list].steps;
         let steps = members.len();
-        let position_of: std::collections::HashMap<&str, usize> = outline.ids_in(list).zip(0..).collect();
+        let position_of: HashMap<&str, usize> = outline.ids_in(list).zip(0..).collect();
         let is_parallel = outline.lists[list].role == Role::Parallel;
         let waits_of_step =
             |(position, &member): (usize, &usize)| match &outline.steps[member].task.depends_on {
@@ -35,20 +52,25 @@ impl Order {
         waits.extend(
             (0..steps).map(|count| if count == 0 { Vec::new() } else { vec![count - 1, steps + count - 1] }),
         );
-        Self { waits, steps }
+        let is_straight =
+            |position: &usize| waits[*position].iter().all(|&node| node < *position || node >= steps);
+        let straight = (0..steps).take_while(is_straight).count();
+        Self { waits, steps, straight }
     }
 
-    /// For every position whether the step at `position` waits for it, directly or by way of others.
-    pub(super) fn waits_for(&self, position: usize) -> Vec<bool> {
-        let mut seen = vec![false; self.waits.len()];
+    /// What the step at `position` waits for, directly or by way of others.
+    pub(super) fn waits_for(&self, position: usize) -> Awaited {
+        let mut awaited = Awaited { all_before: 0, others: HashSet::new() };
         let mut next = self.waits[position].clone();
         while let Some(node) = next.pop() {
-            if !std::mem::replace(&mut seen[node], true) {
-                next.extend(&self.waits[node]);
+            match node.checked_sub(self.steps) {
+                // Everything before a place in the straight part is everything these wait for, too.
+                Some(count) if count <= self.straight => awaited.all_before = awaited.all_before.max(count),
+                _ if awaited.contains(node) || !awaited.others.insert(node) => {}
+                _ => next.extend(&self.waits[node]),
             }
         }
-        seen.truncate(self.steps);
-        seen
+        awaited
     }
 
     /// Circles, each as the positions that wait for one another in a row; each step begins at most one.

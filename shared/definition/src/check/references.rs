@@ -1,12 +1,11 @@
 //! One name in an expression: does it exist, may it stand here, and can it have a value by then?
 
+use oarlock_expression::Reference;
+
 use super::Checker;
-use super::finished::Unfinished;
 use super::order::listed;
-use super::outline::Outline;
 use super::sites::{Site, Walk};
 use crate::code::Code;
-use crate::expressions::Reference;
 use crate::findings::{Finding, Mark};
 use crate::place::Place;
 
@@ -91,8 +90,10 @@ impl Walk<'_, '_, '_> {
                 Finding::new(Code::UnknownTask, place, format!("there is no step `{id}` in this workflow"));
             return Some((with_near(finding, self.checker.findings.nearest(id, ids)), 1));
         };
-        let property =
-            path.get(2).and_then(|name| no_property(id, name, OF_A_STEP, place)).map(|finding| (finding, 2));
+        let property = path
+            .get(2)
+            .and_then(|name| no_step_property(&format!("tasks.{id}"), name, place))
+            .map(|finding| (finding, 2));
         property.or_else(|| self.unfinished(site, place, read).map(|finding| (finding, 1)))
     }
 
@@ -108,7 +109,7 @@ impl Walk<'_, '_, '_> {
                 0,
             ));
         };
-        let property = no_property(name, property, OF_A_STEP, place).map(|finding| (finding, 1));
+        let property = no_step_property(name, property, place).map(|finding| (finding, 1));
         property.or_else(|| self.unfinished(site, place, read).map(|finding| (finding, 0)))
     }
 
@@ -138,7 +139,8 @@ impl Walk<'_, '_, '_> {
             Site::Before(reader) | Site::After(reader) => self.finished.before(reader, read),
         };
         let why = answer.err()?;
-        Some(not_finished(self.checker.outline, site, place, read, &why))
+        let (message, help) = why.told(self.checker.outline, read, matches!(site, Site::After(_)));
+        Some(Finding::new(Code::NotFinished, place, message).help(help))
     }
 
     fn unknown_name(&self, site: Site, place: &Place, name: &str) -> Finding {
@@ -148,7 +150,7 @@ impl Walk<'_, '_, '_> {
             return finding.help(format!("It is a variable: write `variables.{name}`."));
         }
         if checker.outline.by_id.contains_key(name) {
-            return finding.help(format!("It is a step of another list: write `tasks.{name}.output`."));
+            return finding.help(format!("It is a step: outside its own list write `tasks.{name}.output`."));
         }
         if checker.input_properties().any(|property| property == name) {
             return finding.help(format!("It is a property of the input: write `input.{name}`."));
@@ -203,16 +205,19 @@ fn with_near(finding: Finding, near: Option<&str>) -> Finding {
 }
 
 fn no_property(of: &str, name: &str, known: &[&str], place: &Place) -> Option<Finding> {
-    if known.contains(&name) {
+    let finding = || Finding::new(Code::UnknownProperty, place, format!("`{of}` has no `{name}`"));
+    (!known.contains(&name)).then(|| finding().help(format!("It has {}.", known.join(", "))))
+}
+
+/// `of` is the step as it is written, such as `tasks.price`.
+fn no_step_property(of: &str, name: &str, place: &Place) -> Option<Finding> {
+    if OF_A_STEP.contains(&name) {
         return None;
     }
-    let finding = Finding::new(Code::UnknownProperty, place, format!("`{of}` has no `{name}`"));
-    let what = if std::ptr::eq(known, OF_A_STEP) {
-        format!("A step has {}; what it returned is `{of}.output.{name}`.", known.join(", "))
-    } else {
-        format!("It has {}.", known.join(", "))
-    };
-    Some(finding.help(what))
+    let finding = Finding::new(Code::UnknownProperty, place, format!("the step `{of}` has no `{name}`"));
+    Some(finding.help(format!(
+        "A step has output, status and error. For a part of its output write `{of}.output.{name}`."
+    )))
 }
 
 fn task_data(name: &str, place: &Place) -> Finding {
@@ -233,52 +238,6 @@ fn now_has_no_parts(name: &str, place: &Place) -> Finding {
         format!("`now` is a text such as `2026-11-23T07:06:42.000Z` and has no `{name}`"),
     );
     finding.help("The time functions take it as it is.")
-}
-
-fn not_finished(outline: &Outline<'_>, site: Site, place: &Place, read: usize, why: &Unfinished) -> Finding {
-    let id = |step: usize| outline.steps[step].task.id.as_str();
-    let name = id(read);
-    let (message, help) = match why {
-        Unfinished::Itself if matches!(site, Site::After(_)) => (
-            format!("`{name}` is this step itself"),
-            "Its own output is `taskOutput` here, its input `taskInput`.".to_owned(),
-        ),
-        Unfinished::Itself => (
-            format!("`{name}` is this step itself, and has not begun yet"),
-            "Read an earlier step.".to_owned(),
-        ),
-        Unfinished::Around => (
-            format!("this step is a part of `{name}`, which cannot have finished yet"),
-            "Read a step that comes before.".to_owned(),
-        ),
-        Unfinished::Inside => (
-            format!("`{name}` is a part of this step, and has not begun yet"),
-            "Move the expression to a step behind this one.".to_owned(),
-        ),
-        Unfinished::OtherCase => (
-            format!("`{name}` is in another case of the same switch, of which only one is taken"),
-            "Set a variable in each case, and read that.".to_owned(),
-        ),
-        Unfinished::Handler => (
-            format!("`{name}` handles an error, and runs only after this"),
-            "Read it in a later step, or in the same `onError`.".to_owned(),
-        ),
-        Unfinished::NotAwaited { waiter, awaited } => (
-            not_awaited(id(*waiter), id(*awaited), name),
-            format!("Add `{}` to the `dependsOn` of `{}`, or read another step.", id(*awaited), id(*waiter)),
-        ),
-    };
-    Finding::new(Code::NotFinished, place, message).help(help)
-}
-
-fn not_awaited(waiter: &str, awaited: &str, name: &str) -> String {
-    if awaited == name {
-        format!("`{waiter}` does not wait for `{name}`, which may not have finished")
-    } else {
-        format!(
-            "`{waiter}` does not wait for `{awaited}`, in which `{name}` is, and so it may not have finished"
-        )
-    }
 }
 
 /// The bytes of one segment of a reference.

@@ -1,5 +1,6 @@
 //! Every expression of a definition, with what it may refer to at its place.
 
+use oarlock_expression::{CompileError, Reference, Registry};
 use oarlock_protocol::Json;
 use oarlock_protocol::JsonMap;
 use oarlock_protocol::definition::{Task, TaskKind, Transformation, VariableMapping};
@@ -8,7 +9,7 @@ use super::Checker;
 use super::finished::Finished;
 use super::order::Order;
 use crate::code::Code;
-use crate::expressions::{self, Problem, Reference};
+use crate::expressions;
 use crate::findings::{Finding, Mark};
 use crate::place::Place;
 
@@ -27,13 +28,15 @@ pub(super) enum Site {
 pub(super) struct Walk<'w, 'c, 'd> {
     pub(super) checker: &'w mut Checker<'c, 'd>,
     pub(super) finished: Finished<'w, 'd>,
+    registry: Registry,
 }
 
 impl Checker<'_, '_> {
     pub(super) fn expressions(&mut self, orders: &[Order]) {
         let outline = self.outline;
         let definition = self.definition;
-        let mut walk = Walk { finished: Finished::new(outline, orders), checker: self };
+        let mut walk =
+            Walk { finished: Finished::new(outline, orders), registry: Registry::standard(), checker: self };
         for (number, step) in outline.steps.iter().enumerate() {
             walk.step(number, step.task, &step.place);
         }
@@ -78,11 +81,13 @@ impl Walk<'_, '_, '_> {
 
     fn mapping(&mut self, site: Site, mapping: &VariableMapping, list: &Place, index: usize) {
         let place = list.index(index);
+        let is_short = self.checker.findings.is_short_form(list);
         match mapping {
-            VariableMapping::Value { value, target } => self.value(site, value, &list.key(target)),
-            VariableMapping::Expression { expression, target }
-                if self.checker.findings.is_short_form(list) =>
-            {
+            VariableMapping::Value { value, target } if is_short => {
+                self.value(site, value, &list.key(target));
+            }
+            VariableMapping::Value { value, .. } => self.value(site, value, &place.key("value")),
+            VariableMapping::Expression { expression, target } if is_short => {
                 self.expression(site, expression, &list.key(target));
             }
             VariableMapping::Expression { expression, .. } => {
@@ -127,7 +132,7 @@ impl Walk<'_, '_, '_> {
         site: Site,
         text: &str,
         place: &Place,
-        compiled: Result<Vec<Reference>, Vec<Problem>>,
+        compiled: Result<Vec<Reference>, Vec<CompileError>>,
     ) {
         if self.checker.findings.is_full() {
             return;
@@ -142,18 +147,25 @@ impl Walk<'_, '_, '_> {
         }
     }
 
+    /// The `source` of a mapping, which begins inside the task's output.
     fn path(&mut self, source: &str, place: &Place) {
-        if let Err(problem) = expressions::path(source) {
+        if source.contains("${") {
+            let finding = Finding::new(Code::InvalidPath, place, "`source` is a path, not an expression");
+            let help =
+                "Write the path alone, such as `quote.total`, or use `type: EXPRESSION` with `expression:`.";
+            self.checker.tell(finding.help(help));
+        } else if let Some(path) = source.strip_prefix("taskOutput.") {
+            let finding =
+                Finding::new(Code::InvalidPath, place, "`source` begins inside the task's output already");
+            self.checker.tell(finding.help(format!("Write `{path}`.")));
+        } else if let Err(problem) = expressions::path(source) {
             self.problem(Code::InvalidPath, problem, place);
         }
     }
 
-    fn problem(&mut self, code: Code, problem: Problem, place: &Place) {
+    fn problem(&mut self, code: Code, problem: CompileError, place: &Place) {
         let finding = Finding::new(code, place, problem.message).mark(Mark::Within(problem.range));
-        self.checker.tell(match problem.help {
-            Some(help) => finding.help(help),
-            None => finding,
-        });
+        self.checker.tell(finding.help(advice(problem.help)));
     }
 
     /// Each transformation by itself, so that each wrong one is told at its place.
@@ -165,12 +177,20 @@ impl Walk<'_, '_, '_> {
                 .tell(finding.help("Name one, such as `transformation: [trim]`, or use `type: DIRECT`."));
         }
         for (index, transformation) in transformations.iter().enumerate() {
-            let Err(problem) = expressions::transformation(transformation) else { continue };
+            let Err(problem) = expressions::transformation(transformation, &self.registry) else { continue };
             let finding = Finding::new(Code::InvalidTransformation, &place.index(index), problem.message);
-            self.checker.tell(match problem.help {
-                Some(help) => finding.help(help),
-                None => finding,
-            });
+            self.checker.tell(finding.help(advice(problem.help)));
         }
     }
+}
+
+/// The help of the expression language as a sentence; where it has none, where to look.
+fn advice(help: Option<String>) -> String {
+    let Some(help) = help else {
+        return "Operators and functions are listed in docs/expressions.md.".to_owned();
+    };
+    let mut rest = help.chars();
+    let first = rest.next().into_iter().flat_map(char::to_uppercase);
+    let end = if help.ends_with(['.', '?', '!']) { "" } else { "." };
+    first.chain(rest).collect::<String>() + end
 }

@@ -27,7 +27,7 @@ impl Checker<'_, '_> {
         let outline: &Outline<'_> = self.outline;
         let (task, place) = (outline.steps[number].task, &outline.steps[number].place);
         self.id(number);
-        self.condition(task.condition.as_deref(), &place.key("condition"));
+        self.condition(task.condition.as_deref(), &place.key("condition"), "Remove it.");
         match &task.kind {
             TaskKind::Task(name) => self.task_name(name, &place.key("task")),
             TaskKind::Tasks(tasks) => {
@@ -63,9 +63,10 @@ impl Checker<'_, '_> {
         }
         let first = outline.by_id.get(id.as_str()).copied().unwrap_or(number);
         if first != number && !id.is_empty() {
-            let message = format!("the id `{id}` is taken: it is that of {}", outline.steps[first].place);
+            let message = format!("the id `{id}` is taken by {}", outline.steps[first].place);
             let help = "Ids are unique in the whole workflow, in groups, cases and handlers too.";
-            self.tell(Finding::new(Code::DuplicateId, &place, message).help(help));
+            let finding = Finding::new(Code::DuplicateId, &place, message).other(&outline.steps[first].place);
+            self.tell(finding.help(help));
         }
     }
 
@@ -76,14 +77,13 @@ impl Checker<'_, '_> {
     }
 
     /// A condition that is a literal.
-    fn condition(&mut self, condition: Option<&str>, place: &Place) {
+    fn condition(&mut self, condition: Option<&str>, place: &Place, if_true: &str) {
         let Some(text) = condition else { return };
         if let constant @ ("true" | "false") = expressions::unwrapped(text) {
             let message = format!("this condition is always {constant}");
-            let help = match constant {
-                "true" => "Remove it.",
-                _ => "What it guards never happens: remove that, or write the expression that was meant.",
-            };
+            let if_false =
+                "What it guards never happens: remove that, or write the expression that was meant.";
+            let help = if constant == "true" { if_true } else { if_false };
             self.tell(Finding::new(Code::ConstantCondition, place, message).help(help));
         }
     }
@@ -111,7 +111,11 @@ impl Checker<'_, '_> {
             if let Some((message, help)) = wrong {
                 self.tell(Finding::new(Code::InvalidCase, &place, message).help(help));
             }
-            self.condition(case.when.as_deref(), &place.key("when"));
+            self.condition(
+                case.when.as_deref(),
+                &place.key("when"),
+                "For the last case write `otherwise: true`.",
+            );
             self.not_empty(case.tasks.len(), &place.key("tasks"), "a case without steps does nothing");
         }
     }

@@ -29,10 +29,10 @@ impl<'d> Checker<'_, 'd> {
                     "the task definition `{}` was given before, as taskDefinitions[{earlier}]",
                     definition.id
                 );
-                self.tell(
-                    Finding::new(Code::DuplicateTaskDefinition, &place.key("id"), message)
-                        .help("Merge the two into one."),
-                );
+                let first = Place::root().key("taskDefinitions").index(earlier);
+                let finding =
+                    Finding::new(Code::DuplicateTaskDefinition, &place.key("id"), message).other(&first);
+                self.tell(finding.help("Merge the two into one."));
             } else if !used.contains(definition.id.as_str()) {
                 let finding = self.unused(&definition.id, &used, &place);
                 self.tell(finding);

@@ -39,7 +39,7 @@ impl Decoder<'_, '_> {
         known: &[&'static str],
     ) -> Option<Fields<'n>> {
         let Value::Map(entries) = &node.value else {
-            return self.wrong_type(node, place, "a mapping (`name: value`)");
+            return self.wrong_type(node, place, &format!("{what}, a mapping of `name: value`"));
         };
         for entry in entries {
             // A key that was told as a merge key already is not told again as unknown.
@@ -84,6 +84,7 @@ impl Decoder<'_, '_> {
             _ => read(self, node, &place),
         };
         if value.is_none() {
+            self.findings.advise(&place, || format!("Write, for example, `{}`.", example::of(name)));
             self.findings.hole(&place);
         }
         value

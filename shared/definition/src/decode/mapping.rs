@@ -13,7 +13,7 @@ use crate::findings::Finding;
 use crate::place::Place;
 use crate::tree::{Node, Value};
 
-const TYPES: &[&str] = &["DIRECT", "EXPRESSION", "TRANSFORM"];
+const TYPES: &[&str] = &["DIRECT", "EXPRESSION", "TRANSFORM", "VALUE"];
 
 impl Decoder<'_, '_> {
     pub(super) fn variable_mappings(&mut self, node: &Node, place: &Place) -> Option<Vec<VariableMapping>> {
@@ -42,41 +42,39 @@ impl Decoder<'_, '_> {
             Some(Value::Text { text, .. }) if TYPES.contains(&text.as_str()) => text.as_str(),
             _ => return self.mapping_without_type(node, place),
         };
-        let what = "a mapping of this type";
-        match kind {
+        let own: &[&str] = match kind {
+            "DIRECT" => &["type", "source", "target", "default"],
+            "EXPRESSION" => &["type", "expression", "target"],
+            "VALUE" => &["type", "value", "target"],
+            _ => &["type", "source", "target", "transformation", "default"],
+        };
+        let fields = self.fields(node, place, "a mapping of this type", own)?;
+        let target = self.text_of(&fields, "target");
+        Some(match kind {
             "DIRECT" => {
-                let fields = self.fields(node, place, what, &["type", "source", "target", "default"])?;
-                let (source, target) = (self.text_of(&fields, "source"), self.text_of(&fields, "target"));
-                Some(VariableMapping::Direct { source, target, default: self.default(&fields) })
+                let source = self.text_of(&fields, "source");
+                VariableMapping::Direct { source, target, default: self.any(&fields, "default") }
             }
             "EXPRESSION" => {
-                let fields = self.fields(node, place, what, &["type", "expression", "target"])?;
                 let expression = self.required(&fields, "expression", Self::expression).unwrap_or_default();
-                Some(VariableMapping::Expression { expression, target: self.text_of(&fields, "target") })
+                VariableMapping::Expression { expression, target }
+            }
+            "VALUE" => {
+                VariableMapping::Value { value: self.any(&fields, "value").unwrap_or_default(), target }
             }
             _ => {
-                let fields = self.fields(
-                    node,
-                    place,
-                    what,
-                    &["type", "source", "target", "transformation", "default"],
-                )?;
-                let (source, target) = (self.text_of(&fields, "source"), self.text_of(&fields, "target"));
-                let transformation =
-                    self.required(&fields, "transformation", Self::transformations).unwrap_or_default();
-                Some(VariableMapping::Transform {
-                    source,
-                    target,
-                    transformation,
-                    default: self.default(&fields),
-                })
+                let source = self.text_of(&fields, "source");
+                let transformation = self.required(&fields, "transformation", Self::transformations);
+                let default = self.any(&fields, "default");
+                let transformation = transformation.unwrap_or_default();
+                VariableMapping::Transform { source, target, transformation, default }
             }
-        }
+        })
     }
 
     /// Tells that the type is absent, or none of the three; the variable counts as written nevertheless.
     fn mapping_without_type(&mut self, node: &Node, place: &Place) -> Option<VariableMapping> {
-        let known = ["type", "source", "target", "default", "expression", "transformation"];
+        let known = ["type", "source", "target", "default", "expression", "transformation", "value"];
         let fields = self.fields(node, place, "a variable mapping", &known)?;
         self.required(&fields, "type", |decoder, node, place| decoder.choice::<String>(node, place, TYPES));
         Some(VariableMapping::Value { value: Json::Null, target: self.text_of(&fields, "target") })
@@ -87,9 +85,9 @@ impl Decoder<'_, '_> {
         self.required(fields, name, Self::text).unwrap_or_default()
     }
 
-    /// A default may be any value, null too.
-    fn default(&mut self, fields: &Fields<'_>) -> Option<Json> {
-        let (node, place) = fields.get("default")?;
+    /// A field that may have any value, null too.
+    fn any(&mut self, fields: &Fields<'_>, name: &str) -> Option<Json> {
+        let (node, place) = fields.get(name)?;
         self.json(node, &place)
     }
 
@@ -112,8 +110,7 @@ impl Decoder<'_, '_> {
             Value::Map(_) => {
                 let message = "a transformation with an argument is a mapping of one name";
                 let finding = Finding::new(Code::InvalidTransformation, place, message);
-                self.findings
-                    .push(finding.help("Write each in its own item: `[{round: 2}, {prefix: EUR}]`."));
+                self.findings.push(finding.help("Write each in its own item: `[trim, {round: 2}]`."));
                 None
             }
             _ => self.wrong_type(node, place, "the name of a transformation, or `{name: argument}`"),

@@ -49,7 +49,9 @@ pub(crate) struct Decoder<'d, 't> {
 impl Decoder<'_, '_> {
     /// The workflow that `root` describes; only a stand-in where the root is no mapping.
     pub(crate) fn workflow(&mut self, root: &Node) -> Option<WorkflowDefinition> {
-        let fields = self.fields(root, &Place::root(), "a workflow", WORKFLOW)?;
+        let fields = self.fields(root, &Place::root(), "a workflow", WORKFLOW);
+        self.findings.advise(&Place::root(), || SMALLEST.to_owned());
+        let fields = fields?;
         Some(WorkflowDefinition {
             id: self.required(&fields, "id", Self::text).unwrap_or_default(),
             version: self.required(&fields, "version", Self::version).unwrap_or(1),
@@ -74,7 +76,7 @@ impl Decoder<'_, '_> {
     }
 
     fn security(&mut self, node: &Node, place: &Place) -> Option<SecurityRequirements> {
-        let fields = self.fields(node, place, "securityRequirements", SECURITY)?;
+        let fields = self.fields(node, place, "a `securityRequirements`", SECURITY)?;
         Some(SecurityRequirements {
             required_permissions: self
                 .optional(&fields, "requiredPermissions", Self::texts)

@@ -42,7 +42,10 @@ impl Decoder<'_, '_> {
     }
 
     fn task(&mut self, node: &Node, place: &Place) -> Option<Task> {
-        let fields = self.fields(node, place, "a step", TASK)?;
+        let Some(fields) = self.fields(node, place, "a step", TASK) else {
+            self.findings.advise(place, || "Write it as `- {id: greet, task: greeting.say}`.".to_owned());
+            return None;
+        };
         let kind = self.kind(&fields, node).unwrap_or_else(|| TaskKind::Task(String::new()));
         Some(Task {
             id: self.required(&fields, "id", Self::text).unwrap_or_default(),
@@ -148,7 +151,7 @@ impl Decoder<'_, '_> {
     }
 
     fn terminate(&mut self, node: &Node, place: &Place) -> Option<Terminate> {
-        let fields = self.fields(node, place, "terminate", &["status", "output", "message"])?;
+        let fields = self.fields(node, place, "a `terminate`", &["status", "output", "message"])?;
         let status = self.required(&fields, "status", |decoder, node, place| {
             decoder.choice(node, place, &["COMPLETED", "FAILED"])
         });

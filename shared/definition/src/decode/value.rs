@@ -38,7 +38,7 @@ impl Decoder<'_, '_> {
     pub(super) fn boolean(&mut self, node: &Node, place: &Place) -> Option<bool> {
         match &node.value {
             Value::Bool(value) => Some(*value),
-            _ => self.wrong_type(node, place, "`true` or `false`"),
+            _ => self.wrong_literal(node, place, "`true` or `false`", |text| text.parse::<bool>().is_ok()),
         }
     }
 
@@ -61,15 +61,19 @@ impl Decoder<'_, '_> {
         most: u64,
     ) -> Option<T> {
         let Value::Number(number) = &node.value else {
-            return self.wrong_type(node, place, "a whole number");
+            return self.wrong_literal(node, place, "a whole number", |text| text.parse::<u64>().is_ok());
         };
         let value = number
             .as_u64()
             .filter(|value| (least..=most).contains(value))
             .and_then(|value| T::try_from(value).ok());
         if value.is_none() {
-            let message =
-                format!("expected a whole number from {least} to {most}, found `{}`", self.raw(node));
+            let range = if most < u64::from(u32::MAX) {
+                format!("from {least} to {most}")
+            } else {
+                format!("of {least} or more")
+            };
+            let message = format!("expected a whole number {range}, found `{}`", self.raw(node));
             self.findings.push(Finding::new(Code::InvalidNumber, place, message));
         }
         value
@@ -79,7 +83,7 @@ impl Decoder<'_, '_> {
     pub(super) fn number(&mut self, node: &Node, place: &Place) -> Option<f64> {
         match &node.value {
             Value::Number(number) => number.as_f64(),
-            _ => self.wrong_type(node, place, "a number"),
+            _ => self.wrong_literal(node, place, "a number", |text| text.parse::<f64>().is_ok()),
         }
     }
 
@@ -139,7 +143,13 @@ impl Decoder<'_, '_> {
         stand_in: impl Fn() -> T,
     ) -> Option<Vec<T>> {
         let Value::List(items) = &node.value else {
-            return self.wrong_type(node, place, wanted);
+            let told = self.wrong_type(node, place, wanted);
+            if matches!(node.value, Value::Map(_)) {
+                self.findings.advise(place, || {
+                    "Begin every item with `- `; what is now its key becomes `id`.".to_owned()
+                });
+            }
+            return told;
         };
         let read_item = |(index, item): (usize, &Node)| {
             let here = place.index(index);
@@ -206,6 +216,23 @@ impl Decoder<'_, '_> {
         None
     }
 
+    /// Tells of a wrong type; where only the quotes are wrong, says so.
+    fn wrong_literal<T>(
+        &mut self,
+        node: &Node,
+        place: &Place,
+        wanted: &str,
+        would_fit: fn(&str) -> bool,
+    ) -> Option<T> {
+        let told = self.wrong_type(node, place, wanted);
+        if let Value::Text { text, .. } = &node.value
+            && would_fit(text)
+        {
+            self.findings.advise(place, || format!("Write it without quotes: `{text}`."));
+        }
+        told
+    }
+
     /// The value as it is written.
     fn raw(&self, node: &Node) -> String {
         self.source.slice(node.span.clone()).to_owned()
@@ -226,11 +253,18 @@ impl Decoder<'_, '_> {
 }
 
 fn duration_problem(place: &Place, text: &str, reason: &str) -> Finding {
-    let finding = Finding::new(Code::InvalidDuration, place, reason);
-    match text.trim().parse::<f64>() {
-        Ok(_) => finding.help(format!("Write the unit: `{}s` for seconds.", text.trim())),
-        Err(_) => {
-            finding.help("Write numbers and units without signs: `500ms`, `30s`, `1m 30s`, `24h`, `7d`.")
+    let text = text.trim();
+    let told = |message: String, help: String| Finding::new(Code::InvalidDuration, place, message).help(help);
+    if text.parse::<f64>().is_ok() {
+        let message = format!("the length of time `{text}` has no unit");
+        return told(message, format!("Write the unit, such as `{text}s` for seconds."));
+    }
+    for limit in ["longer than ten years", "finer than a millisecond"] {
+        if reason.contains(limit) {
+            let message = format!("`{text}` is {limit}");
+            return told(message, "A length of time is between `1ms` and ten years.".to_owned());
         }
     }
+    let help = "Write numbers and units without signs: `500ms`, `30s`, `1m 30s`, `24h`, `7d`.";
+    told(format!("`{text}` is no length of time"), help.to_owned())
 }

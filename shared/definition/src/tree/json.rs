@@ -1,7 +1,6 @@
 //! Strict JSON becomes a tree. YAML alone would not do: it knows no surrogate pairs, and explains mistakes in other words.
 
 use std::collections::HashMap;
-use std::ops::Range;
 
 use oarlock_protocol::Json;
 use serde_json::Number;
@@ -47,9 +46,7 @@ impl Reader<'_, '_> {
             Some(b'"') => Value::Text { text: self.text()?, style: Style::Quoted },
             Some(_) => self.word()?,
             None => {
-                return Err(
-                    self.wrong("the text ends where a value is expected", "Close what is open: `}` or `]`.")
-                );
+                return Err(self.wrong("a value is expected", "Close what is open: `}` or `]`."));
             }
         };
         Ok(Node { span: start..self.at, value })
@@ -104,13 +101,14 @@ impl Reader<'_, '_> {
         if self.peek() == Some(end) {
             return Ok(());
         }
+        let comma = self.at;
         self.expect(b',', expected)?;
         self.skip_blank();
         if self.peek() == Some(end) {
-            self.at -= 1;
+            self.at = comma;
             return Err(self.wrong(
                 "a comma before the end",
-                "Remove the last comma: JSON has commas only between two values.",
+                "Remove this comma: JSON has commas only between two values.",
             ));
         }
         Ok(())
@@ -198,9 +196,18 @@ impl Reader<'_, '_> {
         self.source.text.as_bytes().get(self.at).copied()
     }
 
+    /// The problem that `message` tells, or a plainer one where the text ends or a comment begins.
     fn wrong(&self, message: &str, help: &str) -> Finding {
-        let span: Range<usize> = self.at..self.at;
-        Finding::new(Code::Syntax, &Place::root(), message).mark(Mark::Bytes(span)).help(help)
+        let rest = self.source.slice(self.at..self.source.text.len());
+        let (message, help) = if rest.is_empty() {
+            (format!("the text ends here: {message}"), "Close what is open: `\"`, `}` or `]`.")
+        } else if rest.starts_with("//") || rest.starts_with("/*") || rest.starts_with('#') {
+            ("JSON has no comments".to_owned(), "Remove it, or write the definition as YAML.")
+        } else {
+            (message.to_owned(), help)
+        };
+        let finding = Finding::new(Code::Syntax, &Place::root(), message).mark(Mark::Bytes(self.at..self.at));
+        finding.help(help)
     }
 }
 

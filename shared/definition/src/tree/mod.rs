@@ -13,6 +13,7 @@ use oarlock_protocol::Json;
 use serde_json::Number;
 
 use crate::code::Code;
+use crate::decode::SMALLEST;
 use crate::findings::{Finding, Findings, Mark};
 use crate::place::{Place, Step};
 use crate::source::Source;
@@ -21,8 +22,9 @@ pub(crate) use quote::quoted;
 
 /// The largest text that is read, in bytes: a definition is stored and sent as one message.
 const LARGEST_TEXT: usize = 1024 * 1024;
-/// The deepest nesting: whatever walks a definition recursively fits its stack.
-const DEEPEST: usize = 100;
+/// The deepest nesting: whatever walks a definition recursively fits its stack, and a value in it is never deeper than
+/// an expression's template may be.
+const DEEPEST: usize = 64;
 /// The most values in one definition, so that a small file cannot become a large tree.
 const MOST_NODES: usize = 200_000;
 
@@ -72,22 +74,21 @@ pub(crate) enum Spot<'n> {
 
 /// Reads a text as a tree; none where it is not well-formed.
 pub(crate) fn read(source: &Source<'_>, findings: &mut Findings) -> Option<Node> {
-    let whole = |code, message: String| Finding::new(code, &Place::root(), message).mark(Mark::Bytes(0..0));
     if source.text.len() > LARGEST_TEXT {
-        let message =
-            format!("the text has {} bytes; a definition has at most {LARGEST_TEXT}", source.text.len());
-        findings.push(
-            whole(Code::TooLarge, message)
-                .help("Move large data out of the definition and pass it as input."),
-        );
+        findings.push(too_large_text(source.text.len()));
         return None;
     }
-    if source.text.trim().is_empty() {
-        findings.push(
-            whole(Code::EmptyFile, "there is nothing in the file".to_owned()).help(crate::decode::SMALLEST),
-        );
-        return None;
+    let root = if source.text.trim().is_empty() { None } else { read_text(source, findings) };
+    let is_empty = root.as_ref().is_none_or(|root| matches!(root.value, Value::Null));
+    if is_empty && !findings.has_errors() {
+        let message = "there is nothing in the file";
+        let finding = Finding::new(Code::EmptyFile, &Place::root(), message).mark(Mark::Bytes(0..0));
+        findings.push(finding.help(SMALLEST));
     }
+    root
+}
+
+fn read_text(source: &Source<'_>, findings: &mut Findings) -> Option<Node> {
     let is_json = source.file.ends_with(".json");
     // JSON that YAML would misread (surrogate pairs) comes under any name, over HTTP for one.
     if !is_json && !source.text.trim_start().starts_with('{') {
@@ -104,6 +105,12 @@ pub(crate) fn read(source: &Source<'_>, findings: &mut Findings) -> Option<Node>
         }
         Err(_) => yaml::read(source, findings),
     }
+}
+
+fn too_large_text(bytes: usize) -> Finding {
+    let message = format!("the text has {bytes} bytes; a definition has at most {LARGEST_TEXT}");
+    let finding = Finding::new(Code::TooLarge, &Place::root(), message).mark(Mark::Bytes(0..0));
+    finding.help("Move large data out of the definition and pass it as input.")
 }
 
 /// The problem of a text that is nested too deep or holds too many values, if it does.
@@ -148,16 +155,6 @@ impl Node {
             }
         }
         Spot::Exact { key, node }
-    }
-
-    /// The bytes to underline for the whole value: of a list or mapping, its first line.
-    pub(crate) fn underlined(&self, source: &Source<'_>) -> Range<usize> {
-        match self.value {
-            Value::List(_) | Value::Map(_) => {
-                self.span.start..source.line_around(self.span.start).end.max(self.span.start)
-            }
-            _ => self.span.clone(),
-        }
     }
 
     /// The bytes of the file for `range` of this text value; the whole value where they cannot be told.

@@ -17,6 +17,7 @@ pub(super) fn explain(source: &Source<'_>, info: &str, at: usize, bracket: Optio
         .or_else(|| stumbled.flow_expression())
         .or_else(|| stumbled.leading_character())
         .or_else(|| stumbled.colon_in_value())
+        .or_else(|| stumbled.line_without_colon())
         .or_else(|| stumbled.text_after_quote())
         .or_else(|| stumbled.open_quote())
         .or_else(|| stumbled.open_bracket())
@@ -97,18 +98,23 @@ struct Stumble<'s, 't> {
 }
 
 impl Stumble<'_, '_> {
+    /// A line that begins with a tab: the one at hand, or, since a text may go on over lines, the next one.
     fn tab(&self) -> Option<Finding> {
-        let indentation = self.line.text.len() - self.line.text.trim_start().len();
-        let tab = self.line.text.get(..indentation)?.find('\t')?;
         if !self.info.contains("tab") && self.bracket.is_some() {
             return None;
         }
-        let at = self.line.start + tab;
+        let is_text = self.info.contains("plain scalar");
+        let next = self.line.start + self.line.text.len() + 1;
+        let start = if is_text && next < self.source.text.len() { next } else { self.line.start };
+        let line = self.source.line_around(start);
+        let text = self.source.slice(line.clone());
+        let tab = text.get(..text.len() - text.trim_start().len())?.find('\t')?;
+        let (at, help) = (line.start + tab, "Indent with spaces, two for each level.");
         Some(self.told(
             Code::TabIndentation,
             "this line is indented with a tab, which YAML forbids",
             at..at + 1,
-            "Indent with spaces, two for each level.",
+            help,
         ))
     }
 
@@ -159,6 +165,24 @@ impl Stumble<'_, '_> {
         Some(self.told(Code::ColonInValue, message, self.line.value_span(), &help))
     }
 
+    /// A line that is no `key: value`, noticed by the parser one line later.
+    fn line_without_colon(&self) -> Option<Finding> {
+        let notices_late =
+            ["simple key expect", "mapping values are not allowed", "could not find expected ':'"];
+        if self.bracket.is_some() || !notices_late.iter().any(|info| self.info.contains(info)) {
+            return None;
+        }
+        let before = self.source.slice(0..self.line.start).trim_end();
+        let above = Line::of(self.source, self.source.line_around(before.len().checked_sub(1)?));
+        let suspect =
+            [&above, &self.line].into_iter().find(|line| line.key.is_empty() && !line.value.is_empty())?;
+        let name = suspect.value.split([':', ' ']).next().filter(|name| is_key(name))?;
+        let rest = suspect.value.get(name.len()..).unwrap_or("").trim_start_matches([':', ' ']);
+        let help =
+            format!("Write a colon and a space after the name: `{}`.", format!("{name}: {rest}").trim_end());
+        Some(self.told(Code::Syntax, "this line is no `name: value`", suspect.value_span(), &help))
+    }
+
     fn text_after_quote(&self) -> Option<Finding> {
         if !self.info.contains("invalid trailing content") {
             return None;
@@ -188,9 +212,13 @@ impl Stumble<'_, '_> {
     fn open_bracket(&self) -> Option<Finding> {
         let opened = self.bracket?;
         let bracket = self.source.slice(opened..opened + 1);
-        let (line, column) = self.source.position(self.at);
-        let message = format!("the `{bracket}` opened here goes wrong at line {line}, column {column}");
-        let help = "Look for a missing comma, closing bracket or quote before that place; texts with brackets, commas or `: ` in them need quotes.";
+        let ((line, column), (here, _)) = (self.source.position(opened), self.source.position(self.at));
+        let help = "Look for a missing comma, closing bracket or quote before this place; texts with brackets, commas or `: ` in them need quotes.";
+        if line == here {
+            let message = format!("this does not fit into the `{bracket}` that opens at column {column}");
+            return Some(self.told(Code::Syntax, &message, self.at..self.at, help));
+        }
+        let message = format!("the `{bracket}` that opens here is not closed before line {here}");
         Some(self.told(Code::Syntax, &message, opened..opened + 1, help))
     }
 
@@ -207,6 +235,11 @@ impl Stumble<'_, '_> {
 /// The parser's words in a newcomer's.
 fn plain_words(info: &str) -> (String, &'static str) {
     let known = [
+        (
+            "did not find expected '-' indicator",
+            "this line does not fit the lines above it",
+            "The fields of a step begin in the same column as its first one; the next step begins with `- `.",
+        ),
         (
             "did not find expected key",
             "this line does not fit the lines above it",

@@ -156,7 +156,12 @@ impl Builder<'_, '_> {
         let span = span.start..span.start + raw.trim_end().len();
         let raw = raw.trim_end();
         let value = if has_tag {
-            self.refuse_tag(span.clone(), format!("Put the value in quotes: `{}`.", quoted(raw)));
+            let is_type = raw.starts_with("!!") || raw.ends_with(['"', '\'']);
+            let help = match is_type {
+                true => "Remove the tag: the type is known from how the value is written.".to_owned(),
+                false => format!("Put the value in quotes: `{}`.", self.in_quotes(raw)),
+            };
+            self.refuse_tag(span.clone(), help);
             Value::Broken
         } else if has_anchor {
             self.refuse_anchor(raw.split_whitespace().next().unwrap_or(raw), span.clone());
@@ -236,6 +241,14 @@ impl Builder<'_, '_> {
             .push(Finding::new(Code::Tag, &self.place(), message).help(help).mark(Mark::Bytes(span)));
     }
 
+    /// How the value would be written in quotes, with the key before it.
+    fn in_quotes(&self, value: &str) -> String {
+        match self.open.last().map(|frame| &frame.content) {
+            Some(Content::Map { key: Some((key, _)), .. }) => format!("{key}: {}", quoted(value)),
+            _ => quoted(value),
+        }
+    }
+
     fn refuse_anchor(&mut self, name: &str, span: Range<usize>) {
         let message = format!("`{name}` is a YAML anchor or alias, which definitions do not have");
         let finding = Finding::new(Code::Anchor, &self.place(), message).mark(Mark::Bytes(span));
@@ -248,17 +261,13 @@ impl Builder<'_, '_> {
     }
 }
 
-/// The key that a node stands for.
+/// The key that a node stands for, in the mapping at `place`.
 fn key_of(node: Node, source: &Source<'_>, place: &Place, findings: &mut Findings) -> (String, Range<usize>) {
     let Node { span, value } = node;
-    let raw = source.slice(span.clone()).to_owned();
     let Value::Text { text, style } = value else {
-        findings.push(invalid_key(
-            place,
-            span.clone(),
-            "a key must be a text".to_owned(),
-            "name: value".to_owned(),
-        ));
+        let raw = source.slice(span.clone()).to_owned();
+        findings.hole(&place.key(&raw));
+        findings.push(invalid_key(place, span.clone(), "a key must be a text", "name: value"));
         return (raw, span);
     };
     if style == Style::Plain && text == "<<" {
@@ -268,12 +277,14 @@ fn key_of(node: Node, source: &Source<'_>, place: &Place, findings: &mut Finding
             finding.mark(Mark::Bytes(span.clone())).help("Write the fields out where they are needed."),
         );
     } else if style == Style::Plain && !reads_as_text(&text) {
-        let message = if text.is_empty() {
-            "a key is missing before the `:`".to_owned()
-        } else {
-            format!("the key `{text}` is not a text")
-        };
-        findings.push(invalid_key(place, span.clone(), message, format!("{}: …", quoted(&text))));
+        findings.hole(&place.key(&text));
+        findings.push(match text.is_empty() {
+            true => invalid_key(place, span.clone(), "a key is missing before the `:`", "name: value"),
+            false => {
+                let message = format!("the key `{text}` is not a text");
+                invalid_key(place, span.clone(), &message, &format!("{}: …", quoted(&text)))
+            }
+        });
     }
     (text, span)
 }
@@ -285,10 +296,9 @@ fn reads_as_text(key: &str) -> bool {
     }
 }
 
-fn invalid_key(place: &Place, span: Range<usize>, message: String, example: String) -> Finding {
-    Finding::new(Code::InvalidKey, place, message)
-        .mark(Mark::Bytes(span))
-        .help(format!("Write it as a text: `{example}`."))
+fn invalid_key(place: &Place, span: Range<usize>, message: &str, example: &str) -> Finding {
+    let finding = Finding::new(Code::InvalidKey, place, message).mark(Mark::Bytes(span));
+    finding.help(format!("Write it as a text: `{example}`."))
 }
 
 /// A key that was there before.

@@ -1,0 +1,92 @@
+//! Hostile texts: large, deep, and made to be slow. Each must be answered within seconds even without optimisation.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failing test names its line")]
+
+use std::fmt::Write;
+use std::time::{Duration, Instant};
+
+use oarlock_definition::{Report, read};
+
+fn read_in_time(name: &str, text: &str) -> Report {
+    let start = Instant::now();
+    let report = read(name, text);
+    let took = start.elapsed();
+    assert!(took < Duration::from_secs(10), "{name} took {took:?}");
+    report
+}
+
+fn codes(report: &Report) -> Vec<&'static str> {
+    report.diagnostics.iter().map(|diagnostic| diagnostic.code).collect()
+}
+
+fn steps(count: usize, write: impl Fn(&mut String, usize)) -> String {
+    let mut text = "id: many\nversion: 1\ntasks:\n".to_owned();
+    (0..count).for_each(|number| write(&mut text, number));
+    text
+}
+
+#[test]
+fn a_text_over_a_megabyte_is_refused() {
+    let text = format!("id: large\nversion: 1\n# {}\n", "x".repeat(1024 * 1024));
+    assert_eq!(codes(&read_in_time("large.yaml", &text)), ["too-large"]);
+}
+
+#[test]
+fn deep_nesting_is_refused_in_both_languages() {
+    for (name, open) in [("deep.json", "["), ("deep.yaml", "[")] {
+        let text = format!("{}{}", if name == "deep.yaml" { "a: " } else { "" }, open.repeat(100_000));
+        let report = read_in_time(name, &text);
+        assert_eq!(report.diagnostics.len(), 1, "{}", report.render(false));
+    }
+    let dashes = format!("a:\n  {}x", "- ".repeat(100_000));
+    assert_eq!(codes(&read_in_time("dashes.yaml", &dashes)), ["too-large"]);
+}
+
+#[test]
+fn a_definition_of_many_steps_is_accepted() {
+    let text = steps(10_000, |text, number| {
+        let before = number.saturating_sub(1);
+        let read = if number == 0 {
+            String::new()
+        } else {
+            format!(", inputMappings: {{a: \"${{ s{before}.output }}\"}}")
+        };
+        writeln!(text, "  - {{id: s{number}, task: x.y{read}}}").unwrap();
+    });
+    let report = read_in_time("steps.yaml", &text);
+    assert!(report.definition.is_some(), "{}", report.render(false));
+}
+
+#[test]
+fn thousands_of_mistakes_are_counted_and_not_all_told() {
+    let text = steps(10_000, |text, number| {
+        writeln!(
+            text,
+            "  - {{id: s{number}, taks: x.y, dependsOn: [nobody_{number}], condition: variables.v{number}}}"
+        )
+        .unwrap();
+    });
+    let report = read_in_time("mistakes.yaml", &text);
+    assert_eq!(report.definition, None);
+    assert_eq!(report.diagnostics.len(), 201);
+    assert_eq!(report.diagnostics[200].code, "too-many-problems");
+}
+
+#[test]
+fn a_tangle_of_dependencies_is_untangled_in_time() {
+    // Every step waits for a later one that waits for all before it: one circle is told, not one for each way around it.
+    let text = steps(3_000, |text, number| {
+        let wait = if number % 2 == 0 { format!(", dependsOn: [s{}]", number + 1) } else { String::new() };
+        writeln!(text, "  - {{id: s{number}, task: x.y{wait}}}").unwrap();
+    });
+    let report = read_in_time("tangle.yaml", &text);
+    assert!(codes(&report).contains(&"dependency-cycle"), "{}", report.render(false));
+}
+
+#[test]
+fn one_endless_line_is_answered_in_time() {
+    let items: String = (0..40_000).map(|number| format!("{{é{number}: NO}}, ")).collect();
+    let report = read_in_time("line.yaml", &format!("id: line\nversion: 1\nvariables: {{a: [{items}]}}\n"));
+    assert_eq!(report.diagnostics.len(), 201);
+    assert!(report.diagnostics.iter().all(|diagnostic| diagnostic.excerpt.len() < 1_000));
+}
