@@ -143,9 +143,7 @@ impl Code {
             Code::InvalidOutput => {
                 "The command's standard output is no JSON, or the handler's output cannot be written as JSON."
             }
-            Code::ChildFailed => {
-                "A task inside the group, or a child workflow, failed; the details hold its error."
-            }
+            Code::ChildFailed => "A child workflow failed; the details hold its error.",
             Code::ChildLost => "A child workflow can no longer be found.",
             Code::DeliveryLimit => "The broker gave the task up after too many deliveries.",
             Code::Cancelled => "The task or run was cancelled.",

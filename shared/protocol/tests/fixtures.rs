@@ -2,6 +2,8 @@
 //!
 //! A fixture is changed only together with `FORMAT`. A new field belongs into a fixture of its word, a new variant too.
 
+#![allow(clippy::panic, clippy::unwrap_used, clippy::expect_used, reason = "a failing test names its line")]
+
 use std::collections::BTreeSet;
 
 use oarlock_protocol::definition::{
