@@ -193,8 +193,7 @@ mod tests {
 
     #[test]
     fn longer_symbols_win_and_ranges_are_bytes() {
-        let lexemes = all("ä".repeat(0).as_str(), 0..0).unwrap().len();
-        assert_eq!(lexemes, 1);
+        assert_eq!(tokens(""), [Token::End]);
         assert_eq!(
             tokens("a<=b&&!c"),
             [
