@@ -1,7 +1,7 @@
 //! Ownership of one partition: the decisions that every embedded store takes alike.
 //!
-//! [`super::memory`] and [`super::file`] keep one [`Lease`] a partition and ask it before they write. It reads no clock and
-//! stores nothing itself: the time comes in, in milliseconds of a clock that only ever goes on.
+//! [`super::memory`] and [`super::file`] keep one `Lease` a partition and ask it before they write. It reads no
+//! clock and stores nothing itself: the time comes in, in milliseconds of a clock that only ever goes on.
 
 use std::sync::Arc;
 use std::time::Instant;

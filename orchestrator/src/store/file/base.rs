@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{OnceLock, PoisonError, RwLock};
 
-use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable, WriteTransaction};
+use redb::{Database, ReadTransaction, ReadableDatabase, WriteTransaction};
 
 use super::{FILE, fault, rows};
 use crate::store::Error;
@@ -32,9 +32,8 @@ impl Base {
     pub(super) fn open(dir: &Path) -> Result<(Self, Books), Error> {
         std::fs::create_dir_all(dir).map_err(|error| fault::folder(dir, &error))?;
         let path = dir.join(FILE);
-        let database = open_database(&path)?;
-        let (partitions, books) =
-            prepare(&database, &path).map_err(|error| fault::opening(&path, &error))??;
+        let opened = open_database(&path).map_err(|error| fault::opening(&path, &error))?;
+        let Opened { database, partitions, books } = opened?;
         // A new file is only safe from a power failure once its folder is.
         let synced = std::fs::File::open(dir).and_then(|folder| folder.sync_all());
         synced.map_err(|error| fault::folder(dir, &error))?;
@@ -78,8 +77,8 @@ impl Base {
         read.map_err(|error| fault::working(&self.path, &error))
     }
 
-    /// Lets `work` write, in one transaction that is durable when this returns `Ok` and undone where it does not. Where `work`
-    /// answers that there is nothing to keep, nothing is written.
+    /// Lets `work` write, in one transaction that is durable when this returns `Ok` and undone where it does not.
+    /// Where `work` answers that there is nothing to keep, nothing is written.
     pub(super) fn write(
         &self,
         work: impl FnOnce(&WriteTransaction) -> Result<bool, redb::Error>,
@@ -98,17 +97,15 @@ impl Base {
         let mut database = self.database.write().unwrap_or_else(PoisonError::into_inner);
         // Closed first: the file is locked as long as it is open.
         *database = None;
-        let opened = open_database(&self.path)?;
-        let (partitions, stored) =
-            prepare(&opened, &self.path).map_err(|error| fault::opening(&self.path, &error))??;
-        if let Some(count) = partitions {
+        let opened = open_database(&self.path).map_err(|error| fault::working(&self.path, &error))??;
+        if let Some(count) = opened.partitions {
             self.partitions.get_or_init(|| count);
         }
-        books.resize_with(stored.len(), Lease::default);
-        for (lease, stored) in books.iter_mut().zip(stored) {
-            lease.reload(&stored);
+        books.resize_with(opened.books.len(), Lease::default);
+        for (lease, stored) in books.iter_mut().zip(&opened.books) {
+            lease.reload(stored);
         }
-        *database = Some(opened);
+        *database = Some(opened.database);
         Ok(())
     }
 
@@ -118,26 +115,30 @@ impl Base {
     }
 }
 
-fn open_database(path: &Path) -> Result<Database, Error> {
-    let mut builder = Database::builder();
-    builder.set_cache_size(CACHE_BYTES);
-    builder.create(path).map_err(|error| fault::opening(path, &error.into()))
+/// The file, just opened, and what the writer needs to know of it.
+struct Opened {
+    database: Database,
+    partitions: Option<u32>,
+    books: Books,
 }
 
-/// Makes the tables where they are missing, checks the format and reads what the writer needs.
-fn prepare(database: &Database, path: &Path) -> Result<Result<(Option<u32>, Books), Error>, redb::Error> {
+/// Opens the file, makes it where it is missing, and checks its format.
+fn open_database(path: &Path) -> Result<Result<Opened, Error>, redb::Error> {
+    let database = Database::builder().set_cache_size(CACHE_BYTES).create(path)?;
     let transaction = database.begin_write()?;
     rows::make_tables(&transaction)?;
-    let mut facts = transaction.open_table(rows::FACTS)?;
-    let format = facts.get(rows::FORMAT_FACT)?.map(|stored| stored.value());
-    if let Some(format) = format.filter(|format| *format > FORMAT) {
-        return Ok(Err(fault::newer(path, format, FORMAT)));
+    match rows::format(&transaction)? {
+        Some(format) if format > FORMAT => return Ok(Err(fault::newer(path, format, FORMAT))),
+        // Nothing is written where nothing is new, so that a full disk can be opened.
+        Some(_) => transaction.abort()?,
+        None => {
+            rows::set_format(&transaction, FORMAT)?;
+            transaction.commit()?;
+        }
     }
-    facts.insert(rows::FORMAT_FACT, FORMAT)?;
-    let partitions = facts.get(rows::PARTITIONS_FACT)?.and_then(|stored| u32::try_from(stored.value()).ok());
-    drop(facts);
-    transaction.commit()?;
-    let owners = rows::read_owners(&database.begin_read()?, partitions.unwrap_or(0))?;
-    let books = owners.into_iter().map(|(epoch, seq)| Lease::stored(epoch, seq));
-    Ok(Ok((partitions, books.collect())))
+    let read = database.begin_read()?;
+    let partitions = rows::read_partitions(&read)?;
+    let owners = rows::read_owners(&read, partitions.unwrap_or(0))?;
+    let books = owners.into_iter().map(|(epoch, seq)| Lease::stored(epoch, seq)).collect();
+    Ok(Ok(Opened { database, partitions, books }))
 }

@@ -1,7 +1,7 @@
 //! What one transaction does: claims, releases and commits, against books that are kept only when it succeeds.
 //!
-//! [`super::writer`] makes it, runs the calls of one batch through it, and keeps or drops it. An outer error is the file's and
-//! fails the batch; an inner one is the answer to that call alone, which then has written nothing.
+//! [`super::writer`] makes it, runs the calls of one batch through it, and keeps or drops it. An outer error
+//! is the file's and fails the batch; an inner one is the answer to that call alone, which then has written nothing.
 
 use super::base::Books;
 use super::rows::Tables;

@@ -9,16 +9,16 @@
 //! ```
 
 use bytes::Bytes;
-use redb::{ReadTransaction, Table, TableDefinition, WriteTransaction};
+use redb::{ReadTransaction, ReadableTable, Table, TableDefinition, WriteTransaction};
 
 use super::keys::{self, with};
 use crate::store::{Fields, Range, Write};
 
-pub(super) const FACTS: TableDefinition<'_, &str, u64> = TableDefinition::new("facts");
+const FACTS: TableDefinition<'_, &str, u64> = TableDefinition::new("facts");
 /// The number of the layout.
-pub(super) const FORMAT_FACT: &str = "format";
+const FORMAT_FACT: &str = "format";
 /// How many partitions there are.
-pub(super) const PARTITIONS_FACT: &str = "partitions";
+const PARTITIONS_FACT: &str = "partitions";
 
 const HASHES: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("hashes");
 const SCORES: TableDefinition<'_, &[u8], i64> = TableDefinition::new("scores");
@@ -104,6 +104,22 @@ impl<'txn> Tables<'txn> {
 /// Makes every table, so that a read never finds one missing.
 pub(super) fn make_tables(transaction: &WriteTransaction) -> Result<(), redb::Error> {
     Tables::open(transaction).map(drop)
+}
+
+/// The number of the file's layout; none in a new file.
+pub(super) fn format(transaction: &WriteTransaction) -> Result<Option<u64>, redb::Error> {
+    Ok(transaction.open_table(FACTS)?.get(FORMAT_FACT)?.map(|stored| stored.value()))
+}
+
+pub(super) fn set_format(transaction: &WriteTransaction, format: u64) -> Result<(), redb::Error> {
+    transaction.open_table(FACTS)?.insert(FORMAT_FACT, format)?;
+    Ok(())
+}
+
+/// How many partitions there are, once that is fixed.
+pub(super) fn read_partitions(transaction: &ReadTransaction) -> Result<Option<u32>, redb::Error> {
+    let stored = transaction.open_table(FACTS)?.get(PARTITIONS_FACT)?;
+    Ok(stored.and_then(|stored| u32::try_from(stored.value()).ok()))
 }
 
 /// The (epoch, seq) of each of `count` partitions in order; zeroes where nobody ever owned it.

@@ -234,7 +234,7 @@ async fn a_format_of_a_newer_release_is_told_and_kept() {
     drop(open(folder.path()).await);
     let database = redb::Database::create(folder.path().join(FILE)).unwrap();
     let transaction = database.begin_write().unwrap();
-    transaction.open_table(rows::FACTS).unwrap().insert(rows::FORMAT_FACT, 2).unwrap();
+    rows::set_format(&transaction, 2).unwrap();
     transaction.commit().unwrap();
     drop(database);
     for _ in 0..2 {

@@ -1,7 +1,7 @@
 //! One queue: what is ready, who consumes, and who is served next.
 //!
-//! [`super::Embedded`] offers messages, [`super::consumer`] takes and settles them. Every change happens under the queue's own
-//! lock and answers an [`Aftermath`]; a queue never touches another and wakes nobody while it is locked.
+//! [`super::Embedded`] offers messages, [`super::consumer`] takes and settles them. Every change happens under the queue's
+//! own lock and answers an [`Aftermath`]; a queue never touches another and wakes nobody while it is locked.
 
 use std::cmp::Reverse;
 use std::collections::VecDeque;
