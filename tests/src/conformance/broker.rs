@@ -71,8 +71,8 @@ pub struct Harness {
 }
 
 impl Harness {
-    /// A harness around `broker`, all of whose queues begin with `prefix`. After `quiet` without a delivery a rule believes that
-    /// none comes. `guard` is dropped when the rule is over, and cleans up.
+    /// A harness around `broker`, all of whose queues begin with `prefix`. After `quiet` without a delivery a
+    /// rule believes that none comes. `guard` is dropped when the rule is over, and cleans up.
     pub fn new(
         broker: Arc<dyn Broker>,
         prefix: impl Into<String>,

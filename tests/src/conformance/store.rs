@@ -86,8 +86,9 @@ const LONG: Span = Span::from_secs(600);
 const SHORT: Span = Span::from_millis(1500);
 
 impl Harness {
-    /// A harness of two nodes on one empty store; an adapter without connections hands in the same twice. `pass` makes at least
-    /// so much time go by for leases: it sets a clock, or really waits. `guard` is dropped when the rule is over, and cleans up.
+    /// A harness of two nodes on one empty store; an adapter without connections hands in the same twice. `pass`
+    /// makes at least so much time go by for leases: it sets a clock, or really waits. `guard` is dropped when the rule
+    /// is over, and cleans up.
     pub fn new(
         store: Arc<dyn Store>,
         other: Arc<dyn Store>,
