@@ -12,7 +12,7 @@ use crate::place::Place;
 use crate::source::Source;
 use crate::tree::{Node, Spot};
 
-/// More problems are not told: nobody reads further, and a hostile file must not fill the memory.
+/// More errors, and more warnings, are not told: nobody reads further, and a hostile file must not fill the memory.
 pub(crate) const MOST_FINDINGS: usize = 200;
 
 /// What exactly at a place is meant.
@@ -78,14 +78,21 @@ impl Finding {
 #[derive(Default)]
 pub(crate) struct Findings {
     list: Vec<Finding>,
+    errors: usize,
+    warnings: usize,
     holes: HashSet<String>,
     short_forms: HashSet<String>,
 }
 
 impl Findings {
-    /// Records a problem.
+    /// Records a problem. Errors and warnings are counted apart, so that many warnings never hide an error.
     pub(crate) fn push(&mut self, finding: Finding) {
-        if !self.is_full() {
+        let count = match finding.code.severity() {
+            Severity::Error => &mut self.errors,
+            Severity::Warning => &mut self.warnings,
+        };
+        *count += 1;
+        if *count <= MOST_FINDINGS {
             self.list.push(finding);
         }
     }
@@ -97,9 +104,9 @@ impl Findings {
         }
     }
 
-    /// Whether further problems would not be told: then it is not worth looking closely.
+    /// Whether further errors would not be told: then it is not worth looking closely.
     pub(crate) fn is_full(&self) -> bool {
-        self.list.len() >= MOST_FINDINGS
+        self.errors >= MOST_FINDINGS
     }
 
     /// Says that the definition holds a stand-in at `place`, whose problem was told already.
@@ -151,7 +158,7 @@ impl Findings {
 
     /// Whether an error was found.
     pub(crate) fn has_errors(&self) -> bool {
-        self.list.iter().any(|finding| finding.code.severity() == Severity::Error)
+        self.errors > 0
     }
 
     /// The problems as diagnostics, in the order of the text.
@@ -159,7 +166,7 @@ impl Findings {
         let mut told: Vec<Diagnostic> = self.list.iter().map(|finding| finding.tell(source, root)).collect();
         told.sort_by_key(|diagnostic| (diagnostic.line, diagnostic.column));
         told.dedup();
-        if self.is_full() {
+        if self.is_full() || self.warnings > MOST_FINDINGS {
             told.push(too_many(source));
         }
         told
@@ -207,7 +214,9 @@ impl Finding {
 }
 
 fn too_many(source: &Source<'_>) -> Diagnostic {
-    let message = format!("only {MOST_FINDINGS} problems are listed, and there may be more");
+    let message = format!(
+        "no more than {MOST_FINDINGS} errors and {MOST_FINDINGS} warnings are listed, and there may be more"
+    );
     let finding = Finding::new(Code::TooManyProblems, &Place::root(), message);
     finding.help("Mend these first, then check again.").mark(Mark::Bytes(0..0)).tell(source, None)
 }

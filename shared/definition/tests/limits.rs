@@ -90,3 +90,17 @@ fn one_endless_line_is_answered_in_time() {
     assert_eq!(report.diagnostics.len(), 201);
     assert!(report.diagnostics.iter().all(|diagnostic| diagnostic.excerpt.len() < 1_000));
 }
+
+#[test]
+fn many_warnings_hide_no_error() {
+    let unused: String = (0..1_000).map(|number| format!("  - {{id: x.y{number}}}\n")).collect();
+    let text = format!(
+        "id: many\nversion: 1\ntaskDefinitions:\n{unused}tasks:\n  - {{id: s, task: a.b, condition: oops}}\n"
+    );
+    let report = read_in_time("warnings.yaml", &text);
+    assert!(report.has_errors() && report.definition.is_none());
+    assert!(codes(&report).contains(&"unknown-name"));
+    let accepted = read_in_time("warnings.yaml", &text.replace("oops", "input.go"));
+    assert!(accepted.definition.is_some());
+    assert!(codes(&accepted).contains(&"too-many-problems"));
+}

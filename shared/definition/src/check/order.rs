@@ -7,6 +7,9 @@ use super::outline::{Outline, Role};
 use crate::code::Code;
 use crate::findings::Finding;
 
+/// More circles in one list are not told: each may be as long as the list, and mending one often mends others.
+const MOST_CIRCLES: usize = 10;
+
 /// The order of one list.
 ///
 /// A step without `dependsOn` waits for all before it. So that a long list does not need a line from every step to
@@ -73,7 +76,7 @@ impl Order {
         awaited
     }
 
-    /// Circles, each as the positions that wait for one another in a row; each step begins at most one.
+    /// Circles, each as the positions that wait for one another in a row.
     fn circles(&self) -> Vec<Vec<usize>> {
         let mut search =
             Search { order: self, state: vec![State::New; self.waits.len()], circles: Vec::new() };
@@ -98,7 +101,7 @@ struct Search<'o> {
 
 impl Search<'_> {
     fn from(&mut self, start: usize) {
-        if self.state[start] != State::New {
+        if self.state[start] != State::New || self.circles.len() >= MOST_CIRCLES {
             return;
         }
         let mut path = vec![(start, 0)];
@@ -112,7 +115,8 @@ impl Search<'_> {
             *edge += 1;
             match self.state[next] {
                 State::Done => {}
-                State::OnPath => self.close(&path, next),
+                State::OnPath if self.circles.len() < MOST_CIRCLES => self.close(&path, next),
+                State::OnPath => {}
                 State::New => {
                     self.state[next] = State::OnPath;
                     path.push((next, 0));
