@@ -240,3 +240,74 @@ pub(super) fn listed(names: &[&str]) -> String {
     let more = if names.len() > 10 { ", …" } else { "" };
     format!("{}{more}", names.iter().take(10).copied().collect::<Vec<_>>().join(", "))
 }
+
+#[cfg(test)]
+mod tests {
+    use oarlock_protocol::definition::WorkflowDefinition;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn definition(kind: &str, waits: &[Option<Vec<usize>>]) -> WorkflowDefinition {
+        let step = |(position, waits): (usize, &Option<Vec<usize>>)| {
+            let mut step = json!({"id": format!("s{position}"), "task": "x"});
+            if let Some(waits) = waits {
+                step["dependsOn"] = waits.iter().map(|other| format!("s{other}")).collect();
+            }
+            step
+        };
+        let steps: Vec<Value> = waits.iter().enumerate().map(step).collect();
+        let tasks = if kind == "tasks" { json!(steps) } else { json!([{"id": "all", kind: steps}]) };
+        serde_json::from_value(json!({"id": "w", "version": 1, "tasks": tasks})).unwrap()
+    }
+
+    /// Who waits for whom, by the rule as it is written: row by row until nothing is added.
+    fn by_the_rule(is_parallel: bool, waits: &[Option<Vec<usize>>]) -> Vec<Vec<bool>> {
+        let direct = |step: usize, other: usize| match &waits[step] {
+            Some(waits) => other != step && waits.contains(&other),
+            None => !is_parallel && other < step,
+        };
+        let all = 0..waits.len();
+        let mut table: Vec<Vec<bool>> =
+            all.clone().map(|step| all.clone().map(|other| direct(step, other)).collect()).collect();
+        for middle in all.clone() {
+            for step in all.clone() {
+                for other in all.clone() {
+                    table[step][other] |= table[step][middle] && table[middle][other];
+                }
+            }
+        }
+        table
+    }
+
+    fn lists() -> impl Strategy<Value = (bool, Vec<Option<Vec<usize>>>)> {
+        (1..9_usize).prop_flat_map(|count| {
+            let waits = prop::option::weighted(0.5, prop::collection::vec(0..count, 0..3));
+            (any::<bool>(), prop::collection::vec(waits, count))
+        })
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2_000) })]
+
+        #[test]
+        fn the_order_is_that_of_the_rule((is_parallel, waits) in lists()) {
+            let definition = definition(if is_parallel { "parallel" } else { "tasks" }, &waits);
+            let outline = Outline::of(&definition);
+            let list = outline.lists.len() - 1;
+            let order = Order::of(&outline, list);
+            let expected = by_the_rule(is_parallel, &waits);
+            for (step, row) in expected.iter().enumerate() {
+                let awaited = order.waits_for(step);
+                let found: Vec<bool> = (0..waits.len()).map(|other| awaited.contains(other)).collect();
+                prop_assert_eq!(&found, row, "step {}", step);
+            }
+            let has_circle = (0..waits.len()).any(|step| expected[step][step]);
+            prop_assert_eq!(!order.circles().is_empty(), has_circle);
+            for circle in order.circles() {
+                prop_assert!(circle.iter().all(|&step| expected[step][step]), "{:?}", circle);
+            }
+        }
+    }
+}
