@@ -82,11 +82,12 @@ fn collect(tasks: &[Task], used: &mut Vec<String>) {
 }
 
 impl Embedded {
-    /// Starts broker, store, node and, where it has handlers, the worker.
+    /// Starts broker, store and node, registers the definitions, and starts the worker where it has handlers.
     pub(crate) async fn start(
         configuration: &Configuration,
         data: Option<&Path>,
         hands: Hands,
+        definitions: Vec<WorkflowDefinition>,
     ) -> Result<Embedded, Failure> {
         let broker: Arc<dyn Broker> = Arc::new(EmbeddedBroker::new());
         let store: Arc<dyn Store> = match data {
@@ -102,6 +103,10 @@ impl Embedded {
             return Err(Failure::unreachable(
                 "the partitions are not owned after 30 s; see the log (--log info)",
             ));
+        }
+        let tenant = configuration.principal().tenant_id;
+        for definition in definitions {
+            node.register(&tenant, definition).await.map_err(|e| Failure::usage(e.to_string()))?;
         }
         let worker = if hands.settings.is_empty() {
             None

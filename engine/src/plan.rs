@@ -11,7 +11,7 @@ use oarlock_protocol::{Json, TaskPath};
 mod compile;
 
 /// Names a step of a plan.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NodeId(u32);
 
 /// A workflow definition made ready to run. The first step is the run itself.
@@ -159,6 +159,16 @@ pub struct TerminateNode {
     pub message: Option<Template>,
 }
 
+impl Node {
+    /// The task for workers that this step is, where it is one.
+    pub fn work(&self) -> Option<&WorkNode> {
+        match &self.kind {
+            NodeKind::Work(work) => Some(work),
+            NodeKind::Block(_) | NodeKind::Switch(_) | NodeKind::Set(_) | NodeKind::Terminate(_) => None,
+        }
+    }
+}
+
 impl Plan {
     /// The run itself.
     pub const ROOT: NodeId = NodeId(0);
@@ -211,10 +221,24 @@ impl Plan {
 
     /// The task for workers that a step is, where it is one.
     pub fn work(&self, id: NodeId) -> Option<&WorkNode> {
-        match &self.node(id).kind {
-            NodeKind::Work(work) => Some(work),
-            NodeKind::Block(_) | NodeKind::Switch(_) | NodeKind::Set(_) | NodeKind::Terminate(_) => None,
+        self.node(id).work()
+    }
+
+    /// Every step in the order of the definition: the run itself first, each before its children, then its handlers.
+    pub fn in_order(&self) -> Vec<NodeId> {
+        let mut order = Vec::with_capacity(self.nodes.len());
+        let mut waiting = vec![Plan::ROOT];
+        while let Some(id) = waiting.pop() {
+            order.push(id);
+            waiting.extend(self.node(id).on_error);
+            let inside: Vec<NodeId> = match &self.node(id).kind {
+                NodeKind::Block(block) => block.children.ids.clone(),
+                NodeKind::Switch(cases) => cases.iter().flat_map(|case| case.children.ids.iter().copied()).collect(),
+                NodeKind::Work(_) | NodeKind::Set(_) | NodeKind::Terminate(_) => Vec::new(),
+            };
+            waiting.extend(inside.into_iter().rev());
         }
+        order
     }
 
     /// Every step, the run itself first, each before its children.

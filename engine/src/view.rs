@@ -112,7 +112,7 @@ fn entry(time: Timestamp, task_path: TaskPath, status: &str) -> HistoryEntry {
 
 /// The steps that were reached, in the order of the definition.
 fn steps<'a>(plan: &'a Plan, run: &'a Run) -> impl Iterator<Item = (&'a TaskPath, &'a Row)> {
-    let paths = plan.nodes().map(|node| &node.path).filter(|path| !path.is_root());
+    let paths = plan.in_order().into_iter().map(|node| &plan.node(node).path).filter(|path| !path.is_root());
     paths.filter_map(|path| Some((path, run.rows.get(path)?)))
 }
 

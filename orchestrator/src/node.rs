@@ -7,7 +7,7 @@ use oarlock_broker::{Broker, topology};
 use oarlock_engine::view;
 use oarlock_protocol::RunKey;
 use oarlock_protocol::definition::WorkflowDefinition;
-use oarlock_protocol::instance::{HistoryEntry, WorkflowInstance};
+use oarlock_protocol::instance::{HistoryEntry, WorkflowInstance, WorkflowStatus};
 use oarlock_protocol::message::StartMessage;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -17,7 +17,7 @@ use crate::definitions::{self, Definitions};
 use crate::partition::{self, Command, Shared, StartError, Started};
 use crate::settings::Settings;
 use crate::store::{self, Store};
-use crate::watch::{Changed, Watch};
+use crate::watch::Watch;
 
 mod list;
 
@@ -188,28 +188,24 @@ impl Node {
     /// # Errors
     /// As [`Node::get`].
     pub async fn wait(&self, key: &RunKey, time: Duration) -> Result<Option<WorkflowInstance>, Error> {
-        let mut changes = self.shared.watch.subscribe();
-        let deadline = tokio::time::Instant::now() + time;
-        loop {
-            let run = self.get(key).await?;
-            let ended = run.as_ref().is_none_or(|run| run.status.is_terminal());
-            if ended || tokio::time::Instant::now() >= deadline {
-                return Ok(run);
-            }
-            let ends = async {
-                loop {
-                    match changes.recv().await {
-                        Ok(change) if change.run == *key => match change.what {
-                            Changed::Run { status } if status.is_terminal() => return,
-                            Changed::Run { .. } | Changed::Task { .. } => {}
-                        },
-                        Ok(_) => {}
-                        // Missed some, or the node ends: look again.
-                        Err(_) => return,
-                    }
-                }
-            };
-            tokio::time::timeout_at(deadline, ends).await.ok();
+        let mut end = self.shared.watch.end_of(key);
+        let run = self.get(key).await?;
+        if run.as_ref().is_none_or(|run| run.status.is_terminal()) {
+            return Ok(run);
+        }
+        tokio::time::timeout(time, end.status()).await.ok();
+        self.get(key).await
+    }
+
+    /// Waits until the run has ended, and returns how; at once where it had. None where there is no such run.
+    ///
+    /// # Errors
+    /// As [`Node::get`].
+    pub async fn ended(&self, key: &RunKey) -> Result<Option<WorkflowStatus>, Error> {
+        let mut end = self.shared.watch.end_of(key);
+        match self.status(key).await? {
+            Some(status) if !status.is_terminal() => Ok(end.status().await),
+            status => Ok(status),
         }
     }
 

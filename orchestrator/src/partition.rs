@@ -21,6 +21,9 @@ use crate::store::{self, Claim, Ownership, Store, Token};
 use crate::watch::Watch;
 
 mod batch;
+mod commit;
+mod due;
+mod effects;
 mod inbox;
 mod owner;
 mod publisher;

@@ -1,8 +1,11 @@
 //! What happens, for those who look on: a bounded broadcast that never holds anything up.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 use oarlock_protocol::instance::{TaskStatus, WorkflowStatus};
 use oarlock_protocol::{ErrorDetails, RunKey, TaskPath, Timestamp};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, oneshot};
 
 /// How many changes a slow watcher may lag behind before it misses some.
 const KEPT: usize = 4096;
@@ -39,29 +42,109 @@ pub enum Changed {
     },
 }
 
-/// Sends changes to whoever watches.
+/// Sends changes to whoever watches, and ends of runs to whoever waits for one.
 #[derive(Clone, Debug)]
-pub struct Watch(broadcast::Sender<Change>);
+pub struct Watch {
+    changes: broadcast::Sender<Change>,
+    waiting: Waiting,
+}
+
+/// Those who wait for the end of a run, by run: who waits for one is not woken by the others.
+type Waiting = Arc<Mutex<HashMap<RunKey, Vec<oneshot::Sender<WorkflowStatus>>>>>;
 
 impl Default for Watch {
     fn default() -> Self {
-        Self(broadcast::Sender::new(KEPT))
+        Self { changes: broadcast::Sender::new(KEPT), waiting: Waiting::default() }
     }
 }
 
 impl Watch {
     /// Receives every change from now on; a receiver that lags too far is told how many it missed.
     pub fn subscribe(&self) -> broadcast::Receiver<Change> {
-        self.0.subscribe()
+        self.changes.subscribe()
     }
 
-    /// Whether anyone watches.
+    /// Whether anyone watches every change.
     pub fn is_watched(&self) -> bool {
-        self.0.receiver_count() > 0
+        self.changes.receiver_count() > 0
     }
 
     /// Tells a change; without watchers it is dropped.
     pub fn tell(&self, change: Change) {
-        self.0.send(change).ok();
+        if let Changed::Run { status } = change.what
+            && status.is_terminal()
+            && let Some(waiting) = lock(&self.waiting).remove(&change.run)
+        {
+            for waits in waiting {
+                waits.send(status).ok();
+            }
+        }
+        if self.is_watched() {
+            self.changes.send(change).ok();
+        }
+    }
+
+    /// The end of a run, where it comes after this call.
+    pub fn end_of(&self, run: &RunKey) -> EndOf {
+        let (sender, end) = oneshot::channel();
+        lock(&self.waiting).entry(run.clone()).or_default().push(sender);
+        EndOf { run: run.clone(), waiting: self.waiting.clone(), end }
+    }
+}
+
+/// Waits for the end of a run. Dropping it leaves nothing behind.
+#[derive(Debug)]
+pub struct EndOf {
+    run: RunKey,
+    waiting: Waiting,
+    end: oneshot::Receiver<WorkflowStatus>,
+}
+
+impl EndOf {
+    /// The status the run ended in; none where the node ended first.
+    pub async fn status(&mut self) -> Option<WorkflowStatus> {
+        (&mut self.end).await.ok()
+    }
+}
+
+impl Drop for EndOf {
+    fn drop(&mut self) {
+        self.end.close();
+        let mut waiting = lock(&self.waiting);
+        if let Some(senders) = waiting.get_mut(&self.run) {
+            senders.retain(|sender| !sender.is_closed());
+            if senders.is_empty() {
+                waiting.remove(&self.run);
+            }
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic elsewhere leaves the map whole: each change of it is one call.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use oarlock_protocol::RunId;
+
+    use super::*;
+
+    fn ended(run: &RunKey) -> Change {
+        let what = Changed::Run { status: WorkflowStatus::Completed };
+        Change { run: run.clone(), at: Timestamp::default(), what }
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_an_end_hears_of_it_and_leaves_nothing_behind() {
+        let watch = Watch::default();
+        let [one, two] = ["1", "2"].map(|key| RunKey::new("t", RunId::keyed("t", "d", key)));
+        let (mut first, mut second, other) = (watch.end_of(&one), watch.end_of(&one), watch.end_of(&two));
+        watch.tell(ended(&one));
+        assert_eq!(first.status().await, Some(WorkflowStatus::Completed));
+        assert_eq!(second.status().await, Some(WorkflowStatus::Completed));
+        drop((first, second, other));
+        assert!(lock(&watch.waiting).is_empty());
     }
 }

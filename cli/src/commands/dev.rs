@@ -43,15 +43,11 @@ pub(super) async fn dev(
         Failure::usage(format!("cannot listen on {address}: {e}; choose another with --listen"))
     })?;
     let address = listener.local_addr().unwrap_or(address);
-    let embedded = Embedded::start(configuration, arguments.data.as_deref(), hands).await?;
+    let names: Vec<_> = definitions.iter().map(|d| format!("{} version {}", d.id, d.version)).collect();
+    let embedded = Embedded::start(configuration, arguments.data.as_deref(), hands, definitions).await?;
     let principal = configuration.principal();
-    for definition in definitions {
-        let (id, version) = (definition.id.clone(), definition.version);
-        let new = embedded.node.register(&principal.tenant_id, definition).await;
-        new.map_err(|e| Failure::usage(format!("{id} version {version} cannot be registered: {e}")))?;
-        if !json {
-            say(&format!("registered {id} version {version}"));
-        }
+    if !json {
+        names.iter().for_each(|name| say(&format!("registered {name}")));
     }
     tell_where(&address.to_string(), worker.as_deref(), arguments.data.as_deref(), json);
     let router = http::router(embedded.node.clone(), principal);

@@ -41,7 +41,7 @@ pub(super) async fn run(
             missing.first().map_or("NAME", String::as_str),
         )));
     }
-    let embedded = Embedded::start(configuration, None, hands).await?;
+    let embedded = Embedded::start(configuration, None, hands, vec![definition.clone()]).await?;
     let shown = progress::Progress::begin(
         &definition,
         &embedded.node,
@@ -58,7 +58,7 @@ pub(super) async fn run(
         correlation_id: None,
         security_context: configuration.principal(),
     };
-    let ended = start_and_wait(&embedded, definition, message, arguments.timeout.map(Duration::from)).await;
+    let ended = start_and_wait(&embedded, message, arguments.timeout.map(Duration::from)).await;
     shown.end().await;
     embedded.stop().await;
     let run = ended?;
@@ -75,13 +75,10 @@ pub(super) async fn run(
 
 async fn start_and_wait(
     embedded: &Embedded,
-    definition: oarlock_protocol::definition::WorkflowDefinition,
     message: StartMessage,
     timeout: Option<Duration>,
 ) -> Result<WorkflowInstance, Failure> {
     let node = &embedded.node;
-    let tenant = message.security_context.tenant_id.clone();
-    node.register(&tenant, definition).await.map_err(|e| Failure::usage(e.to_string()))?;
     let started = node.start_run(message).await.map_err(|e| Failure::usage(e.to_string()))?;
     let ended = tokio::select! {
         ended = wait(embedded, &started.run) => return ended,

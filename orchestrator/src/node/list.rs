@@ -1,5 +1,6 @@
 //! Lists runs, the newest first, from the indexes of all partitions.
 
+use oarlock_engine::run::Head;
 use oarlock_engine::view;
 use oarlock_protocol::instance::{WorkflowStatus, WorkflowSummary};
 use oarlock_protocol::{RunId, RunKey};
@@ -84,14 +85,23 @@ impl Node {
         Ok(entries)
     }
 
+    /// The status of a run; none where there is no such run.
+    pub(super) async fn status(&self, key: &RunKey) -> Result<Option<WorkflowStatus>, Error> {
+        Ok(self.head(key).await?.map(|head| head.status))
+    }
+
     async fn summary(&self, filter: &Filter, run: RunId) -> Result<Option<WorkflowSummary>, Error> {
-        let key = Key::Run(RunKey::new(filter.tenant.as_str(), run));
+        let head = self.head(&RunKey::new(filter.tenant.as_str(), run)).await?;
+        let wanted =
+            |head: &Head| filter.definition.as_ref().is_none_or(|id| *id == head.workflow_definition_id);
+        Ok(head.filter(wanted).map(|head| view::summary(run, &head)))
+    }
+
+    async fn head(&self, run: &RunKey) -> Result<Option<Head>, Error> {
         let fields = Fields::Named(vec![layout::head_field()]);
-        let read = self.shared.store.read_hash(run.partition(self.partitions()), &key, fields).await?;
-        let Some(stored) = StoredRun::read(read).map_err(|e| Error::Unreadable(e.to_string()))? else {
-            return Ok(None);
-        };
-        let wanted = filter.definition.as_ref().is_none_or(|id| *id == stored.head.workflow_definition_id);
-        Ok(wanted.then(|| view::summary(run, &stored.head)))
+        let partition = run.run.partition(self.partitions());
+        let read = self.shared.store.read_hash(partition, &Key::Run(run.clone()), fields).await?;
+        let stored = StoredRun::read(read).map_err(|e| Error::Unreadable(e.to_string()))?;
+        Ok(stored.map(|stored| stored.head))
     }
 }

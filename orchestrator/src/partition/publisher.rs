@@ -60,16 +60,21 @@ impl Publisher {
         self.unconfirmed.remove(&attempt).is_some()
     }
 
+    /// Makes sure that a task queue exists.
+    pub(super) async fn declare(&mut self, queue: &str) {
+        if self.declared.contains(queue) {
+            return;
+        }
+        match self.broker.declare(&topology::tasks_declaration(queue, self.delivery_limit)).await {
+            Ok(()) => drop(self.declared.insert(queue.to_owned())),
+            Err(error) => tracing::warn!(queue, %error, "the task queue cannot be declared"),
+        }
+    }
+
     /// Publishes messages, in the background.
     pub(super) async fn publish(&mut self, outgoing: Vec<Outgoing>) {
-        for queue in outgoing.iter().map(|outgoing| &outgoing.dispatch.queue) {
-            if !self.declared.contains(queue) {
-                let declaration = topology::tasks_declaration(queue, self.delivery_limit);
-                match self.broker.declare(&declaration).await {
-                    Ok(()) => drop(self.declared.insert(queue.clone())),
-                    Err(error) => tracing::warn!(queue, %error, "the task queue cannot be declared"),
-                }
-            }
+        for outgoing in &outgoing {
+            self.declare(&outgoing.dispatch.queue).await;
         }
         let broker = self.broker.clone();
         self.in_flight.spawn(async move {

@@ -1,0 +1,173 @@
+//! The end of a round: ready tasks are let out, everything decided is committed at once, and only then performed.
+
+use std::time::Duration;
+
+use oarlock_broker::{Message, Publication, topology};
+use oarlock_engine::{Event, task_message};
+use oarlock_protocol::message::Kind;
+use oarlock_protocol::{RunKey, TaskPath};
+use tokio::time::Instant;
+
+use super::Lost;
+use super::batch::Dispatch;
+use super::owner::{Owner, STORE_AGAIN};
+use super::publisher::Outgoing;
+use crate::layout::{self, Place};
+use crate::store::{self, Key, Write};
+
+/// Confirmed publications leave the outbox within this time even when nothing else is committed.
+const FLUSH: Duration = Duration::from_millis(200);
+
+impl Owner {
+    /// Lets ready tasks out, commits what was decided, and performs it.
+    pub(super) async fn finish_round(&mut self) -> Result<(), Lost> {
+        while let Some(ticket) = self.admission.next() {
+            let place = Place { run: ticket.run.clone(), path: ticket.path.clone() };
+            self.no_longer_ready(&place);
+            if let Err(reason) = self.decide(&ticket.run, Event::Admitted { path: ticket.path }).await? {
+                tracing::error!(run = %ticket.run, reason, "a ready task's run cannot be loaded");
+            }
+        }
+        self.republish_failed();
+        self.commit().await?;
+        self.perform().await;
+        Ok(())
+    }
+
+    fn republish_failed(&mut self) {
+        let failed = self.publisher.take_failed();
+        self.batch.dispatches.extend(failed);
+    }
+
+    async fn commit(&mut self) -> Result<(), Lost> {
+        let flush = self.flush_at.is_some_and(|at| at <= Instant::now());
+        let changed = self
+            .batch
+            .runs
+            .iter()
+            .any(|key| self.runs.cached(key).is_some_and(|c| !c.run.changes.is_empty()));
+        let others =
+            !self.batch.writes.is_empty() || !self.batch.timers.is_empty() || !self.batch.offered.is_empty();
+        if !(changed || others || flush) {
+            if self.publisher.has_confirmed() && self.flush_at.is_none() {
+                self.flush_at = Some(Instant::now() + FLUSH);
+            }
+            return Ok(());
+        }
+        let mut writes = std::mem::take(&mut self.batch.writes);
+        let written = self.write_runs(&mut writes);
+        self.write_waiting(&mut writes);
+        for attempt in self.publisher.take_confirmed() {
+            writes.push(Write::HashDelete { key: Key::Outbox, field: attempt.to_string() });
+        }
+        self.flush_at = None;
+        self.commit_until_answered(&writes).await?;
+        for (key, paths) in written {
+            if let Some(cached) = self.runs.cached(&key) {
+                cached.run.compact(&cached.plan, &paths);
+            }
+        }
+        Ok(())
+    }
+
+    fn write_runs(&mut self, writes: &mut Vec<Write>) -> Vec<(RunKey, Vec<TaskPath>)> {
+        let mut written = Vec::with_capacity(self.batch.runs.len());
+        for key in &self.batch.runs {
+            if let Some(cached) = self.runs.cached(key) {
+                written.push((key.clone(), layout::write_changes(&mut cached.run, writes)));
+            }
+        }
+        for key in &self.batch.forgotten {
+            if let Some(cached) = self.runs.cached(key) {
+                layout::forget(&cached.run, writes);
+            }
+        }
+        written
+    }
+
+    /// Writes timers and the ready tasks that were not let out.
+    fn write_waiting(&mut self, writes: &mut Vec<Write>) {
+        let now = self.shared.clock.now();
+        for (place, at) in std::mem::take(&mut self.batch.timers) {
+            let member = place.to_string();
+            match at {
+                Some(at) => {
+                    self.timers.set(&place, at, now);
+                    writes.push(Write::SortedSet { key: Key::Timers, member, score: at.as_millis() });
+                }
+                None => {
+                    self.timers.clear(&place);
+                    writes.push(Write::SortedRemove { key: Key::Timers, member });
+                }
+            }
+        }
+        for (place, task) in std::mem::take(&mut self.batch.offered) {
+            writes.push(layout::write_ready(&place, &task));
+            self.stored_ready.insert(place);
+        }
+    }
+
+    /// Sends the same batch until the store has answered: a commit may have happened although its answer was lost.
+    async fn commit_until_answered(&mut self, writes: &[Write]) -> Result<(), Lost> {
+        let seq = self.lease.seq + 1;
+        loop {
+            match self.shared.store.commit(self.partition, &self.lease.token, seq, writes).await {
+                Ok(()) => break,
+                Err(store::Error::Unavailable(reason)) => {
+                    tracing::warn!(reason, "the store does not answer; the same commit is sent again");
+                    tokio::time::sleep(STORE_AGAIN).await;
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        self.lease.seq = seq;
+        Ok(())
+    }
+
+    /// Does what was decided, now that it is committed.
+    async fn perform(&mut self) {
+        let mut outgoing = Vec::with_capacity(self.batch.dispatches.len());
+        for dispatch in std::mem::take(&mut self.batch.dispatches) {
+            if let Some(publication) = self.task_publication(&dispatch) {
+                outgoing.push(Outgoing { dispatch, publication });
+            }
+        }
+        if !outgoing.is_empty() {
+            self.publisher.publish(outgoing).await;
+        }
+        let tell = std::mem::take(&mut self.batch.tell);
+        if !tell.is_empty() {
+            // A worker that is gone has no control queue any more; it needs no answer either.
+            let broker = self.shared.broker.clone();
+            tokio::spawn(async move { broker.publish(tell).await });
+        }
+        for reply in std::mem::take(&mut self.batch.replies) {
+            reply.send();
+        }
+        for change in std::mem::take(&mut self.batch.changes) {
+            self.shared.watch.tell(change);
+        }
+        for key in std::mem::take(&mut self.batch.runs) {
+            if self.runs.cached(&key).is_some_and(|cached| cached.run.head.status.is_terminal()) {
+                self.runs.drop(&key);
+            }
+        }
+        self.batch.forgotten.clear();
+        self.runs.shrink(self.shared.settings.cached_runs);
+    }
+
+    fn task_publication(&mut self, dispatch: &Dispatch) -> Option<Publication> {
+        let settings = &self.shared.settings.engine;
+        let cached = self.runs.cached(&dispatch.place.run)?;
+        let message = task_message::build(&cached.plan, &cached.run, &dispatch.place.path, settings)?;
+        let message = Message {
+            body: serde_json::to_vec(&message).ok()?.into(),
+            message_id: dispatch.execution_id.to_string(),
+            correlation_id: Some(dispatch.execution_id.to_string()),
+            reply_to: Some(topology::inbox(self.partition)),
+            kind: Kind::Task.as_str().to_owned(),
+            headers: Vec::new(),
+        };
+        Some(Publication { queue: topology::tasks(&dispatch.queue), message })
+    }
+}

@@ -1,0 +1,98 @@
+//! Takes the effects of a decision in: what is written goes into the batch, what is done waits there for the commit.
+
+use oarlock_broker::{Message, Publication};
+use oarlock_engine::Effect;
+use oarlock_engine::admission::Ticket;
+use oarlock_protocol::message::{ControlMessage, Kind};
+use oarlock_protocol::{RunKey, Timestamp};
+
+use super::batch::Dispatch;
+use super::owner::Owner;
+use crate::layout::{self, Place, ReadyTask};
+use crate::store::{Key, Write};
+use crate::watch::{Change, Changed};
+
+impl Owner {
+    pub(super) fn take_effects(&mut self, key: &RunKey, effects: Vec<Effect>) {
+        if self.batch.runs.get(key).is_none() {
+            self.batch.runs.insert(key.clone());
+        }
+        let now = self.shared.clock.now();
+        for effect in effects {
+            self.take_effect(key, effect, now);
+        }
+    }
+
+    fn take_effect(&mut self, key: &RunKey, effect: Effect, now: Timestamp) {
+        let place = |path| Place { run: key.clone(), path };
+        match effect {
+            Effect::Offer { path, queue, priority } => {
+                self.admission.offer(&queue, priority, Ticket { run: key.clone(), path: path.clone() });
+                self.batch.offered.insert(place(path), ReadyTask { queue, priority });
+            }
+            Effect::Withdraw { path, queue } => {
+                self.admission.withdraw(&queue, &Ticket { run: key.clone(), path: path.clone() });
+                self.no_longer_ready(&place(path));
+            }
+            Effect::Publish { path, execution_id, queue } => {
+                let place = place(path);
+                self.no_longer_ready(&place);
+                self.admission.opened(&queue, execution_id);
+                let dispatch = Dispatch { place, execution_id, queue };
+                self.publisher.add(&dispatch);
+                let (field, value) = (execution_id.to_string(), dispatch.place.to_string().into());
+                self.batch.writes.push(Write::HashSet { key: Key::Outbox, field, value });
+                self.batch.dispatches.push(dispatch);
+            }
+            Effect::Closed { execution_id, queue, .. } => {
+                self.admission.closed(&queue, execution_id);
+                if self.publisher.close(execution_id) {
+                    let field = execution_id.to_string();
+                    self.batch.writes.push(Write::HashDelete { key: Key::Outbox, field });
+                }
+            }
+            Effect::SetTimer { path, at } => drop(self.batch.timers.insert(place(path), Some(at))),
+            Effect::ClearTimer { path } => drop(self.batch.timers.insert(place(path), None)),
+            Effect::Postpone { path, at } => self.timers.set(&place(path), at, now),
+            Effect::Tell { control_queue, message } => self.tell(control_queue, &message),
+            Effect::TaskChanged { path, status, attempt, error } => {
+                let what = Changed::Task { path, status, attempt, error };
+                self.note(Change { run: key.clone(), at: now, what });
+            }
+            Effect::RunChanged { from, to } => {
+                if let Some(cached) = self.runs.cached(key) {
+                    layout::move_index(&cached.run, from, to, &mut self.batch.writes);
+                }
+                self.note(Change { run: key.clone(), at: now, what: Changed::Run { status: to } });
+            }
+            Effect::Stale { what } => tracing::debug!(run = %key, what, "an event changed nothing"),
+            Effect::Forget => self.batch.forgotten.push(key.clone()),
+        }
+    }
+
+    fn note(&mut self, change: Change) {
+        if self.shared.watch.is_watched() || matches!(change.what, Changed::Run { .. }) {
+            self.batch.changes.push(change);
+        }
+    }
+
+    pub(super) fn no_longer_ready(&mut self, place: &Place) {
+        self.batch.offered.remove(place);
+        if self.stored_ready.remove(place) {
+            let field = place.to_string();
+            self.batch.writes.push(Write::HashDelete { key: Key::Ready, field });
+        }
+    }
+
+    fn tell(&mut self, queue: String, message: &ControlMessage) {
+        let body = serde_json::to_vec(message).unwrap_or_default().into();
+        let message = Message {
+            body,
+            message_id: format!("{}-control", message.execution_id),
+            correlation_id: Some(message.execution_id.to_string()),
+            kind: Kind::Control.as_str().to_owned(),
+            ..Message::default()
+        };
+        self.batch.tell.push(Publication { queue, message });
+    }
+}
