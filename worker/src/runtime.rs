@@ -124,8 +124,9 @@ impl Running {
         self.shared.executions.len()
     }
 
-    /// Takes nothing new, lets what runs end within `grace`, cancels the rest, and gives back what did not end.
-    pub async fn drain(self, grace: Duration) -> Drained {
+    /// Takes nothing new, lets what runs end within `grace`, cancels the rest, and gives back what did not end. When it
+    /// returns, nothing is held any more.
+    pub async fn drain(mut self, grace: Duration) -> Drained {
         let executions = &self.shared.executions;
         self.stop.send_replace(true);
         if tokio::time::timeout(grace, executions.empty()).await.is_err() {
@@ -133,7 +134,9 @@ impl Running {
             // Handlers that overstay are dropped by `watch`; this only waits for it and for the last answers.
             let _ = tokio::time::timeout(longest + FLUSH, executions.empty()).await;
         }
-        Drained { given_back: executions.given_back() + executions.len() }
+        let given_back = executions.given_back() + executions.len();
+        self.tasks.shutdown().await;
+        Drained { given_back }
     }
 }
 

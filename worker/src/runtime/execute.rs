@@ -17,7 +17,7 @@ use tracing::Instrument;
 
 use super::channel::{self, Channel};
 use super::executions::Begun;
-use super::outbox::Outgoing;
+use super::outbox::{Outgoing, Parked};
 use super::verdict::{Ending, Ran, Verdict, verdict};
 use super::{Shared, answer};
 use crate::TaskContext;
@@ -41,7 +41,7 @@ pub(super) async fn accept(
             tracing::warn!(message.id = delivery.message.message_id, reason, "parked a message");
             let mut message = delivery.message;
             message.headers.push((REASON.to_owned(), reason));
-            return send(shared, Outgoing::Parked { message, receipt }).await;
+            return send(shared, Outgoing::Parked(Box::new(Parked { message, receipt }))).await;
         }
     };
     let now = Timestamp::from(Utc::now());

@@ -272,3 +272,6 @@ impl Execution {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

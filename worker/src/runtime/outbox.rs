@@ -24,8 +24,14 @@ pub(super) enum Outgoing {
     Result { to: String, execution: ExecutionId, body: Bytes },
     /// A sign of life. It is not tried again: the next one comes.
     Progress { to: String, execution: ExecutionId, message_id: String, body: Bytes },
-    /// A message that could not be understood, its reason in its headers.
-    Parked { message: Message, receipt: Receipt },
+    /// A message that could not be understood, its reason in its headers. Apart, since it is rare and large.
+    Parked(Box<Parked>),
+}
+
+/// A message for the operators, and the delivery it came by.
+pub(super) struct Parked {
+    pub(super) message: Message,
+    pub(super) receipt: Receipt,
 }
 
 /// Something that could not be published, and when it is tried again.
@@ -73,7 +79,7 @@ async fn publish(shared: &Shared, batch: Vec<(Outgoing, u32)>) -> Vec<Waiting> {
             }
             (outgoing, Err(error)) => again.push(Waiting::after(outgoing, failures + 1, &error)),
             (Outgoing::Result { execution, body, .. }, Ok(())) => answers.push((execution, body)),
-            (Outgoing::Parked { receipt, .. }, Ok(())) => receipts.push(receipt),
+            (Outgoing::Parked(parked), Ok(())) => receipts.push(parked.receipt),
             (Outgoing::Progress { .. }, Ok(())) => {}
         }
     }
@@ -96,7 +102,7 @@ impl Outgoing {
     fn queue(&self) -> &str {
         match self {
             Self::Result { to, .. } | Self::Progress { to, .. } => to,
-            Self::Parked { .. } => topology::PARKED,
+            Self::Parked(_) => topology::PARKED,
         }
     }
 
@@ -109,7 +115,7 @@ impl Outgoing {
             Self::Progress { execution, message_id, body, .. } => {
                 answer(Kind::Progress, message_id.clone(), execution.to_string(), body)
             }
-            Self::Parked { message, .. } => message.clone(),
+            Self::Parked(parked) => parked.message.clone(),
         };
         Publication { queue: self.queue().to_owned(), message }
     }
