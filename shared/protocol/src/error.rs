@@ -8,6 +8,12 @@ use crate::code::Code;
 /// The longest `message` an error keeps, in bytes: an error must always be storable.
 pub const LONGEST_MESSAGE: usize = 8 * 1024;
 
+/// The longest `code` an error keeps, in bytes: it is a name, and patterns are matched against it.
+pub const LONGEST_CODE: usize = 200;
+
+/// The largest `details` an error keeps, in bytes of JSON: a task that is retried keeps one error for each attempt.
+pub const LARGEST_DETAILS: usize = 32 * 1024;
+
 /// What went wrong: a code to decide by, a message to read, details to look into, and whether trying again may help.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -36,15 +42,25 @@ impl ErrorDetails {
         .bounded()
     }
 
-    /// The same error with its message cut to [`LONGEST_MESSAGE`] bytes, at a character's border.
+    /// The same error with code and message cut to their longest, and without details that are larger than the largest.
     #[must_use]
     pub fn bounded(mut self) -> Self {
-        if self.message.len() > LONGEST_MESSAGE {
-            let cut = (0..=LONGEST_MESSAGE).rev().find(|&at| self.message.is_char_boundary(at)).unwrap_or(0);
-            self.message.truncate(cut);
-            self.message.push('…');
+        cut(&mut self.code, LONGEST_CODE);
+        cut(&mut self.message, LONGEST_MESSAGE);
+        let small = self.details.is_null() || self.details.to_string().len() <= LARGEST_DETAILS;
+        if !small {
+            self.details = Json::String(format!("left out: larger than {LARGEST_DETAILS} bytes"));
         }
         self
+    }
+}
+
+/// Cuts a text to `longest` bytes, at a character's border.
+fn cut(text: &mut String, longest: usize) {
+    if text.len() > longest {
+        let at = (0..=longest).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+        text.truncate(at);
+        text.push('…');
     }
 }
 
