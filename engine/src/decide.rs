@@ -8,7 +8,7 @@ use oarlock_protocol::{ErrorDetails, TaskPath, Timestamp};
 use crate::effect::Effect;
 use crate::event::Event;
 use crate::plan::{NodeId, Plan};
-use crate::run::{Block, Row, Run};
+use crate::run::{Block, Row, Run, Stage};
 use crate::scope::RunScope;
 use crate::settings::Settings;
 
@@ -41,6 +41,8 @@ pub struct Decider<'a> {
 enum Step {
     /// All that this step waits for is settled: skip or begin it.
     Consider(NodeId),
+    /// This block was begun and has no children: it is complete.
+    Empty(NodeId),
     /// This step is settled: its block may go on.
     Settled(NodeId),
     /// This step failed for good: its handlers, `continueOnFailure` or the block around it take it.
@@ -77,6 +79,7 @@ impl<'a> Decider<'a> {
         while let Some(step) = self.agenda.pop_front() {
             match step {
                 Step::Consider(node) => self.consider(node),
+                Step::Empty(node) => self.empty(node),
                 Step::Settled(node) => self.settled(node),
                 Step::Failed(node) => self.failed(node),
             }
@@ -130,7 +133,9 @@ impl<'a> Decider<'a> {
     fn tell_status(&mut self, node: NodeId) {
         let Some(row) = self.row(node) else { return };
         let attempt = row.work().map_or(0, |work| work.attempt_count);
-        let (status, error) = (row.status, row.error.clone());
+        // While an attempt is under way the error is that of the attempt before it.
+        let tells_error = row.status.is_terminal() || row.status == TaskStatus::RetryPending;
+        let (status, error) = (row.status, row.error.clone().filter(|_| tells_error));
         self.effects.push(Effect::TaskChanged { path: self.path(node), status, attempt, error });
     }
 
@@ -168,6 +173,9 @@ impl<'a> Decider<'a> {
         if let Some(row) = self.row_mut(node) {
             row.error = Some(error);
             row.failed_at = failed_at;
+            if let Some(work) = row.work_mut() {
+                work.stage = Stage::Closed;
+            }
         }
         self.set_status(node, status);
         self.agenda.push_back(Step::Failed(node));

@@ -233,7 +233,9 @@ impl Plan {
             waiting.extend(self.node(id).on_error);
             let inside: Vec<NodeId> = match &self.node(id).kind {
                 NodeKind::Block(block) => block.children.ids.clone(),
-                NodeKind::Switch(cases) => cases.iter().flat_map(|case| case.children.ids.iter().copied()).collect(),
+                NodeKind::Switch(cases) => {
+                    cases.iter().flat_map(|case| case.children.ids.iter().copied()).collect()
+                }
                 NodeKind::Work(_) | NodeKind::Set(_) | NodeKind::Terminate(_) => Vec::new(),
             };
             waiting.extend(inside.into_iter().rev());

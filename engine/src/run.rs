@@ -31,8 +31,9 @@ pub struct Run {
     pub rows: HashMap<TaskPath, Row>,
     /// What was changed and is not yet written.
     pub changes: Changes,
-    /// Unsettled prerequisites of steps with `dependsOn`: derived, filled when first needed.
-    pub(crate) remaining: HashMap<TaskPath, usize>,
+    /// Of steps with `dependsOn`: how many they name, counted from the first, are all settled. Derived, filled when
+    /// first needed.
+    pub(crate) met: HashMap<TaskPath, usize>,
 }
 
 /// The part of a run that is small, of bounded size, and changes with every event.
@@ -262,7 +263,7 @@ impl Run {
             variables: JsonMap::new(),
             rows: HashMap::new(),
             changes: Changes::default(),
-            remaining: HashMap::new(),
+            met: HashMap::new(),
         }
     }
 

@@ -92,7 +92,7 @@ impl<'a> RunScope<'a> {
         let consumed = offset + 2;
         let row = self.run.rows.get(&self.plan.node(node).path);
         match path.get(offset + 1).copied() {
-            None => owned(summary(row), offset + 1),
+            None => owned(summary(row, self.unreached(node)), offset + 1),
             Some("status") => {
                 owned(json!(row.map_or(self.unreached(node), |row| row.status.as_str())), consumed)
             }
@@ -139,11 +139,9 @@ impl<'a> RunScope<'a> {
             (self.run.head.error.as_ref(), self.run.head.failed_at.as_ref())
         } else {
             let row = self.run.rows.get(path);
-            (
-                row.and_then(|row| row.error.as_ref()),
-                row.and_then(|row| row.failed_at.as_ref()).or(Some(path)),
-            )
+            (row.and_then(|row| row.error.as_ref()), row.and_then(|row| row.failed_at.as_ref()))
         };
+        let failed_at = failed_at.or(Some(path));
         match error {
             Some(error) => owned(error_value(error, failed_at), 1),
             None => Resolved::Missing { consumed: 1, reason: "nothing has failed".to_owned() },
@@ -193,9 +191,10 @@ fn error_value(error: &ErrorDetails, failed_at: Option<&TaskPath>) -> Json {
     })
 }
 
-fn summary(row: Option<&Row>) -> Json {
+/// A step as a whole; `unreached` is its status where it has no row.
+fn summary(row: Option<&Row>, unreached: &str) -> Json {
     let mut map = JsonMap::new();
-    map.insert("status".to_owned(), json!(row.map_or("PENDING", |row| row.status.as_str())));
+    map.insert("status".to_owned(), json!(row.map_or(unreached, |row| row.status.as_str())));
     if let Some(output) = row.and_then(|row| row.output.as_ref()) {
         map.insert("output".to_owned(), output.clone());
     }

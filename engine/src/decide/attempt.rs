@@ -1,7 +1,7 @@
 //! The life of an attempt: its dispatch, its time limits, its close, and what follows a failed one.
 
 use oarlock_protocol::code::Code;
-use oarlock_protocol::definition::OnExhausted;
+use oarlock_protocol::definition::{OnExhausted, TaskTimeouts};
 use oarlock_protocol::instance::{Attempt, TaskMetrics, TaskStatus, WorkflowStatus};
 use oarlock_protocol::{ErrorDetails, ExecutionId, TaskPath, Timestamp};
 
@@ -15,15 +15,16 @@ impl Decider<'_> {
     /// Admission let a ready task out: a new attempt is opened and published.
     pub(super) fn on_admitted(&mut self, path: &TaskPath) {
         let Some(node) = self.plan.locate(path) else { return self.stale("admission of an unknown task") };
-        let now = self.now;
-        let timeouts = self.work_node(node).map(|work| work.definition.timeouts.or(self.settings.timeouts));
-        let deadline = self.deadline(node);
-        let Some(work) = self.row_mut(node).and_then(Row::work_mut) else {
-            return self.stale("admission of a step");
-        };
-        let Stage::Ready { since } = work.stage else {
+        let Some(&Stage::Ready { since }) = self.stage(node) else {
             return self.stale("admission of a task that is not ready");
         };
+        if self.run.head.status == WorkflowStatus::Paused {
+            return self.stale("admission while the run is paused");
+        }
+        let now = self.now;
+        let queue_time = self.timeouts(node).queue;
+        let deadline = self.deadline(node);
+        let Some(work) = self.row_mut(node).and_then(Row::work_mut) else { return };
         work.attempt_count += 1;
         let execution_id = ExecutionId::of(work.id, work.attempt_count);
         let queue = work.queue.clone();
@@ -34,7 +35,7 @@ impl Decider<'_> {
         work.attempts.push(opened(execution_id, &queue, since, now));
         let open = Open {
             execution_id,
-            start_before: timeouts.and_then(|timeouts| timeouts.queue).map(|span| since.after(span)),
+            start_before: queue_time.map(|span| since.after(span)),
             deadline,
             started: None,
             progress: None,
@@ -50,16 +51,27 @@ impl Decider<'_> {
         self.effects.push(Effect::Publish { path: path.clone(), execution_id, queue });
     }
 
+    /// Where the next move of a task comes from.
+    pub(super) fn stage(&self, node: NodeId) -> Option<&Stage> {
+        Some(&self.row(node)?.work()?.stage)
+    }
+
+    /// The limits in time of a task: its own, and the configured ones where it names none.
+    pub(super) fn timeouts(&self, node: NodeId) -> TaskTimeouts {
+        let own = self.plan.work(node).map(|work| work.definition.timeouts).unwrap_or_default();
+        own.or(self.settings.timeouts)
+    }
+
     /// When all attempts of a task must have ended.
     pub(super) fn deadline(&self, node: NodeId) -> Option<Timestamp> {
-        let total = self.work_node(node)?.definition.timeouts.or(self.settings.timeouts).total?;
+        let total = self.timeouts(node).total?;
         Some(self.row(node)?.work()?.first_ready.after(total))
     }
 
     /// When the open attempt must be looked at: the earliest of its time limits.
     pub(super) fn due(&self, node: NodeId) -> Option<Timestamp> {
         let (_, open) = self.run.open(&self.plan.node(node).path)?;
-        let timeouts = self.work_node(node)?.definition.timeouts.or(self.settings.timeouts);
+        let timeouts = self.timeouts(node);
         let slack = self.settings.slack;
         let begun = match open.started {
             None => [open.start_before.map(|at| at.after(slack)), None],
@@ -88,9 +100,8 @@ impl Decider<'_> {
         let mut costs = (0, 0);
         if let Some(attempt) = work.attempts.last_mut() {
             let ran = close.metrics.map(|metrics| metrics.execution_time_ms);
-            let start =
-                ran.map(|ms| Timestamp::from_millis(now.as_millis() - i64::try_from(ms).unwrap_or(0)));
-            attempt.start_time = open.started.or(start).map(|start| start.max(attempt.ready_at));
+            let begun = open.started.or(ran.map(|ms| before(now, ms)));
+            attempt.start_time = begun.map(|begun| begun.max(attempt.scheduled_at));
             attempt.end_time = Some(now);
             attempt.error = close.error.cloned();
             attempt.metrics = close.metrics;
@@ -104,8 +115,9 @@ impl Decider<'_> {
         metrics.total_queue_time_ms += costs.0;
         metrics.total_execution_time_ms += costs.1;
         if let Some(measured) = close.metrics {
-            metrics.total_cpu_time_ms += measured.cpu_time_ms;
-            metrics.total_memory_bytes += measured.memory_bytes;
+            // A worker may claim anything.
+            metrics.total_cpu_time_ms = metrics.total_cpu_time_ms.saturating_add(measured.cpu_time_ms);
+            metrics.total_memory_bytes = metrics.total_memory_bytes.saturating_add(measured.memory_bytes);
         }
         if let Some(row) = self.row_mut(node) {
             row.start_time = row.start_time.or(first_start);
@@ -123,16 +135,14 @@ impl Decider<'_> {
         }
         let now = self.now;
         let deadline = self.deadline(node);
-        let Some(policy) = self.work_node(node).map(|work| work.definition.retry_policy.as_ref()) else {
-            return;
-        };
+        let policy = self.plan.work(node).and_then(|work| work.definition.retry_policy.as_ref());
         let Some(work) = self.row(node).and_then(Row::work) else { return };
         let history = History {
             task: work.id,
             retry_count: work.retry_count,
             first_dispatch: work.first_dispatch.unwrap_or(work.first_ready),
         };
-        let exhausted = policy.map(|policy| policy.on_exhausted);
+        let pauses = policy.is_some_and(|policy| policy.on_exhausted == OnExhausted::Pause);
         match retry::decide(policy, &error, history, now) {
             Decision::Retry { at } if deadline.is_none_or(|deadline| at <= deadline) => {
                 if let Some(work) = self.row_mut(node).and_then(Row::work_mut) {
@@ -141,9 +151,7 @@ impl Decider<'_> {
                 self.run.head.metrics.retries += 1;
                 self.wait(node, at, error);
             }
-            Decision::Retry { .. } | Decision::Exhausted if exhausted == Some(OnExhausted::Pause) => {
-                self.hold(node, error)
-            }
+            Decision::Retry { .. } | Decision::Exhausted if pauses => self.hold(node, error),
             Decision::Retry { .. } | Decision::Exhausted | Decision::NotRetryable => {
                 self.fail(node, TaskStatus::Failed, error, None);
             }
@@ -178,41 +186,33 @@ impl Decider<'_> {
 
     fn pause(&mut self) {
         self.set_run_status(WorkflowStatus::Paused);
-        for (path, queue) in self.ready_tasks() {
-            self.effects.push(Effect::Withdraw { path, queue });
+        for node in self.tasks_at(|stage| matches!(stage, Stage::Ready { .. })) {
+            self.withdraw(node);
         }
     }
 
-    fn ready_tasks(&self) -> Vec<(TaskPath, String)> {
-        let ready = self.run.rows.iter().filter_map(|(path, row)| match row.work()? {
-            work if matches!(work.stage, Stage::Ready { .. }) => Some((path.clone(), work.queue.clone())),
-            _ => None,
-        });
-        let mut ready: Vec<_> = ready.collect();
-        ready.sort();
-        ready
+    /// The tasks whose next move comes from there, in an order that is the same each time.
+    fn tasks_at(&self, there: fn(&Stage) -> bool) -> Vec<NodeId> {
+        let holds = |row: &&Row| row.work().is_some_and(|work| there(&work.stage));
+        let mut nodes: Vec<NodeId> = self.run.rows.values().filter(holds).map(|row| row.node).collect();
+        nodes.sort_unstable();
+        nodes
     }
 
-    /// An operator lets a PAUSED run go on: what was held gets a new attempt, what is ready is offered again.
+    /// An operator lets a PAUSED run go on: what was held begins its retries anew, and what was ready waits for
+    /// admission from now on.
     pub(super) fn on_resume(&mut self) {
         if self.run.head.status != WorkflowStatus::Paused {
             return self.stale("resume of a run that is not paused");
         }
-        let ready = self.ready_tasks();
         self.set_run_status(WorkflowStatus::Running);
-        let held =
-            self.run.rows.values().filter(|row| row.work().is_some_and(|work| work.stage == Stage::Held));
-        let mut held: Vec<NodeId> = held.map(|row| row.node).collect();
-        held.sort_by_key(|&node| self.path(node));
-        for node in held {
-            if let Some(work) = self.row_mut(node).and_then(Row::work_mut) {
-                work.retry_count = 0;
+        for node in self.tasks_at(|stage| matches!(stage, Stage::Ready { .. } | Stage::Held)) {
+            if let Some(work) = self.row_mut(node).and_then(Row::work_mut)
+                && work.stage == Stage::Held
+            {
+                (work.retry_count, work.first_dispatch) = (0, None);
             }
             self.make_ready(node);
-        }
-        for (path, queue) in ready {
-            let priority = self.run.rows.get(&path).and_then(Row::work).map_or(0, |work| work.priority);
-            self.effects.push(Effect::Offer { path, queue, priority });
         }
     }
 
@@ -242,6 +242,11 @@ pub(super) struct Close<'a> {
     pub(super) metrics: Option<TaskMetrics>,
     pub(super) worker: Option<&'a oarlock_protocol::WorkerId>,
     pub(super) deliveries: u32,
+}
+
+/// The point `milliseconds` before `now`, as far as there is one.
+pub(super) fn before(now: Timestamp, milliseconds: u64) -> Timestamp {
+    Timestamp::from_millis(now.as_millis().saturating_sub(i64::try_from(milliseconds).unwrap_or(i64::MAX)))
 }
 
 fn opened(execution_id: ExecutionId, queue: &str, ready_at: Timestamp, now: Timestamp) -> Attempt {

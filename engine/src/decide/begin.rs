@@ -1,14 +1,14 @@
 //! The begin of a step: its condition, then what its kind does first.
 
-use oarlock_expression::Limits;
+use oarlock_expression::{Limits, Template};
 use oarlock_protocol::code::Code;
 use oarlock_protocol::definition::TerminateStatus;
-use oarlock_protocol::instance::TaskStatus;
+use oarlock_protocol::instance::{TaskStatus, WorkflowStatus};
 use oarlock_protocol::{ErrorDetails, Json, TaskInstanceId};
 
 use super::Decider;
 use crate::effect::Effect;
-use crate::plan::{CaseNode, NodeId, NodeKind, Plan, TerminateNode, WorkNode};
+use crate::plan::{CaseNode, NodeId, NodeKind, TerminateNode, WorkNode};
 use crate::run::{Body, Ending, Row, Stage, Work};
 use crate::{mapping, router, security};
 
@@ -153,7 +153,7 @@ impl Decider<'_> {
         Ok(None)
     }
 
-    fn begin_set(&mut self, node: NodeId, values: &[(String, oarlock_expression::Template)]) {
+    fn begin_set(&mut self, node: NodeId, values: &[(String, Template)]) {
         let set = mapping::evaluate(values, &self.scope(node), "set", self.settings.payload_bytes);
         self.put_row(node, TaskStatus::Running, Body::Plain);
         match set {
@@ -180,17 +180,22 @@ impl Decider<'_> {
             Ok(ending) => {
                 self.set_status(node, TaskStatus::Completed);
                 self.settle(node);
-                self.end_block(Plan::ROOT, ending);
+                self.end_run_early(ending);
             }
             Err(error) => self.fail(node, TaskStatus::Failed, error, None),
         }
     }
 
     fn ending_of(&self, node: NodeId, terminate: &TerminateNode) -> Result<Ending, ErrorDetails> {
-        let evaluate = |template: &oarlock_expression::Template, what: &str| {
-            let evaluated = template.evaluate(&self.scope(node), &Limits::default());
-            evaluated
-                .map_err(|e| mapping::failed(&format!("terminate.{what}{}: {}", e.pointer, e.error.message)))
+        let limit = self.settings.payload_bytes;
+        let evaluate = |template: &Template, what: &str| {
+            let value = template.evaluate(&self.scope(node), &Limits::default()).map_err(|e| {
+                mapping::failed(&format!("terminate.{what}{}: {}", e.pointer, e.error.message))
+            })?;
+            if mapping::size(&value) > limit {
+                return Err(mapping::too_large(&format!("terminate.{what}"), limit));
+            }
+            Ok(value)
         };
         match terminate.status {
             TerminateStatus::Completed => {
@@ -218,8 +223,7 @@ impl Decider<'_> {
     /// Makes a task ready: it waits for admission from now on, unless the run is paused.
     pub(super) fn make_ready(&mut self, node: NodeId) {
         let now = self.now;
-        let queue_time =
-            self.work_node(node).and_then(|work| work.definition.timeouts.or(self.settings.timeouts).queue);
+        let queue_time = self.timeouts(node).queue;
         let deadline = self.deadline(node);
         let Some(work) = self.row_mut(node).and_then(Row::work_mut) else { return };
         work.stage = Stage::Ready { since: now };
@@ -230,12 +234,8 @@ impl Decider<'_> {
         if let Some(at) = due {
             self.effects.push(Effect::SetTimer { path: path.clone(), at });
         }
-        if self.run.head.status != oarlock_protocol::instance::WorkflowStatus::Paused {
+        if self.run.head.status != WorkflowStatus::Paused {
             self.effects.push(Effect::Offer { path, queue, priority });
         }
-    }
-
-    pub(super) fn work_node(&self, node: NodeId) -> Option<&WorkNode> {
-        self.plan.work(node)
     }
 }

@@ -1,7 +1,8 @@
 //! Ends what is under way: a run at someone's request, or a block because a child failed or the run ends.
 
-use oarlock_protocol::FORMAT;
+use oarlock_protocol::code::Code;
 use oarlock_protocol::message::{ControlMessage, Order};
+use oarlock_protocol::{ErrorDetails, FORMAT};
 
 use super::Decider;
 use crate::effect::Effect;
@@ -14,28 +15,39 @@ impl Decider<'_> {
         if self.run.head.status.is_terminal() {
             return self.stale("cancel of a run that has ended");
         }
-        if self.run.head.handling {
-            // The run's end is decided already; only its handlers are still at work.
-            if let Some(handlers) = self.plan.node(Plan::ROOT).on_error {
-                self.end_block(handlers, Ending::Cancelled { reason: reason.to_owned() });
-            }
-            return;
+        if self.is_ending(self.outermost()) {
+            return self.stale("cancel of a run that is ending");
         }
-        self.end_block(Plan::ROOT, Ending::Cancelled { reason: reason.to_owned() });
+        // The reason may be of any length; an error's message is not.
+        let reason = ErrorDetails::system(Code::Cancelled, reason).message;
+        self.end_run_early(Ending::Cancelled { reason });
+    }
+
+    /// Lets the run end early. Where its end is decided and only its handlers are still at work, these end.
+    pub(super) fn end_run_early(&mut self, ending: Ending) {
+        self.end_block(self.outermost(), ending);
+    }
+
+    /// The block that is at work with no other around it.
+    fn outermost(&self) -> NodeId {
+        let handlers = self.plan.node(Plan::ROOT).on_error.filter(|_| self.run.head.handling);
+        handlers.unwrap_or(Plan::ROOT)
     }
 
     /// Lets a block end early: nothing more is begun in it, and what is open in it is told to end.
     /// The first reason counts.
     pub(super) fn end_block(&mut self, node: NodeId, ending: Ending) {
-        let Some(block) = self.row_mut(node).and_then(Row::block_mut) else { return };
+        let Some(block) = self.row(node).and_then(Row::block) else { return };
         if block.ending.is_some() {
             return;
         }
-        block.ending = Some(ending.clone());
         let case = block.case;
         if node == Plan::ROOT {
-            self.run.head.ending = Some(ending);
+            self.run.head.ending = Some(ending.clone());
             self.touch();
+        }
+        if let Some(block) = self.row_mut(node).and_then(Row::block_mut) {
+            block.ending = Some(ending);
         }
         let plan = self.plan;
         for &child in &plan.children(node, case).ids {
@@ -44,8 +56,7 @@ impl Decider<'_> {
             }
         }
         // A child that settled earlier in this decision is still to be counted: then its `Settled` concludes.
-        let counted = self.row(node).and_then(Row::block).is_some_and(|block| block.active == 0);
-        if counted {
+        if self.row(node).and_then(Row::block).is_some_and(|block| block.active == 0) {
             self.conclude(node);
         }
     }
@@ -82,13 +93,8 @@ impl Decider<'_> {
 
     fn tell_to_end(&mut self, node: NodeId) {
         let until = self.now.after(self.settings.cancel_grace);
-        let Some(Stage::Open(open)) = self.row_mut(node).and_then(Row::work_mut).map(|work| &mut work.stage)
-        else {
-            return;
-        };
-        if open.cancelled_until.is_some() {
-            return;
-        }
+        let work = self.row_mut(node).and_then(Row::work_mut);
+        let Some(Stage::Open(open)) = work.map(|work| &mut work.stage) else { return };
         open.cancelled_until = Some(until);
         let (control_queue, execution_id) = (open.control_queue.clone(), open.execution_id);
         if let Some(control_queue) = control_queue {

@@ -1,18 +1,22 @@
 //! The order of steps: which step a settled one sets free, and how a block completes.
 
-use oarlock_protocol::instance::{InstanceKind, TaskStatus};
+use oarlock_protocol::instance::TaskStatus;
 use oarlock_protocol::{ErrorDetails, TaskPath};
 
 use super::{Decider, Step};
-use crate::plan::{NodeId, NodeKind, Plan, Wait};
-use crate::run::{Block, Body, Ending};
+use crate::plan::{NodeId, Plan, Wait};
+use crate::run::{Block, Body, Ending, Row};
 
 impl Decider<'_> {
     /// Begins a block: every child that waits for nothing is considered.
     pub(super) fn begin_block(&mut self, node: NodeId, case: Option<usize>) {
         self.put_row(node, TaskStatus::Running, Body::Block(Block { case, ..Block::default() }));
         let plan = self.plan;
-        for (position, &child) in plan.children(node, case).ids.iter().enumerate() {
+        let children = &plan.children(node, case).ids;
+        if children.is_empty() {
+            self.agenda.push_back(Step::Empty(node));
+        }
+        for (position, &child) in children.iter().enumerate() {
             let free = match &plan.node(child).wait {
                 Wait::EarlierSiblings => position == 0,
                 Wait::These(siblings) => siblings.is_empty(),
@@ -53,19 +57,19 @@ impl Decider<'_> {
         for &dependent in &plan.node(node).dependents {
             let Wait::These(siblings) = &plan.node(dependent).wait else { continue };
             let path = &plan.node(dependent).path;
-            // Counted once, when the first of them settles (or after a reload); then only counted down.
-            let left = match self.run.remaining.get(path) {
-                Some(left) => left.saturating_sub(1),
-                None => siblings
-                    .iter()
-                    .filter(|&&sibling| !self.row(sibling).is_some_and(|row| row.settled))
-                    .count(),
-            };
-            self.run.remaining.insert(path.clone(), left);
-            if left == 0 && self.row(dependent).is_none() {
+            let met = self.settled_from(siblings, self.run.met.get(path).copied().unwrap_or(0));
+            self.run.met.insert(path.clone(), met);
+            if met == siblings.len() && self.row(dependent).is_none() {
                 self.agenda.push_back(Step::Consider(dependent));
             }
         }
+    }
+
+    /// How many of these steps, counted from the first, are all settled; `known` of them are.
+    /// Counting on from there looks at each step once over the whole run.
+    fn settled_from(&self, steps: &[NodeId], known: usize) -> usize {
+        let settled = |step: &&NodeId| self.row(**step).is_some_and(|row| row.settled);
+        known + steps.iter().skip(known).take_while(settled).count()
     }
 
     /// Moves the border behind which all children are settled, and considers the child at it.
@@ -75,11 +79,8 @@ impl Decider<'_> {
         if !children.ordered {
             return;
         }
-        let Some(mut frontier) = self.block_mut(parent).map(|block| block.frontier) else { return };
-        while children.ids.get(frontier).is_some_and(|&child| self.row(child).is_some_and(|row| row.settled))
-        {
-            frontier += 1;
-        }
+        let known = self.row(parent).and_then(Row::block).map_or(0, |block| block.frontier);
+        let frontier = self.settled_from(&children.ids, known);
         if let Some(block) = self.block_mut(parent) {
             block.frontier = frontier;
         }
@@ -91,6 +92,14 @@ impl Decider<'_> {
         }
     }
 
+    /// A block without children was begun: it is complete, unless it was ended meanwhile.
+    pub(super) fn empty(&mut self, node: NodeId) {
+        if !self.is_ending(node) {
+            self.complete(node);
+        }
+    }
+
+    /// All children of a block are settled.
     fn complete(&mut self, node: NodeId) {
         if node == Plan::ROOT {
             return self.end_run(None);
@@ -121,25 +130,24 @@ impl Decider<'_> {
         if step.continue_on_failure {
             return self.settle(node);
         }
-        self.fail_upward(node, node);
+        self.fail_upward(node);
     }
 
-    /// Lets the block around `node` fail with the error of `source`: the step itself, or a handler of it.
-    fn fail_upward(&mut self, node: NodeId, source: NodeId) {
-        let Some(parent) = self.plan.node(node).parent else { return };
-        let source_path = self.path(source);
-        let Some(row) = self.row(source) else { return };
+    /// Lets the block around a step fail with the step's error.
+    fn fail_upward(&mut self, node: NodeId) {
+        let plan = self.plan;
+        let Some(parent) = plan.node(node).parent else { return };
+        let Some(row) = self.row(node) else { return };
         let Some(error) = row.error.clone() else { return };
-        let failed_at = row.failed_at.clone().unwrap_or(source_path);
-        if matches!(&self.plan.node(node).kind, NodeKind::Block(block) if block.kind == InstanceKind::OnError)
-        {
+        let failed_at = row.failed_at.clone().unwrap_or_else(|| self.path(node));
+        if plan.node(parent).on_error == Some(node) {
             return self.handlers_failed(parent, node, error, failed_at);
         }
         self.settle(node);
         self.end_block(parent, Ending::Failed { error, failed_at });
     }
 
-    /// The handlers of `owner` failed themselves: so does the owner, with their error.
+    /// The handlers of `owner` failed themselves: the block around it fails with their error.
     fn handlers_failed(&mut self, owner: NodeId, handlers: NodeId, error: ErrorDetails, failed_at: TaskPath) {
         if let Some(row) = self.row_mut(handlers) {
             row.settled = true;
@@ -148,9 +156,12 @@ impl Decider<'_> {
             // The run keeps the error that called the handlers.
             return self.close_run();
         }
-        let Some(parent) = self.plan.node(owner).parent else { return };
         self.settle(owner);
-        self.end_block(parent, Ending::Failed { error, failed_at });
+        if let Some(parent) = self.plan.node(owner).parent
+            && !self.plan.node(owner).continue_on_failure
+        {
+            self.end_block(parent, Ending::Failed { error, failed_at });
+        }
     }
 
     /// Whether the block that holds this step is ending, so that nothing more is begun for it.
@@ -161,6 +172,11 @@ impl Decider<'_> {
         if let Some(owner) = around.filter(|&owner| plan.node(owner).on_error == Some(node)) {
             around = plan.node(owner).parent;
         }
-        around.and_then(|parent| self.row(parent)?.block()).is_some_and(|block| block.ending.is_some())
+        around.is_some_and(|around| self.is_ending(around))
+    }
+
+    /// Whether a block is to end early, so that nothing more is begun in it.
+    pub(super) fn is_ending(&self, node: NodeId) -> bool {
+        self.row(node).and_then(Row::block).is_some_and(|block| block.ending.is_some())
     }
 }

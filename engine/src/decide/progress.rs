@@ -1,11 +1,11 @@
 //! A sign of life of an attempt that lasts.
 
 use oarlock_protocol::FORMAT;
-use oarlock_protocol::Timestamp;
 use oarlock_protocol::instance::TaskStatus;
 use oarlock_protocol::message::{ControlMessage, Order, ProgressMessage};
 
 use super::Decider;
+use super::attempt::before;
 use crate::effect::Effect;
 use crate::plan::NodeId;
 use crate::run::{Row, Stage};
@@ -21,11 +21,13 @@ impl Decider<'_> {
         if open.execution_id != progress.address.execution_id {
             return self.closed(progress);
         }
-        let same_worker = work
-            .attempts
-            .last()
-            .is_some_and(|attempt| attempt.worker_id.as_ref() == Some(&progress.worker_id));
+        let attempt = work.attempts.last();
+        let same_worker =
+            attempt.is_some_and(|attempt| attempt.worker_id.as_ref() == Some(&progress.worker_id));
         let told_to_end = open.cancelled_until.is_some();
+        if attempt.is_some_and(|attempt| progress.deliveries < attempt.deliveries) {
+            return self.stale("progress of a worker that lost the attempt to another");
+        }
         if same_worker && open.progress.is_some_and(|seen| seen >= progress.n) {
             return self.stale("progress that was seen before");
         }
@@ -45,11 +47,10 @@ impl Decider<'_> {
     /// A worker holds the attempt: stored, with a durable timer.
     fn begun(&mut self, node: NodeId, progress: &ProgressMessage) {
         let now = self.now;
-        let ran = i64::try_from(progress.running_ms).unwrap_or(0);
         let Some(row) = self.row_mut(node) else { return };
         let Some(work) = row.work_mut() else { return };
         let Some(attempt) = work.attempts.last_mut() else { return };
-        let started = Timestamp::from_millis(now.as_millis().saturating_sub(ran)).max(attempt.scheduled_at);
+        let started = before(now, progress.running_ms).max(attempt.scheduled_at);
         attempt.worker_id = Some(progress.worker_id.clone());
         attempt.start_time = Some(started);
         attempt.deliveries = attempt.deliveries.max(progress.deliveries);

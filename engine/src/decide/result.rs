@@ -9,7 +9,7 @@ use oarlock_protocol::{ErrorDetails, Json};
 use super::Decider;
 use super::attempt::Close;
 use crate::mapping;
-use crate::plan::{NodeId, Plan, WorkNode};
+use crate::plan::{NodeId, WorkNode};
 use crate::run::{Ending, Row};
 use crate::scope::TaskData;
 
@@ -42,10 +42,13 @@ impl Decider<'_> {
             Outcome::Failed { error } => {
                 let error = error.bounded();
                 self.close_attempt(node, Close { error: Some(&error), ..close });
+                if let Some(work) = self.row_mut(node).and_then(Row::work_mut) {
+                    work.refusals = 0;
+                }
                 self.attempt_failed(node, error);
             }
             Outcome::Refused => {
-                let error = unknown_task(self.work_node(node), &result.worker_id);
+                let error = unknown_task(self.plan.work(node), &result.worker_id);
                 self.close_attempt(node, Close { error: Some(&error), ..close });
                 self.refused(node, error);
             }
@@ -77,7 +80,7 @@ impl Decider<'_> {
                 self.set_status(node, TaskStatus::Completed);
                 self.settle(node);
                 if ends_run {
-                    self.end_block(Plan::ROOT, Ending::Completed { output: None });
+                    self.end_run_early(Ending::Completed { output: None });
                 }
             }
             Err(error) => self.fail(node, TaskStatus::Failed, error, None),

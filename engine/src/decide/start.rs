@@ -137,7 +137,10 @@ impl Run {
         let rows = || children.ids.iter().map(|&child| self.rows.get(&plan.node(child).path));
         let settled = rows().filter(|row| row.is_some_and(|row| row.settled)).count();
         let active = rows().filter(|row| row.is_some_and(|row| !row.settled)).count();
-        let frontier = rows().take_while(|row| row.is_some_and(|row| row.settled)).count();
+        let frontier = match children.ordered {
+            true => rows().take_while(|row| row.is_some_and(|row| row.settled)).count(),
+            false => 0,
+        };
         if let Some(block) = self.rows.get_mut(path).and_then(Row::block_mut) {
             (block.settled, block.active, block.frontier) = (settled, active, frontier);
         }

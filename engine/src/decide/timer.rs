@@ -1,7 +1,7 @@
 //! The time came for something that waits. What is due follows from the state, so a timer that fires early or twice is harmless.
 
 use oarlock_protocol::code::Code;
-use oarlock_protocol::instance::TaskStatus;
+use oarlock_protocol::instance::{TaskStatus, WorkflowStatus};
 use oarlock_protocol::message::{ControlMessage, Order};
 use oarlock_protocol::{ErrorDetails, FORMAT, TaskPath, Timestamp};
 
@@ -18,16 +18,13 @@ impl Decider<'_> {
             return self.run_timer();
         }
         let Some(node) = self.plan.locate(path) else { return self.stale("timer of an unknown task") };
-        let Some(work) = self.row(node).and_then(Row::work) else {
-            return self.stale("timer of a closed task");
-        };
-        match work.stage.clone() {
-            Stage::Waiting { until, .. } if self.now < until => self.rearm(node, until),
-            Stage::Waiting { since, .. } => self.waited(node, since),
-            Stage::Ready { since } => self.ready_too_long(node, since),
-            Stage::Open(open) => self.open_timer(node, &open),
-            Stage::Held => self.held_timer(node),
-            Stage::Closed => self.stale("timer of a closed task"),
+        match self.stage(node).cloned() {
+            Some(Stage::Waiting { until, .. }) if self.now < until => self.rearm(node, until),
+            Some(Stage::Waiting { since, .. }) => self.waited(node, since),
+            Some(Stage::Ready { since }) => self.ready_timer(node, since),
+            Some(Stage::Open(open)) => self.open_timer(node, &open),
+            Some(Stage::Held) => self.held_timer(node),
+            Some(Stage::Closed) | None => self.stale("timer of a closed task"),
         }
     }
 
@@ -44,7 +41,9 @@ impl Decider<'_> {
             }
             return;
         }
-        let Some(total) = self.plan.definition.timeouts.total else { return };
+        let Some(total) = self.plan.definition.timeouts.total.filter(|_| !head.handling) else {
+            return self.stale("timer of a run without a time limit");
+        };
         let until = head.created_at.after(total);
         if self.now < until {
             self.effects.push(Effect::SetTimer { path: TaskPath::root(), at: until });
@@ -61,20 +60,25 @@ impl Decider<'_> {
         self.make_ready(node);
     }
 
-    fn ready_too_long(&mut self, node: NodeId, since: Timestamp) {
-        let queue_time =
-            self.work_node(node).and_then(|work| work.definition.timeouts.or(self.settings.timeouts).queue);
-        if self.deadline(node).is_some_and(|deadline| self.now >= deadline) {
+    /// A ready task has waited long. The time of a pause is no time in a queue: a resume counts it anew.
+    fn ready_timer(&mut self, node: NodeId, since: Timestamp) {
+        let paused = self.run.head.status == WorkflowStatus::Paused;
+        let queue_time = self.timeouts(node).queue.filter(|_| !paused);
+        let deadline = self.deadline(node);
+        if deadline.is_some_and(|deadline| self.now >= deadline) {
             self.withdraw(node);
-            self.timed_out(node);
-        } else if let Some(span) = queue_time.filter(|&span| self.now >= since.after(span)) {
-            self.withdraw(node);
-            let message = format!("no worker was free for it within {span}");
-            self.attempt_failed(node, ErrorDetails::system(Code::TimeoutQueue, message));
-        } else if let Some(at) =
-            [self.deadline(node), queue_time.map(|span| since.after(span))].into_iter().flatten().min()
-        {
-            self.rearm(node, at);
+            return self.timed_out(node);
+        }
+        match queue_time {
+            Some(span) if self.now >= since.after(span) => {
+                self.withdraw(node);
+                let message = format!("no worker was free for it within {span}");
+                self.attempt_failed(node, ErrorDetails::system(Code::TimeoutQueue, message));
+            }
+            _ => {
+                let at = [deadline, queue_time.map(|span| since.after(span))].into_iter().flatten().min();
+                at.into_iter().for_each(|at| self.rearm(node, at));
+            }
         }
     }
 
@@ -124,7 +128,7 @@ impl Decider<'_> {
     fn overdue(&self, node: NodeId, open: &Open) -> Option<Overdue> {
         let now = self.now;
         let slack = self.settings.slack;
-        let timeouts = self.work_node(node)?.definition.timeouts.or(self.settings.timeouts);
+        let timeouts = self.timeouts(node);
         if open.cancelled_until.is_some_and(|until| now >= until) {
             return Some(Overdue::Cancelled);
         }
@@ -155,12 +159,8 @@ impl Decider<'_> {
     }
 
     fn timed_out(&mut self, node: NodeId) {
-        let total =
-            self.work_node(node).and_then(|work| work.definition.timeouts.or(self.settings.timeouts).total);
-        let message = format!("all attempts together took longer than {}", total.unwrap_or_default());
-        if let Some(work) = self.row_mut(node).and_then(Row::work_mut) {
-            work.stage = Stage::Closed;
-        }
+        let total = self.timeouts(node).total.unwrap_or_default();
+        let message = format!("all attempts together took longer than {total}");
         self.fail(node, TaskStatus::TimedOut, ErrorDetails::system(Code::TimeoutTotal, message), None);
     }
 

@@ -151,13 +151,10 @@ impl Compiler<'_> {
             TaskKind::Terminate(terminate) => NodeKind::Terminate(self.terminate(terminate)?),
         };
         let on_error = self.handlers(id, &task.on_error)?;
-        let continue_on_failure = task.continue_on_failure.unwrap_or_else(|| match &kind {
-            NodeKind::Work(work) => work.definition.continue_on_failure,
-            NodeKind::Block(_) | NodeKind::Switch(_) | NodeKind::Set(_) | NodeKind::Terminate(_) => false,
-        });
         let node = &mut self.nodes[id.0 as usize];
         (node.condition, node.kind, node.on_error) = (condition, kind, on_error);
-        node.continue_on_failure = continue_on_failure;
+        let by_definition = node.work().is_some_and(|work| work.definition.continue_on_failure);
+        node.continue_on_failure = task.continue_on_failure.unwrap_or(by_definition);
         Ok(())
     }
 
