@@ -1,0 +1,57 @@
+//! The start of a run, and what is refused there.
+
+use oarlock_protocol::ErrorDetails;
+use oarlock_protocol::instance::WorkflowStatus::Running;
+use serde_json::json;
+
+use super::steps::{self, With, task, workflow};
+use super::world::{BEGIN, Setup, World, request};
+use crate::decide::{digest, start};
+use crate::effect::Effect;
+
+fn refusal(setup: &Setup) -> ErrorDetails {
+    let plan = steps::plan(setup.definition.clone());
+    start(&plan, request(setup), &setup.settings, BEGIN).unwrap_err().0
+}
+
+#[test]
+fn a_start_is_refused_to_who_lacks_the_workflows_permission() {
+    let demands = json!({"securityRequirements": {"requiredPermissions": ["order"]}});
+    let mut setup = Setup::from(workflow(json!([task("a")])).with(demands));
+    let error = refusal(&setup);
+    assert_eq!(error.code, "PERMISSION_DENIED");
+    assert!(error.message.contains("order") && error.message.contains("workflow 'w'"), "{}", error.message);
+    setup.permissions = vec!["order".to_owned()];
+    let world = World::start_unchecked(&setup);
+    assert_eq!(world.run.head.status, Running);
+}
+
+#[test]
+fn an_input_that_is_too_large_is_refused_at_the_door() {
+    let mut setup = Setup::from(workflow(json!([task("a")])));
+    setup.input = json!({"text": "x".repeat(101)});
+    setup.settings.payload_bytes = 100;
+    assert_eq!(refusal(&setup).code, "PAYLOAD_TOO_LARGE");
+}
+
+#[test]
+fn a_start_writes_every_part_and_says_what_follows() {
+    let extra = json!({"variables": {"x": 1}, "timeouts": {"total": "1h"}});
+    let setup = Setup::from(workflow(json!([task("a")])).with(extra));
+    let plan = steps::plan(setup.definition.clone());
+    let (run, effects) = start(&plan, request(&setup), &setup.settings, BEGIN).unwrap();
+    assert!(run.changes.head && run.changes.input && run.changes.variables.contains("x"));
+    assert_eq!(effects[0], Effect::RunChanged { from: None, to: Running });
+    let timers = effects.iter().filter(|effect| matches!(effect, Effect::SetTimer { .. })).count();
+    let offers = effects.iter().filter(|effect| matches!(effect, Effect::Offer { .. })).count();
+    assert_eq!((timers, offers), (2, 1), "{effects:?}");
+}
+
+#[test]
+fn a_digest_tells_equal_requests_from_others() {
+    let setup = Setup::from(workflow(json!([])));
+    let mut other = setup.clone();
+    other.input = json!({"n": 1});
+    assert_eq!(digest(&request(&setup)), digest(&request(&setup)));
+    assert_ne!(digest(&request(&setup)), digest(&request(&other)));
+}

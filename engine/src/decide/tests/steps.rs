@@ -1,0 +1,51 @@
+//! Short words for definitions, so that a scenario shows what it is about and nothing else.
+
+use std::sync::Arc;
+
+use oarlock_protocol::Json;
+use oarlock_protocol::definition::WorkflowDefinition;
+use serde_json::json;
+
+use crate::plan::Plan;
+
+/// A workflow of these steps.
+pub(super) fn workflow(tasks: Json) -> Json {
+    json!({"id": "w", "version": 1, "tasks": tasks})
+}
+
+/// A step that dispatches the task `work`.
+pub(super) fn task(id: &str) -> Json {
+    json!({"id": id, "task": "work"})
+}
+
+/// A `group` of these steps.
+pub(super) fn group(id: &str, tasks: Json) -> Json {
+    json!({"id": id, "tasks": tasks})
+}
+
+/// A `parallel` of these steps.
+pub(super) fn parallel(id: &str, tasks: Json) -> Json {
+    json!({"id": id, "parallel": tasks})
+}
+
+/// Adds fields to a step or workflow.
+pub(super) trait With {
+    /// The same with the fields of `more` too.
+    fn with(self, more: Json) -> Json;
+}
+
+impl With for Json {
+    fn with(mut self, more: Json) -> Json {
+        let (Some(object), Json::Object(more)) = (self.as_object_mut(), more) else {
+            panic!("fields are added to objects");
+        };
+        object.extend(more);
+        self
+    }
+}
+
+/// The plan of a definition.
+pub(super) fn plan(definition: Json) -> Arc<Plan> {
+    let definition: WorkflowDefinition = serde_json::from_value(definition).unwrap();
+    Arc::new(Plan::compile(Arc::new(definition)).unwrap())
+}
