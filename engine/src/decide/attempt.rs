@@ -135,6 +135,10 @@ impl Decider<'_> {
         }
         let now = self.now;
         let deadline = self.deadline(node);
+        if deadline.is_some() && error.code == Code::TimeoutTotal.as_str() {
+            // The worker judged before this side did.
+            return self.fail(node, TaskStatus::TimedOut, error, None);
+        }
         let policy = self.plan.work(node).and_then(|work| work.definition.retry_policy.as_ref());
         let Some(work) = self.row(node).and_then(Row::work) else { return };
         let history = History {

@@ -105,11 +105,8 @@ impl Decider<'_> {
                 self.cancelled(node, Some(error));
             }
             Some(Overdue::Deadline) => {
-                self.close_overdue(
-                    node,
-                    open,
-                    &ErrorDetails::system(Code::TimeoutTotal, "its total time is over"),
-                );
+                let error = ErrorDetails::system(Code::TimeoutTotal, "its total time is over");
+                self.close_overdue(node, open, &error);
                 self.timed_out(node);
             }
             Some(Overdue::Attempt(error)) => {

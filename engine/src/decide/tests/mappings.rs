@@ -122,6 +122,17 @@ fn parallel_branches_accumulate_without_losing_any() {
 }
 
 #[test]
+fn an_output_is_kept_as_long_as_something_may_read_it() {
+    let read = task("c").with(json!({"inputMappings": {"n": "${ a.output.n }"}}));
+    scenario(workflow(json!([task("a"), task("b"), read])), |world| {
+        world.complete("/a", json!({"n": 7}));
+        world.complete("/b", json!({"n": 8}));
+        assert_eq!(input_of(world, "/c"), json!({"n": 7}));
+        world.complete("/c", json!({}));
+    });
+}
+
+#[test]
 fn an_input_that_cannot_be_evaluated_fails_the_task_before_any_attempt() {
     let step = task("a").with(json!({"inputMappings": {"n": "${ variables.never }"}}));
     scenario(workflow(json!([step])), |world| {

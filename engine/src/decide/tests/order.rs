@@ -99,6 +99,16 @@ fn a_join_waits_for_the_last_even_where_others_settle_in_one_decision() {
 }
 
 #[test]
+fn a_join_of_steps_that_settle_in_one_decision_begins_once() {
+    let set = |id: &str| json!({"id": id, "set": {"x": 1}, "dependsOn": []});
+    let steps = json!([set("one"), set("two"), task("join").with(json!({"dependsOn": ["one", "two"]}))]);
+    scenario(workflow(steps), |world| {
+        world.complete("/join", json!({}));
+        assert_eq!(world.run.head.metrics.task_count, 1);
+    });
+}
+
+#[test]
 fn a_step_without_depends_on_waits_for_all_before_it_however_they_are_mixed() {
     let steps = json!([
         task("a"),
@@ -234,6 +244,15 @@ fn a_terminate_without_an_output_leaves_the_workflows() {
     scenario(workflow(steps).with(json!({"output": {"done": true}})), |world| {
         world.ended(Completed, "-");
         assert_eq!(world.run.output, Some(json!({"done": true})));
+    });
+}
+
+#[test]
+fn nothing_begins_beside_a_terminate() {
+    let stop = json!({"id": "stop", "terminate": {"status": "COMPLETED"}});
+    scenario(workflow(json!([parallel("p", json!([stop, task("never")]))])), |world| {
+        world.ended(Completed, "-");
+        assert_eq!(world.status("/p/never"), "-");
     });
 }
 

@@ -63,29 +63,19 @@ fn a_paused_run_records_results_and_dispatches_nothing() {
 
 #[test]
 fn what_was_offered_before_the_pause_is_withdrawn_and_not_let_out() {
-    scenario(workflow(json!([parallel("p", json!([pausing("held"), task("waits")]))])), |world| {
-        world.admits = true;
-        world.fail("/p/held", "BUSY");
-        world.complete("/p/waits", json!({}));
-        world.event(Event::Resume);
-        world.complete("/p/held", json!({}));
-    });
-    let steps = json!([
-        pausing("held").with(json!({"dependsOn": []})),
-        task("last").with(json!({"dependsOn": []})),
-        task("x")
-    ]);
-    scenario(workflow(steps), |world| {
+    let branch = group("g", json!([task("a"), task("waits")]));
+    scenario(workflow(json!([parallel("p", json!([pausing("held"), branch]))])), |world| {
         world.admits = false;
-        world.complete("/last", json!({}));
-        world.fail("/held", "BUSY");
-        world.admit("/x");
-        world.admit("/held");
-        assert_eq!((world.open().as_str(), world.offers.len()), ("", 0));
+        world.complete("/p/g/a", json!({}));
+        world.fail("/p/held", "BUSY");
+        assert_eq!((status(world), world.offers.len()), (Paused, 0));
+        world.admit("/p/g/waits");
+        assert_eq!((world.status("/p/g/waits"), world.open().as_str()), ("READY", ""));
         world.admits = true;
         world.event(Event::Resume);
-        world.complete("/held", json!({}));
-        world.complete("/x", json!({}));
+        assert_eq!(world.open(), "/p/g/waits /p/held");
+        world.complete("/p/held", json!({}));
+        world.complete("/p/g/waits", json!({}));
     });
 }
 

@@ -129,6 +129,21 @@ fn all_attempts_together_end_by_the_total_timeout() {
 }
 
 #[test]
+fn a_worker_that_finds_the_total_time_over_ends_the_task_as_timed_out() {
+    let step = json!({"timeouts": {"total": "10s"}, "retryPolicy": {"maxRetries": 9}});
+    scenario(workflow(json!([task("a").with(step)])), |world| {
+        world.advance(10_000);
+        world.fail("/a", "TIMEOUT_TOTAL");
+        assert_eq!(world.status("/a"), "TIMED_OUT");
+        world.ended(Failed, "TIMEOUT_TOTAL");
+    });
+    scenario(workflow(json!([task("a")])), |world| {
+        world.fail("/a", "TIMEOUT_TOTAL");
+        assert_eq!(world.status("/a"), "FAILED", "a code alone is no time limit");
+    });
+}
+
+#[test]
 fn a_ready_task_ends_by_its_total_timeout() {
     let steps = json!([task("first"), task("a").with(json!({"timeouts": {"total": "10s"}}))]);
     scenario(workflow(steps), |world| {
@@ -202,6 +217,7 @@ fn a_total_timeout_does_not_touch_the_handlers_of_a_run_whose_output_failed() {
     }));
     scenario(definition, |world| {
         world.complete("/a", json!({}));
+        assert!(!world.timers.contains_key(&"/".into()), "its total time no longer matters");
         world.advance(120_000);
         world.event(Event::Timer { path: "/".into() });
         assert_eq!(world.open(), "/:onError/tell");
@@ -234,6 +250,19 @@ fn a_finished_run_is_forgotten_after_its_retention() {
     let mut setup = Setup::from(workflow(json!([task("a")])));
     setup.settings.retention = oarlock_protocol::Span::from_secs(5);
     scenario(setup, |world| keeps(world, 5_000));
+}
+
+#[test]
+fn time_never_runs_backwards_within_a_run() {
+    scenario(workflow(json!([task("a"), task("b")])), |world| {
+        world.advance(10_000);
+        world.complete("/a", json!({}));
+        let before = world.now;
+        // The next owner's clock is behind.
+        world.now = super::world::BEGIN;
+        world.complete("/b", json!({}));
+        assert_eq!(world.run.head.end_time, Some(before));
+    });
 }
 
 #[test]
