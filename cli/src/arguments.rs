@@ -150,6 +150,7 @@ pub(crate) struct Start {
 #[derive(Debug, Args)]
 pub(crate) struct RunName {
     /// The run's id.
+    #[arg(value_parser = run_id)]
     pub(crate) run: RunId,
 }
 
@@ -172,8 +173,13 @@ pub(crate) struct List {
 #[derive(Debug, Args)]
 pub(crate) struct Cancel {
     /// The run's id.
+    #[arg(value_parser = run_id)]
     pub(crate) run: RunId,
     /// Why, for people.
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
+}
+
+fn run_id(text: &str) -> Result<RunId, String> {
+    text.parse().map_err(|_| "a run's id is a UUID, as `start` and `list` print it".to_owned())
 }

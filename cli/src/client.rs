@@ -92,16 +92,16 @@ impl Client {
                 return Failure::usage(format!(
                     "the request to {} makes no sense: {}",
                     self.server,
-                    causes(&error)
+                    cause(&error)
                 ));
             }
             let remedy = "is a server running there? `oarlock dev` starts one, --server names another";
-            Failure::unreachable(format!("{} cannot be reached: {}; {remedy}", self.server, causes(&error)))
+            Failure::unreachable(format!("{} cannot be reached: {}; {remedy}", self.server, cause(&error)))
         })?;
         let status = response.status();
         let body = response.bytes().await;
         let body =
-            body.map_err(|e| Failure::unreachable(format!("{} broke off: {}", self.server, causes(&e))))?;
+            body.map_err(|e| Failure::unreachable(format!("{} broke off: {}", self.server, cause(&e))))?;
         if status.is_success() {
             return serde_json::from_slice(&body).map_err(|e| {
                 Failure::unreachable(format!("{} answers what is no Oarlock: {e}", self.server))
@@ -128,13 +128,14 @@ fn diagnostic_text(diagnostic: &Json) -> String {
     format!("{}:{}: {}\n{}", place("line"), place("column"), text("message"), text("excerpt"))
 }
 
-/// The error with its causes, the innermost last: the outer ones alone say little.
-fn causes(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = std::error::Error::source(error);
-    while let Some(cause) = source {
-        text = format!("{text}: {cause}");
-        source = cause.source();
+/// The innermost cause of an error, such as a refused connection: those around it say no more than that.
+fn cause(error: &reqwest::Error) -> String {
+    if error.is_timeout() {
+        return "it does not answer in time".to_owned();
     }
-    text
+    let mut innermost: &dyn std::error::Error = error;
+    while let Some(cause) = innermost.source() {
+        innermost = cause;
+    }
+    innermost.to_string()
 }

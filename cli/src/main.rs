@@ -7,12 +7,17 @@ mod configuration;
 mod embedded;
 mod exit;
 mod show;
+mod signals;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
 
 use crate::arguments::Arguments;
+
+/// How long work that cannot be dropped, such as a read of the disk, may hold the process up at its end.
+const LEAVING: Duration = Duration::from_secs(1);
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -22,8 +27,8 @@ fn main() -> ExitCode {
         Err(error) => return exit::Failure::usage(format!("the runtime cannot start: {error}")).report(json),
     };
     let ended = runtime.block_on(commands::execute(arguments));
-    // What is still running in the background was told to end and is not waited for.
-    runtime.shutdown_background();
+    // Where the command left early this drops its tasks, and with them the processes they had started.
+    runtime.shutdown_timeout(LEAVING);
     match ended {
         Ok(code) => code,
         Err(failure) => failure.report(json),

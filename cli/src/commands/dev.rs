@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use oarlock_orchestrator::http;
 use serde_json::json;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::oneshot;
 
 use super::{note, read_definition, say, say_json};
@@ -14,6 +13,7 @@ use crate::arguments::Dev;
 use crate::configuration::Configuration;
 use crate::embedded::{Embedded, Hands};
 use crate::exit::Failure;
+use crate::signals::told_to_end;
 
 pub(super) async fn dev(
     configuration: &Configuration,
@@ -56,7 +56,7 @@ pub(super) async fn dev(
     let mut server = tokio::spawn(http::serve(listener, router, stopped));
     tokio::select! {
         ended = &mut server => return Err(Failure::unreachable(format!("the HTTP server ended: {ended:?}"))),
-        ended = told_to_end() => ended?,
+        ended = told_to_end() => drop(ended?),
     }
     if !json {
         note("stopping (Ctrl-C again leaves at once)");
@@ -64,7 +64,7 @@ pub(super) async fn dev(
     stop.send(()).ok();
     tokio::select! {
         () = async { server.await.ok(); embedded.stop().await } => {}
-        ended = told_to_end() => ended?,
+        ended = told_to_end() => drop(ended?),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -83,14 +83,4 @@ fn tell_where(address: &str, worker: Option<&str>, data: Option<&Path>, json: bo
         None => say("runs are kept in memory; --data DIR keeps them on disk"),
     }
     say(&format!("listening on http://{address}; Ctrl-C ends"));
-}
-
-/// Waits for Ctrl-C or SIGTERM.
-async fn told_to_end() -> Result<(), Failure> {
-    let cannot = |e: std::io::Error| Failure::usage(format!("signals cannot be heard: {e}"));
-    let mut terminate = signal(SignalKind::terminate()).map_err(cannot)?;
-    tokio::select! {
-        interrupted = tokio::signal::ctrl_c() => interrupted.map_err(cannot),
-        _ = terminate.recv() => Ok(()),
-    }
 }

@@ -15,6 +15,7 @@ use crate::configuration::Configuration;
 use crate::embedded::{Embedded, Hands};
 use crate::exit::{self, Failure};
 use crate::show::{progress, summary};
+use crate::signals::told_to_end;
 
 /// One look for the end of a run; who waits longer looks again.
 const LOOK: Duration = Duration::from_secs(3600);
@@ -58,10 +59,11 @@ pub(super) async fn run(
         correlation_id: None,
         security_context: configuration.principal(),
     };
-    let ended = start_and_wait(&embedded, message, arguments.timeout.map(Duration::from)).await;
+    let ended = start_and_wait(&embedded, message, arguments.timeout.map(Duration::from), json).await;
     shown.end().await;
-    embedded.stop().await;
+    // Who leaves early waits for nothing more.
     let run = ended?;
+    embedded.stop().await;
     if json {
         say_json(&run);
     } else {
@@ -77,22 +79,23 @@ async fn start_and_wait(
     embedded: &Embedded,
     message: StartMessage,
     timeout: Option<Duration>,
+    json: bool,
 ) -> Result<WorkflowInstance, Failure> {
     let node = &embedded.node;
     let started = node.start_run(message).await.map_err(|e| Failure::usage(e.to_string()))?;
     let ended = tokio::select! {
         ended = wait(embedded, &started.run) => return ended,
-        () = tokio::time::sleep(timeout.unwrap_or(Duration::MAX)) => "it took longer than --timeout".to_owned(),
-        interrupted = tokio::signal::ctrl_c() => match interrupted {
-            Ok(()) => "interrupted by Ctrl-C".to_owned(),
-            Err(error) => format!("Ctrl-C cannot be heard: {error}"),
-        },
+        () = tokio::time::sleep(timeout.unwrap_or(Duration::MAX)) => "it took longer than --timeout",
+        told = told_to_end() => told?,
     };
-    note(&format!("ending the run: {ended} (Ctrl-C again leaves at once)"));
-    node.cancel(started.run.clone(), ended).await.map_err(|e| Failure::unreachable(e.to_string()))?;
+    if !json {
+        note(&format!("ending the run: {ended} (Ctrl-C leaves at once)"));
+    }
+    let cancelled = node.cancel(started.run.clone(), ended.to_owned()).await;
+    cancelled.map_err(|e| Failure::unreachable(e.to_string()))?;
     tokio::select! {
         run = wait(embedded, &started.run) => run,
-        _ = tokio::signal::ctrl_c() => Err(Failure::too_long("left before the run had ended")),
+        _ = told_to_end() => Err(Failure::too_long("left before the run had ended")),
     }
 }
 

@@ -1,0 +1,19 @@
+//! The `oarlock` binary as its users have it: started as a process, judged by its exit code, what it prints, and what it
+//! leaves behind.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failing test names its line")]
+
+mod bad_commands;
+mod cancelling;
+mod data;
+mod example;
+mod harness;
+mod http;
+mod kills;
+mod lists;
+mod run;
+mod server;
+mod settings;
+mod starts;
+mod terminal;
+mod validate;
