@@ -1,14 +1,16 @@
 //! Everything in one process: the embedded broker, a store, a node and a worker.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use oarlock_broker::Broker;
 use oarlock_broker::embedded::Embedded as EmbeddedBroker;
+use oarlock_engine::{Plan, router};
 use oarlock_orchestrator::store::{Store, file, memory};
 use oarlock_orchestrator::{Clock, Node};
-use oarlock_protocol::definition::{Task, TaskKind, WorkflowDefinition};
+use oarlock_protocol::definition::WorkflowDefinition;
 use oarlock_worker::settings::Settings as WorkerSettings;
 use oarlock_worker::{Running, settings};
 
@@ -52,32 +54,25 @@ impl Hands {
         Ok(Self { settings, file, slots: handlers.slots })
     }
 
-    /// The tasks of a definition that this worker has no handler for.
-    pub(crate) fn missing(&self, definition: &WorkflowDefinition) -> Vec<String> {
-        let mut used = Vec::new();
-        collect(&definition.tasks, &mut used);
-        collect(&definition.on_error, &mut used);
-        used.sort();
-        used.dedup();
-        let settings = &self.settings;
-        used.retain(|name| {
-            !(settings.commands().contains_key(name)
-                || settings.has_http() && name == oarlock_worker::http::TASK)
-        });
-        used
-    }
-}
-
-/// The names of the tasks that steps dispatch, handlers included.
-fn collect(tasks: &[Task], used: &mut Vec<String>) {
-    for task in tasks {
-        match &task.kind {
-            TaskKind::Task(name) => used.push(name.clone()),
-            TaskKind::Tasks(children) | TaskKind::Parallel(children) => collect(children, used),
-            TaskKind::Switch(cases) => cases.iter().for_each(|case| collect(&case.tasks, used)),
-            TaskKind::Set(_) | TaskKind::Terminate(_) => {}
+    /// Takes tasks from the queues that a definition's tasks are sent to, and names the tasks that have no handler here.
+    pub(crate) fn fit(
+        &mut self,
+        definition: &WorkflowDefinition,
+        configuration: &Configuration,
+    ) -> Vec<String> {
+        let Ok(plan) = Plan::compile(Arc::new(definition.clone())) else { return Vec::new() };
+        let routes = configuration.orchestrator().engine.routes;
+        let tenant = configuration.principal().tenant_id;
+        let mut missing = BTreeSet::new();
+        for work in plan.nodes().filter_map(|node| node.work()) {
+            let task = &work.definition.id;
+            self.settings.set_queue(task, &router::route(&routes, &work.definition, &tenant, work.priority));
+            let http = self.settings.has_http() && task == oarlock_worker::http::TASK;
+            if !http && !self.settings.commands().contains_key(task) {
+                missing.insert(task.clone());
+            }
         }
-        collect(&task.on_error, used);
+        missing.into_iter().collect()
     }
 }
 

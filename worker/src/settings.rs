@@ -119,6 +119,13 @@ impl Settings {
         self.commands.insert(task, settings);
     }
 
+    /// Lets the command of a task be taken from `queue`, where the file names none: known from a definition at hand.
+    pub fn set_queue(&mut self, task: &str, queue: &str) {
+        if let Some(command) = self.commands.get_mut(task) {
+            command.queue.get_or_insert_with(|| queue.to_owned());
+        }
+    }
+
     /// The tasks that are run as commands.
     pub fn commands(&self) -> &BTreeMap<String, CommandSettings> {
         &self.commands
@@ -208,6 +215,17 @@ mod tests {
             settings.commands().values().map(|settings| settings.command.as_str()).collect();
         assert_eq!(commands, ["new", "kept"]);
         assert_eq!(settings.folder, folder.path());
+    }
+
+    #[test]
+    fn a_queue_of_the_file_comes_before_a_definitions() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(FILE);
+        std::fs::write(&path, "[exec]\na = \"x\"\n[exec.b]\ncommand = \"y\"\nqueue = \"own\"\n").unwrap();
+        let mut settings = Settings::load(&path).unwrap();
+        ["a", "b", "unknown"].map(|task| settings.set_queue(task, "routed"));
+        let queues: Vec<_> = settings.commands().values().map(|command| command.queue.as_deref()).collect();
+        assert_eq!(queues, [Some("routed"), Some("own")]);
     }
 
     #[test]

@@ -26,10 +26,10 @@ pub(super) async fn dev(
     }
     let first = arguments.files.first().and_then(|file| file.parent());
     let folder = first.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let hands = Hands::load(&arguments.handlers, folder)?;
+    let mut hands = Hands::load(&arguments.handlers, folder)?;
     let worker = hands.file.as_ref().map(|file| file.display().to_string());
     for definition in &definitions {
-        let missing = hands.missing(definition);
+        let missing = hands.fit(definition, configuration);
         if !missing.is_empty() && !json {
             note(&format!(
                 "{}: no handler here for {}; its runs wait for one",

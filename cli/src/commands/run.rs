@@ -29,11 +29,11 @@ pub(super) async fn run(
     let input = read_input(arguments.input.as_deref())?;
     let folder =
         arguments.file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let hands = Hands::load(&arguments.handlers, folder)?;
+    let mut hands = Hands::load(&arguments.handlers, folder)?;
     if let (Some(file), false) = (&hands.file, json) {
         note(&format!("worker settings: {}", file.display()));
     }
-    let missing = hands.missing(&definition);
+    let missing = hands.fit(&definition, configuration);
     if !missing.is_empty() {
         return Err(Failure::usage(format!(
             "nothing here executes {}: name a command under [exec] in {}, or give --exec {}='COMMAND'",
