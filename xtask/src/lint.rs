@@ -10,11 +10,11 @@ pub(crate) fn run(root: &Path) -> bool {
     let mut steps = Steps::new("lint");
     steps.step("fmt", || steps::run(cargo(root).args(["fmt", "--all", "--check"])));
     steps.step("clippy", || {
-        let all = ["clippy", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"];
-        steps::run(cargo(root).args(all))
+        let all = ["clippy", "--workspace", "--all-targets", "--locked", "--keep-going"];
+        steps::run(cargo(root).args(all).args(["--", "-D", "warnings"]))
     });
     steps.step("doc", || {
-        let all = ["doc", "--workspace", "--no-deps", "--locked"];
+        let all = ["doc", "--workspace", "--no-deps", "--locked", "--keep-going"];
         steps::run(cargo(root).args(all).env("RUSTDOCFLAGS", "-D warnings"))
     });
     steps.step("deny", || deny::check(root));

@@ -27,7 +27,7 @@ pub enum Code {
 }
 
 impl Code {
-    /// Every code, EXIT_<n> with the sample value 1; the order of the documented table.
+    /// Every code, `EXIT_<n>` with the sample value 1; the order of the documented table.
     pub const ALL: [Code; 20] = [
         Code::TimeoutQueue,
         Code::TimeoutExecution,
