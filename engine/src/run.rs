@@ -125,7 +125,7 @@ pub struct Row {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "body", rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Body {
-    /// Nothing: `set`, `terminate`, and whatever was skipped.
+    /// Nothing: `set`, `terminate`, and whatever was skipped or failed before it began.
     Plain,
     /// A task for workers.
     Work(Box<Work>),
@@ -225,7 +225,8 @@ pub struct Block {
     /// Children that were begun and are not settled. Derived.
     #[serde(skip)]
     pub active: usize,
-    /// How many children, counted from the first, are all settled. Derived.
+    /// How many children, counted from the first, are all settled; kept where one of them waits for all before it.
+    /// Derived.
     #[serde(skip)]
     pub frontier: usize,
 }

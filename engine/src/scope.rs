@@ -110,7 +110,7 @@ impl<'a> RunScope<'a> {
         }
     }
 
-    /// The status of a step that has no row: that of a skipped step around it, else PENDING.
+    /// The status of a step that has no row: SKIPPED where a step around it is done without it, else PENDING.
     fn unreached(&self, node: NodeId) -> &'static str {
         let mut around = self.plan.node(node).parent;
         while let Some(parent) = around {
