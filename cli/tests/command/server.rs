@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::process::ChildStdout;
+use std::process::{ChildStdout, Command};
 use std::sync::mpsc;
 use std::thread;
 
@@ -29,7 +29,12 @@ impl Server {
     /// As [`Server::start`]; where it ends without listening, what it said.
     pub(crate) fn try_start(folder: &Folder, arguments: &[&str]) -> Result<Self, String> {
         let arguments = [&["dev", "--listen", "127.0.0.1:0"], arguments].concat();
-        let (process, stdout) = Process::start_talking(&mut folder.command(&arguments));
+        Self::start_by(&mut folder.command(&arguments))
+    }
+
+    /// As [`Server::try_start`], by a command of one's own.
+    pub(crate) fn start_by(command: &mut Command) -> Result<Self, String> {
+        let (process, stdout) = Process::start_talking(command);
         let lines = lines(stdout);
         let mut said = String::new();
         loop {
@@ -94,13 +99,18 @@ impl Server {
     /// Ends it with SIGTERM.
     pub(crate) fn stop(self) -> Ended {
         self.signal(Signal::TERM);
+        self.end()
+    }
+
+    /// Waits for its end.
+    pub(crate) fn end(self) -> Ended {
         self.process.end()
     }
 
     /// Ends it as a power failure would.
     pub(crate) fn kill(self) {
         self.signal(Signal::KILL);
-        self.process.end();
+        self.end();
     }
 }
 

@@ -33,6 +33,8 @@ pub(super) enum Failure {
     Definition(Vec<Diagnostic>),
     /// There is no such thing.
     NotFound(String),
+    /// The path does not take the method.
+    Method(String),
     /// It contradicts something that stands.
     Conflict(String),
     /// The request is understood and refused for good.
@@ -56,6 +58,9 @@ impl IntoResponse for Failure {
                 (StatusCode::UNPROCESSABLE_ENTITY, "INVALID_DEFINITION".to_owned(), message)
             }
             Failure::NotFound(message) => (StatusCode::NOT_FOUND, "NOT_FOUND".to_owned(), message),
+            Failure::Method(message) => {
+                (StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED".to_owned(), message)
+            }
             Failure::Conflict(message) => (StatusCode::CONFLICT, "CONFLICT".to_owned(), message),
             Failure::Refused(error) => (refused_status(&error.code), error.code, error.message),
             Failure::TooLarge(message) => {
@@ -156,5 +161,5 @@ pub(super) async fn no_route(uri: Uri) -> Failure {
 
 /// Answers a request with a method that its path does not take.
 pub(super) async fn no_method(method: Method, uri: Uri) -> Failure {
-    Failure::Invalid(format!("{} does not take {method}", uri.path()))
+    Failure::Method(format!("{} does not take {method}", uri.path()))
 }

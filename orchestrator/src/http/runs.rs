@@ -135,8 +135,8 @@ fn read_cursor(text: &str) -> Result<(i64, RunId), Failure> {
     cursor.ok_or_else(|| Failure::Invalid("`after` is the `next` of an earlier page".to_owned()))
 }
 
-/// The body of `POST /v1/runs/{id}/cancel`.
-#[derive(Deserialize)]
+/// The body of `POST /v1/runs/{id}/cancel`, which may be absent.
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct CancelRequest {
     #[serde(default)]
@@ -148,10 +148,10 @@ pub(super) async fn cancel(
     extract::State(state): extract::State<State>,
     Principal(principal): Principal,
     id: Result<extract::Path<String>, PathRejection>,
-    body: Result<JsonBody<CancelRequest>, JsonRejection>,
+    body: Result<Option<JsonBody<CancelRequest>>, JsonRejection>,
 ) -> Result<Response, Failure> {
     let key = run_key(&principal.tenant_id, &id?.0)?;
-    let JsonBody(request) = body?;
+    let JsonBody(request) = body?.unwrap_or_default();
     let reason = request.reason.unwrap_or_else(|| format!("cancelled by {}", principal.user_id));
     match state.node.cancel(key.clone(), reason).await? {
         Some(under_way) => Ok(JsonBody(json!({"id": key.run, "underWay": under_way})).into_response()),
