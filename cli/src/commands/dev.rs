@@ -13,7 +13,7 @@ use crate::arguments::Dev;
 use crate::configuration::Configuration;
 use crate::embedded::{Embedded, Hands};
 use crate::exit::Failure;
-use crate::signals::told_to_end;
+use crate::signals::Signals;
 
 pub(super) async fn dev(
     configuration: &Configuration,
@@ -49,6 +49,7 @@ pub(super) async fn dev(
     if !json {
         names.iter().for_each(|name| say(&format!("registered {name}")));
     }
+    let mut signals = Signals::hear()?;
     tell_where(&address.to_string(), worker.as_deref(), arguments.data.as_deref(), json);
     let router = http::router(embedded.node.clone(), principal);
     let (stop, stopped) = oneshot::channel::<()>();
@@ -56,7 +57,7 @@ pub(super) async fn dev(
     let mut server = tokio::spawn(http::serve(listener, router, stopped));
     tokio::select! {
         ended = &mut server => return Err(Failure::unreachable(format!("the HTTP server ended: {ended:?}"))),
-        ended = told_to_end() => drop(ended?),
+        _ = signals.told_to_end() => {}
     }
     if !json {
         note("stopping (Ctrl-C again leaves at once)");
@@ -64,7 +65,7 @@ pub(super) async fn dev(
     stop.send(()).ok();
     tokio::select! {
         () = async { server.await.ok(); embedded.stop().await } => {}
-        ended = told_to_end() => drop(ended?),
+        _ = signals.told_to_end() => {}
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -15,7 +15,7 @@ use crate::configuration::Configuration;
 use crate::embedded::{Embedded, Hands};
 use crate::exit::{self, Failure};
 use crate::show::{progress, summary};
-use crate::signals::told_to_end;
+use crate::signals::Signals;
 
 /// One look for the end of a run; who waits longer looks again.
 const LOOK: Duration = Duration::from_secs(3600);
@@ -82,11 +82,12 @@ async fn start_and_wait(
     json: bool,
 ) -> Result<WorkflowInstance, Failure> {
     let node = &embedded.node;
+    let mut signals = Signals::hear()?;
     let started = node.start_run(message).await.map_err(|e| Failure::usage(e.to_string()))?;
     let ended = tokio::select! {
         ended = wait(embedded, &started.run) => return ended,
         () = tokio::time::sleep(timeout.unwrap_or(Duration::MAX)) => "it took longer than --timeout",
-        told = told_to_end() => told?,
+        told = signals.told_to_end() => told,
     };
     if !json {
         note(&format!("ending the run: {ended} (Ctrl-C leaves at once)"));
@@ -95,7 +96,7 @@ async fn start_and_wait(
     cancelled.map_err(|e| Failure::unreachable(e.to_string()))?;
     tokio::select! {
         run = wait(embedded, &started.run) => run,
-        _ = told_to_end() => Err(Failure::too_long("left before the run had ended")),
+        _ = signals.told_to_end() => Err(Failure::too_long("left before the run had ended")),
     }
 }
 

@@ -50,7 +50,9 @@ pub(super) async fn start(client: &Client, arguments: Start, json: bool) -> Resu
         say_json(&run);
     } else {
         note(&summary::text(&run));
-        say(&serde_json::to_string_pretty(&run.output).unwrap_or_default());
+        if let Some(output) = run.output.as_ref().filter(|output| !output.is_null()) {
+            say(&serde_json::to_string_pretty(output).unwrap_or_default());
+        }
     }
     Ok(exit::of_run(run.status))
 }
