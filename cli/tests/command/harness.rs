@@ -118,8 +118,12 @@ impl Process {
         Self { child: command.spawn().unwrap(), stdout: None, stderr: None }
     }
 
+    pub(crate) fn id(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
+        kill_process(self.id(), signal).unwrap();
     }
 
     /// Whether it has not ended.

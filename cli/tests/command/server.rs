@@ -6,7 +6,7 @@ use std::process::{ChildStdout, Command};
 use std::sync::mpsc;
 use std::thread;
 
-use rustix::process::Signal;
+use rustix::process::{Pid, Signal};
 use serde_json::Value as Json;
 
 use crate::harness::{Ended, Folder, PATIENCE, Process};
@@ -86,6 +86,10 @@ impl Server {
         body: &[u8],
     ) -> Option<(u16, Json)> {
         request(&self.address, method, path, headers, body)
+    }
+
+    pub(crate) fn id(&self) -> Pid {
+        self.process.id()
     }
 
     pub(crate) fn is_alive(&mut self) -> bool {
