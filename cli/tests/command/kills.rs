@@ -14,8 +14,8 @@ use crate::server::{Server, request};
 /// How often the server is killed, and after how long at most: some die before the first run, some in full work.
 const KILLS: u64 = 15;
 const LONGEST_LIFE_MS: u64 = 500;
-/// So that the last server ends what is left in a few seconds.
-const MOST_RUNS: usize = 150;
+/// About what one life can do: every kill hits work, and the last server ends what is left soon.
+const RUNS_A_LIFE: usize = 30;
 const SEED: u64 = 0x0a71_0c4b;
 
 const STEPS: [&str; 3] = ["first", "second", "third"];
@@ -42,15 +42,16 @@ struct Client {
 impl Client {
     /// Starts runs and looks at them until the server is gone.
     fn work(&mut self, address: &str, life: u64) {
-        for number in self.accepted.len().. {
-            if number < MOST_RUNS {
+        let most = RUNS_A_LIFE * usize::try_from(life + 1).unwrap();
+        for turn in self.accepted.len().. {
+            let number = self.accepted.len();
+            if number < most {
                 let Some(run) = start(address, number) else { return };
                 self.accepted.insert(number, run);
             }
-            let looked_at = self.accepted.get(&(number.saturating_sub(3) % MOST_RUNS)).cloned();
-            if let Some(run) = looked_at
-                && self.look(address, &run, life).is_none()
-            {
+            // Here one that has just begun, there one that has long ended.
+            let run = self.accepted[&(turn * 7 % self.accepted.len())].clone();
+            if self.look(address, &run, life).is_none() {
                 return;
             }
         }
