@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use oarlock_protocol::instance::WorkflowStatus;
 use oarlock_protocol::{RunId, Span};
 
 /// Runs workflows on a fleet of workers, or all in one process.
@@ -157,8 +158,8 @@ pub(crate) struct RunName {
 #[derive(Debug, Args)]
 pub(crate) struct List {
     /// Only runs in this status, such as RUNNING.
-    #[arg(long, value_name = "STATUS")]
-    pub(crate) status: Option<String>,
+    #[arg(long, value_name = "STATUS", value_parser = status)]
+    pub(crate) status: Option<WorkflowStatus>,
     /// Only runs of this workflow.
     #[arg(long, value_name = "ID")]
     pub(crate) workflow: Option<String>,
@@ -182,4 +183,12 @@ pub(crate) struct Cancel {
 
 fn run_id(text: &str) -> Result<RunId, String> {
     text.parse().map_err(|_| "a run's id is a UUID, as `start` and `list` print it".to_owned())
+}
+
+fn status(text: &str) -> Result<WorkflowStatus, String> {
+    let named = WorkflowStatus::ALL.iter().find(|status| status.as_str().eq_ignore_ascii_case(text));
+    named.copied().ok_or_else(|| {
+        let all: Vec<_> = WorkflowStatus::ALL.iter().map(|status| status.as_str()).collect();
+        format!("a status is one of {}", all.join(", "))
+    })
 }

@@ -117,8 +117,9 @@ impl Client {
         for diagnostic in &error.diagnostics {
             note(&diagnostic_text(diagnostic));
         }
-        let message = format!("{} ({})", error.message, error.code);
-        if status.is_server_error() { Failure::unreachable(message) } else { Failure::usage(message) }
+        let failure =
+            if status.is_server_error() { Failure::unreachable } else { Failure::usage }(error.message);
+        failure.answered(error.code)
     }
 }
 

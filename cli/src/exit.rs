@@ -21,31 +21,42 @@ pub(crate) struct Failure {
     code: u8,
     kind: &'static str,
     message: String,
+    /// The code a server gave it.
+    answered: Option<String>,
 }
 
 impl Failure {
     /// Wrong usage, a wrong definition, or a request the server refuses.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
-        Self { code: 2, kind: "INVALID", message: message.into() }
+        Self { code: 2, kind: "INVALID", message: message.into(), answered: None }
     }
 
     /// A server cannot be reached, or cannot work now.
     pub(crate) fn unreachable(message: impl Into<String>) -> Self {
-        Self { code: 3, kind: "UNREACHABLE", message: message.into() }
+        Self { code: 3, kind: "UNREACHABLE", message: message.into(), answered: None }
     }
 
     /// The run did not end in the time that was given.
     pub(crate) fn too_long(message: impl Into<String>) -> Self {
-        Self { code: 4, kind: "WAITED_TOO_LONG", message: message.into() }
+        Self { code: 4, kind: "WAITED_TOO_LONG", message: message.into(), answered: None }
+    }
+
+    /// Names it by the code of a server's answer, such as NOT_FOUND.
+    #[must_use]
+    pub(crate) fn answered(self, code: String) -> Self {
+        Self { answered: Some(code), ..self }
     }
 
     /// Tells the failure on stderr; with `json` as an object.
     pub(crate) fn report(&self, json: bool) -> ExitCode {
         let mut stderr = std::io::stderr().lock();
-        let told = if json {
-            writeln!(stderr, "{}", json!({"error": {"code": self.kind, "message": self.message}}))
-        } else {
-            writeln!(stderr, "error: {}", self.message)
+        let told = match &self.answered {
+            answered if json => {
+                let code = answered.as_deref().unwrap_or(self.kind);
+                writeln!(stderr, "{}", json!({"error": {"code": code, "message": self.message}}))
+            }
+            Some(code) => writeln!(stderr, "error: {} ({code})", self.message),
+            None => writeln!(stderr, "error: {}", self.message),
         };
         // Where stderr is closed there is nobody to tell.
         drop(told);

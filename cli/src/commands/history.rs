@@ -32,7 +32,7 @@ pub(super) async fn history(client: &Client, arguments: &RunName, json: bool) ->
             entry.task_path.to_string(),
             entry.status,
             entry.attempt.map(|attempt| attempt.to_string()).unwrap_or_default(),
-            entry.lasted.map(|lasted| lasted.to_string()).unwrap_or_default(),
+            entry.lasted.map(|lasted| table::milliseconds(lasted.as_millis())).unwrap_or_default(),
             entry.worker_id.map(|worker| worker.to_string()).unwrap_or_default(),
             entry
                 .error

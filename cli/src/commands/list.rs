@@ -19,7 +19,7 @@ struct Page {
 
 pub(super) async fn list(client: &Client, arguments: List, json: bool) -> Result<ExitCode, Failure> {
     let mut query = vec![("limit", arguments.limit.to_string())];
-    query.extend(arguments.status.map(|status| ("status", status.to_uppercase())));
+    query.extend(arguments.status.map(|status| ("status", status.as_str().to_owned())));
     query.extend(arguments.workflow.map(|workflow| ("workflow", workflow)));
     query.extend(arguments.after.map(|after| ("after", after)));
     let page: Page = client.get("/v1/runs", &query).await?;

@@ -67,7 +67,7 @@ pub(super) async fn run(
     if json {
         say_json(&run);
     } else {
-        note(&summary::text(&run));
+        note(&format!("\n{}", summary::text(&run)));
         if let Some(output) = run.output.as_ref().filter(|output| !output.is_null()) {
             say(&serde_json::to_string_pretty(output).unwrap_or_default());
         }

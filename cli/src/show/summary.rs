@@ -17,15 +17,13 @@ pub(crate) fn text(run: &WorkflowInstance) -> String {
     }
     let total = ["total".to_owned(), String::new(), String::new()].into_iter().chain(sum.texts());
     rows.push(total.collect());
-    let until = run.end_time.unwrap_or(run.updated_at);
-    let lasted = milliseconds(until.since(run.created_at).as_millis());
+    let when = match run.end_time {
+        Some(end) => format!("after {}", milliseconds(end.since(run.created_at).as_millis())),
+        None => format!("since {}", run.created_at),
+    };
     let definition = format!("{}@{}", run.workflow_definition_id, run.workflow_definition_version);
-    let mut text = format!(
-        "\n{}\n\n{definition} {} after {lasted} (run {})",
-        table::text(&rows),
-        run.status.as_str(),
-        run.id
-    );
+    let mut text =
+        format!("{}\n\n{definition} {} {when} (run {})", table::text(&rows), run.status.as_str(), run.id);
     if let Some(error) = &run.error {
         text.push_str(&format!("\nerror {}: {}", error.code, error.message));
     }

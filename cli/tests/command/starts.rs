@@ -149,10 +149,16 @@ fn get_shows_a_run_and_knows_no_other() {
     for text in ["/ask", "answer@1 COMPLETED after", &run, "\"n\": 5"] {
         assert!(ended.stdout.contains(text), "{text}:\n{}", ended.stdout);
     }
+    assert!(ended.stdout.starts_with("TASK "), "{}", ended.stdout);
+    let waiting = server.start_run(&folder, &["wait"]);
+    let shown = server.oarlock(&folder, &["get", &waiting]).exits(0).stdout;
+    assert!(shown.contains("wait@1 RUNNING since 20"), "{shown}");
     let nobodys = "01a20789-858e-720f-bb97-30823c41bb1c";
     for command in ["get", "cancel", "history"] {
         let ended = server.oarlock(&folder, &[command, nobodys]).exits(2);
         ended.says(&[nobodys, "tenant 'default' has no run", "NOT_FOUND"]);
+        let ended = server.oarlock(&folder, &[command, nobodys, "--json"]).exits(2);
+        assert!(ended.stderr.starts_with("{\"error\":{\"code\":\"NOT_FOUND\","), "{}", ended.stderr);
         server.oarlock(&folder, &[command, "7"]).exits(2).says(&["'7'", "UUID"]);
     }
 }
