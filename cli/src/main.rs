@@ -19,6 +19,10 @@ use crate::arguments::Arguments;
 /// How long work that cannot be dropped, such as a read of the disk, may hold the process up at its end.
 const LEAVING: Duration = Duration::from_secs(1);
 
+/// Messages are made on one thread and dropped on another, thousands a second: the system's allocator is slow at that.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let json = arguments.global.json;

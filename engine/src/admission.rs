@@ -3,16 +3,18 @@
 //! Per task queue at most a window of attempts is published and open; the rest waits here, where tenants take turns by
 //! weight and the greater priority of a tenant goes first. Nothing can reorder what a broker's queue already holds.
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use oarlock_protocol::{ExecutionId, RunKey, TaskPath};
+
+use crate::map::{Map, Set};
 
 /// The ready tasks of a partition and the open attempts they wait behind.
 #[derive(Debug)]
 pub struct Admission {
     window: usize,
     weights: HashMap<String, u32>,
-    lanes: HashMap<String, Lane>,
+    lanes: Map<String, Lane>,
     /// Lanes that may have something to let out.
     hopeful: VecDeque<String>,
     arrivals: u64,
@@ -30,9 +32,9 @@ pub struct Ticket {
 /// The ready tasks and open attempts of one task queue.
 #[derive(Debug, Default)]
 struct Lane {
-    open: HashSet<ExecutionId>,
-    tenants: HashMap<String, BTreeMap<Place, Ticket>>,
-    places: HashMap<Ticket, Place>,
+    open: Set<ExecutionId>,
+    tenants: Map<String, BTreeMap<Place, Ticket>>,
+    places: Map<Ticket, Place>,
     /// Tenants with ready tasks, in the order of their turns, each with what is left of its turn.
     turns: VecDeque<(String, u32)>,
 }
@@ -44,7 +46,7 @@ struct Place(std::cmp::Reverse<u8>, u64);
 impl Admission {
     /// An empty one that keeps at most `window` attempts of a queue open; a tenant not among `weights` weighs 1.
     pub fn new(window: usize, weights: HashMap<String, u32>) -> Self {
-        Self { window: window.max(1), weights, lanes: HashMap::new(), hopeful: VecDeque::new(), arrivals: 0 }
+        Self { window: window.max(1), weights, lanes: Map::default(), hopeful: VecDeque::new(), arrivals: 0 }
     }
 
     /// Takes a ready task. One that is here already stays where it is.

@@ -7,6 +7,7 @@ pub mod admission;
 pub mod decide;
 pub mod effect;
 pub mod event;
+pub mod map;
 pub mod mapping;
 pub mod plan;
 pub mod retry;

@@ -1,12 +1,13 @@
 //! A workflow definition made ready to run: steps in one list, references resolved, expressions compiled.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use oarlock_expression::{Expression, Path, Pipeline, Template};
 use oarlock_protocol::definition::{TaskDefinition, TerminateStatus, WorkflowDefinition};
 use oarlock_protocol::instance::InstanceKind;
 use oarlock_protocol::{Json, TaskPath};
+
+use crate::map::Map;
 
 mod compile;
 
@@ -22,8 +23,8 @@ pub struct Plan {
     /// The run's output.
     pub output: Option<Template>,
     nodes: Vec<Node>,
-    by_path: HashMap<TaskPath, NodeId>,
-    by_id: HashMap<String, NodeId>,
+    by_path: Map<TaskPath, NodeId>,
+    by_id: Map<String, NodeId>,
 }
 
 /// A definition that cannot be made ready: it was registered without being checked, or by a newer release.

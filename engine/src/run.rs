@@ -3,7 +3,7 @@
 //! The rows are what is stored; the progress of a block (how many children are settled) is derived from them and never
 //! written, so a closing task writes its own row and nothing around it.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::BTreeSet;
 
 use oarlock_protocol::instance::{Attempt, TaskStatus, WorkflowMetrics, WorkflowStatus};
 use oarlock_protocol::security::SecurityContext;
@@ -12,6 +12,7 @@ use oarlock_protocol::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::map::{Map, Set};
 use crate::plan::NodeId;
 
 /// A run as its owner holds it.
@@ -28,12 +29,12 @@ pub struct Run {
     /// The workflow variables.
     pub variables: JsonMap,
     /// The steps that were reached, by their places; the run itself is `/`.
-    pub rows: HashMap<TaskPath, Row>,
+    pub rows: Map<TaskPath, Row>,
     /// What was changed and is not yet written.
     pub changes: Changes,
     /// Of steps with `dependsOn`: how many they name, counted from the first, are all settled. Derived, filled when
     /// first needed.
-    pub(crate) met: HashMap<TaskPath, usize>,
+    pub(crate) met: Map<TaskPath, usize>,
 }
 
 /// The part of a run that is small, of bounded size, and changes with every event.
@@ -45,15 +46,21 @@ pub struct Head {
     pub workflow_definition_id: String,
     pub workflow_definition_version: u32,
     pub status: WorkflowStatus,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_time: Option<Timestamp>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorDetails>,
     /// Where the error arose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed_at: Option<TaskPath>,
     /// How the run is to end, once all that is open has closed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ending: Option<Ending>,
     /// Whether the workflow's own error handlers have been started.
     pub handling: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correlation_id: Option<String>,
     pub created_by: String,
     pub security_context: SecurityContext,
@@ -194,18 +201,25 @@ pub struct Open {
     /// Names it.
     pub execution_id: ExecutionId,
     /// A worker that has not begun by then does not begin.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_before: Option<Timestamp>,
     /// All attempts end by then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,
     /// When a worker was first known to have begun.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<Timestamp>,
     /// The greatest progress seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<u64>,
     /// The last sign of life; in memory it is newer than stored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<Timestamp>,
     /// Where its worker hears.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub control_queue: Option<String>,
     /// Where it was told to end: until when an answer is waited for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancelled_until: Option<Timestamp>,
 }
 
@@ -243,7 +257,7 @@ pub struct Changes {
     /// Variables, by name.
     pub variables: BTreeSet<String>,
     /// Rows, by place.
-    pub rows: HashSet<TaskPath>,
+    pub rows: Set<TaskPath>,
 }
 
 impl Changes {
@@ -262,9 +276,9 @@ impl Run {
             input,
             output: None,
             variables: JsonMap::new(),
-            rows: HashMap::new(),
+            rows: Map::default(),
             changes: Changes::default(),
-            met: HashMap::new(),
+            met: Map::default(),
         }
     }
 

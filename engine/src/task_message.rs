@@ -1,54 +1,95 @@
 //! Builds the message of an open attempt from the run: at its dispatch, and again whenever it is published again.
 
-use oarlock_protocol::instance::TaskExecutionContext;
-use oarlock_protocol::message::TaskMessage;
-use oarlock_protocol::{FORMAT, Json, JsonMap, TaskPath};
+use std::borrow::Cow;
+
+use oarlock_protocol::duration::LONGEST;
+use oarlock_protocol::security::SecurityContext;
+use oarlock_protocol::{ExecutionId, FORMAT, Json, JsonMap, RunId, TaskInstanceId, TaskPath, Timestamp};
+use serde::Serialize;
 
 use crate::plan::Plan;
 use crate::run::Run;
 use crate::settings::Settings;
 use crate::{mapping, security};
 
+/// A [`TaskMessage`](oarlock_protocol::message::TaskMessage) to be written, borrowed from the run: field by field the same.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OutgoingTask<'a> {
+    format: u32,
+    task: &'a str,
+    execution_context: OutgoingContext<'a>,
+    input: &'a Json,
+    attempt: u32,
+    idempotency_key: TaskInstanceId,
+    timeout_ms: u64,
+    heartbeat_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    start_before: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deadline: Option<Timestamp>,
+}
+
+/// A `TaskExecutionContext` to be written.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct OutgoingContext<'a> {
+    workflow_instance_id: RunId,
+    #[serde(skip_serializing_if = "is_empty")]
+    workflow_variables: Cow<'a, JsonMap>,
+    task_path: &'a TaskPath,
+    execution_id: ExecutionId,
+    security_context: Cow<'a, SecurityContext>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    correlation_id: Option<&'a str>,
+}
+
 /// The message of the open attempt at `path`; none where no attempt is open there.
-pub fn build(plan: &Plan, run: &Run, path: &TaskPath, settings: &Settings) -> Option<TaskMessage> {
+pub fn build<'a>(
+    plan: &'a Plan,
+    run: &'a Run,
+    path: &'a TaskPath,
+    settings: &Settings,
+) -> Option<OutgoingTask<'a>> {
     let row = run.rows.get(path)?;
     let (work, open) = run.open(path)?;
     let node = plan.work(row.node)?;
     let timeouts = node.definition.timeouts.or(settings.timeouts);
     let requirements = node.definition.security_requirements.as_ref();
-    Some(TaskMessage {
+    let variables = snapshot(&run.variables, node.context_variables.as_deref(), settings.snapshot_bytes);
+    Some(OutgoingTask {
         format: FORMAT,
-        task: node.definition.id.clone(),
-        execution_context: TaskExecutionContext {
+        task: &node.definition.id,
+        execution_context: OutgoingContext {
             workflow_instance_id: run.key.run,
-            workflow_variables: snapshot(
-                &run.variables,
-                node.context_variables.as_deref(),
-                settings.snapshot_bytes,
-            ),
-            task_path: path.clone(),
-            execution_id: Some(open.execution_id),
+            workflow_variables: variables,
+            task_path: path,
+            execution_id: open.execution_id,
             security_context: security::narrow(&run.head.security_context, requirements),
-            correlation_id: run.head.correlation_id.clone(),
+            correlation_id: run.head.correlation_id.as_deref(),
         },
-        input: row.input.clone().unwrap_or(Json::Null),
+        input: row.input.as_ref().unwrap_or(&Json::Null),
         attempt: work.attempt_count,
         idempotency_key: work.id,
-        timeout_ms: timeouts.execution.unwrap_or(oarlock_protocol::duration::LONGEST).as_millis(),
-        heartbeat_ms: timeouts.heartbeat.unwrap_or(oarlock_protocol::duration::LONGEST).as_millis(),
+        timeout_ms: timeouts.execution.unwrap_or(LONGEST).as_millis(),
+        heartbeat_ms: timeouts.heartbeat.unwrap_or(LONGEST).as_millis(),
         start_before: open.start_before,
         deadline: open.deadline,
     })
 }
 
 /// The variables a task is shown: those it names; without names all of them, or none where they are larger than `limit`.
-fn snapshot(variables: &JsonMap, names: Option<&[String]>, limit: usize) -> JsonMap {
+fn snapshot<'a>(variables: &'a JsonMap, names: Option<&[String]>, limit: usize) -> Cow<'a, JsonMap> {
     let Some(names) = names else {
         let small = variables.iter().try_fold(limit, |left, (name, value)| {
             left.checked_sub(name.len() + 4)?.checked_sub(mapping::size(value))
         });
-        return if small.is_some() { variables.clone() } else { JsonMap::new() };
+        return if small.is_some() { Cow::Borrowed(variables) } else { Cow::Owned(JsonMap::new()) };
     };
     let named = names.iter().filter_map(|name| Some((name.clone(), variables.get(name)?.clone())));
-    named.collect()
+    Cow::Owned(named.collect())
+}
+
+fn is_empty(variables: &Cow<'_, JsonMap>) -> bool {
+    variables.is_empty()
 }

@@ -143,7 +143,7 @@ fn task(plan: &Plan, run: &Run, path: &TaskPath, row: &Row) -> TaskInstance {
             workflow_variables: JsonMap::new(),
             task_path: path.clone(),
             execution_id: work.and_then(|work| work.attempts.last()).map(|attempt| attempt.execution_id),
-            security_context: security::narrow(&run.head.security_context, requirements),
+            security_context: security::narrow(&run.head.security_context, requirements).into_owned(),
             correlation_id: run.head.correlation_id.clone(),
         },
         created_at: row.created_at,

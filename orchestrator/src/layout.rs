@@ -5,7 +5,6 @@
 //! Runs(tenant, status)    sorted  <run id>                  by creation time
 //! Timers                  sorted  <tenant>/<run id><path>   by time
 //! Outbox                  hash    <execution id>         -> <tenant>/<run id><path>
-//! Ready                   hash    <tenant>/<run id><path> -> queue and priority
 //! Definitions             hash    <tenant>/<id>@<version> -> definition;  <tenant>/<id> -> newest version
 //! ```
 
@@ -14,7 +13,7 @@ use oarlock_engine::run::{Head, Row, Run};
 use oarlock_engine::{Plan, run};
 use oarlock_protocol::instance::WorkflowStatus;
 use oarlock_protocol::{Json, RunKey, TaskPath, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::store::{Key, Write};
 
@@ -38,7 +37,7 @@ impl Unreadable {
     }
 }
 
-/// A place in a run, as timers, outbox and ready tasks name it.
+/// A place in a run, as timers and outbox name it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Place {
     /// The run.
@@ -68,14 +67,6 @@ impl Place {
             path: TaskPath::from(path),
         })
     }
-}
-
-/// Where a ready task is to go.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[allow(missing_docs, reason = "fields of Effect::Offer")]
-pub struct ReadyTask {
-    pub queue: String,
-    pub priority: u8,
 }
 
 /// JSON as bytes. Everything stored is made of words that always have a JSON form.
@@ -196,19 +187,6 @@ pub fn forget(run: &Run, writes: &mut Vec<Write>) {
     writes.push(Write::SortedRemove { key: runs_key(&run.key.tenant, run.head.status), member });
     let place = Place { run: run.key.clone(), path: TaskPath::root() };
     writes.push(Write::SortedRemove { key: Key::Timers, member: place.to_string() });
-}
-
-/// Reads the value of a ready task.
-///
-/// # Errors
-/// A value this release cannot read.
-pub fn read_ready(value: &[u8]) -> Result<ReadyTask, Unreadable> {
-    serde_json::from_slice(value).map_err(|e| Unreadable::new("a ready task", e))
-}
-
-/// The write that stores a ready task.
-pub fn write_ready(place: &Place, task: &ReadyTask) -> Write {
-    Write::HashSet { key: Key::Ready, field: place.to_string(), value: bytes(task) }
 }
 
 /// The field of a definition.

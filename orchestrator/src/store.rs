@@ -120,8 +120,6 @@ pub enum Key {
     Timers,
     /// Hash: open attempts whose publication is not confirmed.
     Outbox,
-    /// Hash: tasks that are ready and not yet admitted.
-    Ready,
     /// Sorted set: runs of a tenant in a status, by creation time in milliseconds.
     Runs {
         /// Whose runs.

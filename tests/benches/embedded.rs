@@ -17,12 +17,17 @@ use oarlock_worker::{Running, TaskContext, TaskError, Worker};
 use serde_json::json;
 use tokio::task::JoinSet;
 
+/// The allocator of the `oarlock` binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 const PARTITIONS: u32 = 2;
 const IN_FLIGHT: usize = 800;
 
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    let chains: usize = std::env::args().filter_map(|argument| argument.parse().ok()).next().unwrap_or(20_000);
+    let chains: usize =
+        std::env::args().filter_map(|argument| argument.parse().ok()).next().unwrap_or(20_000);
     runtime.block_on(async {
         for _ in 0..3 {
             chain_of_five(chains).await;
@@ -42,7 +47,8 @@ fn main() {
 }
 
 async fn chain_of_five(runs: usize) {
-    let steps: Vec<Json> = (1..=5).map(|n| json!({"id": format!("s{n}"), "task": "work", "inputMappings": {"n": n}})).collect();
+    let steps: Vec<Json> =
+        (1..=5).map(|n| json!({"id": format!("s{n}"), "task": "work", "inputMappings": {"n": n}})).collect();
     let (node, worker) = start(json!({"id": "chain", "version": 1, "tasks": steps})).await;
     let began = Instant::now();
     drive(&node, "chain", runs, IN_FLIGHT).await;
@@ -53,7 +59,8 @@ async fn chain_of_five(runs: usize) {
 
 async fn wide(width: usize, runs: usize) -> f64 {
     let children: Vec<Json> = (0..width).map(|n| json!({"id": format!("t{n}"), "task": "work"})).collect();
-    let (node, worker) = start(json!({"id": "wide", "version": 1, "tasks": [{"id": "all", "parallel": children}]})).await;
+    let (node, worker) =
+        start(json!({"id": "wide", "version": 1, "tasks": [{"id": "all", "parallel": children}]})).await;
     measure(node, worker, "wide", width, runs).await
 }
 
@@ -80,7 +87,8 @@ async fn start(definition: Json) -> (Arc<Node>, Running) {
     let node = Node::start(broker.clone(), Arc::new(Memory::new()), settings, Clock::system()).await.unwrap();
     assert!(node.ready_within(Duration::from_secs(10)).await);
     node.register("bench", serde_json::from_value(definition).unwrap()).await.unwrap();
-    let worker = Worker::builder(broker).slots(512).task("work", work).build().unwrap().start().await.unwrap();
+    let worker =
+        Worker::builder(broker).slots(512).task("work", work).build().unwrap().start().await.unwrap();
     (Arc::new(node), worker)
 }
 

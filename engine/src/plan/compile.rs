@@ -1,6 +1,5 @@
 //! Makes a plan of a definition: walks its steps once, then resolves what they name.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use oarlock_expression::{Expression, Path, Pipeline, Reference, Registry, Template};
@@ -14,6 +13,7 @@ use super::{
     BlockNode, CaseNode, Children, Error, MappingNode, MappingSource, Node, NodeId, NodeKind, Plan,
     TerminateNode, Wait, WorkNode,
 };
+use crate::map::Map;
 use crate::router::DEFAULT_PRIORITY;
 
 /// Makes a definition ready to run.
@@ -22,8 +22,8 @@ pub(super) fn compile(definition: Arc<WorkflowDefinition>) -> Result<Plan, Error
         definition: &definition,
         registry: Registry::standard(),
         nodes: Vec::new(),
-        by_path: HashMap::new(),
-        by_id: HashMap::new(),
+        by_path: Map::default(),
+        by_id: Map::default(),
         read: Vec::new(),
     };
     compiler.add(Node::new(String::new(), TaskPath::root(), None, 0))?;
@@ -42,8 +42,8 @@ struct Compiler<'a> {
     definition: &'a WorkflowDefinition,
     registry: Registry,
     nodes: Vec<Node>,
-    by_path: HashMap<TaskPath, NodeId>,
-    by_id: HashMap<String, NodeId>,
+    by_path: Map<TaskPath, NodeId>,
+    by_id: Map<String, NodeId>,
     /// The steps that expressions read; an empty name stands for all.
     read: Vec<String>,
 }
@@ -96,7 +96,7 @@ impl Compiler<'_> {
         for (task, &id) in tasks.iter().zip(&ids) {
             self.step(id, task)?;
         }
-        let names: HashMap<&str, NodeId> =
+        let names: Map<&str, NodeId> =
             tasks.iter().map(|task| task.id.as_str()).zip(ids.iter().copied()).collect();
         let mut waits_for_earlier = false;
         for (task, &id) in tasks.iter().zip(&ids) {
@@ -112,7 +112,7 @@ impl Compiler<'_> {
         Ok(Children { ids, ordered: waits_for_earlier })
     }
 
-    fn wait(&self, task: &Task, siblings: &HashMap<&str, NodeId>, ordered: bool) -> Result<Wait, Error> {
+    fn wait(&self, task: &Task, siblings: &Map<&str, NodeId>, ordered: bool) -> Result<Wait, Error> {
         let Some(names) = &task.depends_on else {
             return Ok(if ordered { Wait::EarlierSiblings } else { Wait::These(Vec::new()) });
         };

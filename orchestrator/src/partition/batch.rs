@@ -1,14 +1,13 @@
 //! What one round of decisions is to write and to do: collected first, written in one commit, done after it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-
 use oarlock_broker::Publication;
+use oarlock_engine::map::Map;
 use oarlock_protocol::{ExecutionId, RunKey, Timestamp};
 use tokio::sync::oneshot;
 
 use super::{StartError, Started};
 use crate::definitions;
-use crate::layout::{Place, ReadyTask};
+use crate::layout::Place;
 use crate::store::Write;
 use crate::watch::Change;
 
@@ -18,11 +17,9 @@ pub(super) struct Batch {
     /// Writes beside those of runs and timers.
     pub(super) writes: Vec<Write>,
     /// The runs that changed.
-    pub(super) runs: BTreeSet<RunKey>,
+    pub(super) runs: Vec<RunKey>,
     /// The last word on each timer: a time, or none.
-    pub(super) timers: BTreeMap<Place, Option<Timestamp>>,
-    /// Tasks offered to admission and not yet let out.
-    pub(super) offered: HashMap<Place, ReadyTask>,
+    pub(super) timers: Map<Place, Option<Timestamp>>,
     /// Attempts to publish.
     pub(super) dispatches: Vec<Dispatch>,
     /// Messages to workers.

@@ -12,7 +12,8 @@ use super::Lost;
 use super::batch::Dispatch;
 use super::owner::{Owner, STORE_AGAIN};
 use super::publisher::Outgoing;
-use crate::layout::{self, Place};
+use super::runs;
+use crate::layout;
 use crate::store::{self, Key, Write};
 
 /// Confirmed publications leave the outbox within this time even when nothing else is committed.
@@ -22,21 +23,27 @@ impl Owner {
     /// Lets ready tasks out, commits what was decided, and performs it.
     pub(super) async fn finish_round(&mut self) -> Result<(), Lost> {
         while let Some(ticket) = self.admission.next() {
-            let place = Place { run: ticket.run.clone(), path: ticket.path.clone() };
-            self.no_longer_ready(&place);
             if let Err(reason) = self.decide(&ticket.run, Event::Admitted { path: ticket.path }).await? {
                 tracing::error!(run = %ticket.run, reason, "a ready task's run cannot be loaded");
             }
         }
-        self.republish_failed();
+        self.republish_failed().await?;
         self.commit().await?;
         self.perform().await;
         Ok(())
     }
 
-    fn republish_failed(&mut self) {
-        let failed = self.publisher.take_failed();
-        self.batch.dispatches.extend(failed);
+    /// Publishes again what could not be published, if it is still open.
+    async fn republish_failed(&mut self) -> Result<(), Lost> {
+        for dispatch in self.publisher.take_failed() {
+            // Loaded here where it left memory meanwhile: the message is built from the run.
+            match self.runs.get(&self.shared, self.partition, &dispatch.place.run).await {
+                Ok(_) => self.batch.dispatches.push(dispatch),
+                Err(runs::Error::Store(error)) => return Err(error.into()),
+                Err(error) => tracing::error!(run = %dispatch.place.run, %error, "a run cannot be loaded"),
+            }
+        }
+        Ok(())
     }
 
     async fn commit(&mut self) -> Result<(), Lost> {
@@ -46,8 +53,7 @@ impl Owner {
             .runs
             .iter()
             .any(|key| self.runs.cached(key).is_some_and(|c| !c.run.changes.is_empty()));
-        let others =
-            !self.batch.writes.is_empty() || !self.batch.timers.is_empty() || !self.batch.offered.is_empty();
+        let others = !self.batch.writes.is_empty() || !self.batch.timers.is_empty();
         if !(changed || others || flush) {
             if self.publisher.has_confirmed() && self.flush_at.is_none() {
                 self.flush_at = Some(Instant::now() + FLUSH);
@@ -56,7 +62,7 @@ impl Owner {
         }
         let mut writes = std::mem::take(&mut self.batch.writes);
         let written = self.write_runs(&mut writes);
-        self.write_waiting(&mut writes);
+        self.write_timers(&mut writes);
         for attempt in self.publisher.take_confirmed() {
             writes.push(Write::HashDelete { key: Key::Outbox, field: attempt.to_string() });
         }
@@ -85,8 +91,7 @@ impl Owner {
         written
     }
 
-    /// Writes timers and the ready tasks that were not let out.
-    fn write_waiting(&mut self, writes: &mut Vec<Write>) {
+    fn write_timers(&mut self, writes: &mut Vec<Write>) {
         let now = self.shared.clock.now();
         for (place, at) in std::mem::take(&mut self.batch.timers) {
             let member = place.to_string();
@@ -100,10 +105,6 @@ impl Owner {
                     writes.push(Write::SortedRemove { key: Key::Timers, member });
                 }
             }
-        }
-        for (place, task) in std::mem::take(&mut self.batch.offered) {
-            writes.push(layout::write_ready(&place, &task));
-            self.stored_ready.insert(place);
         }
     }
 
@@ -148,8 +149,10 @@ impl Owner {
             self.shared.watch.tell(change);
         }
         for key in std::mem::take(&mut self.batch.runs) {
-            if self.runs.cached(&key).is_some_and(|cached| cached.run.head.status.is_terminal()) {
-                self.runs.drop(&key);
+            match self.runs.cached(&key) {
+                Some(cached) if cached.run.head.status.is_terminal() => self.runs.drop(&key),
+                Some(cached) => cached.in_batch = false,
+                None => {}
             }
         }
         self.batch.forgotten.clear();

@@ -8,14 +8,16 @@ use oarlock_protocol::{RunKey, Timestamp};
 
 use super::batch::Dispatch;
 use super::owner::Owner;
-use crate::layout::{self, Place, ReadyTask};
+use crate::layout::{self, Place};
 use crate::store::{Key, Write};
 use crate::watch::{Change, Changed};
 
 impl Owner {
     pub(super) fn take_effects(&mut self, key: &RunKey, effects: Vec<Effect>) {
-        if self.batch.runs.get(key).is_none() {
-            self.batch.runs.insert(key.clone());
+        if let Some(cached) = self.runs.cached(key)
+            && !std::mem::replace(&mut cached.in_batch, true)
+        {
+            self.batch.runs.push(key.clone());
         }
         let now = self.shared.clock.now();
         for effect in effects {
@@ -27,26 +29,25 @@ impl Owner {
         let place = |path| Place { run: key.clone(), path };
         match effect {
             Effect::Offer { path, queue, priority } => {
-                self.admission.offer(&queue, priority, Ticket { run: key.clone(), path: path.clone() });
-                self.batch.offered.insert(place(path), ReadyTask { queue, priority });
+                self.admission.offer(&queue, priority, Ticket { run: key.clone(), path });
             }
             Effect::Withdraw { path, queue } => {
-                self.admission.withdraw(&queue, &Ticket { run: key.clone(), path: path.clone() });
-                self.no_longer_ready(&place(path));
+                self.admission.withdraw(&queue, &Ticket { run: key.clone(), path });
             }
             Effect::Publish { path, execution_id, queue } => {
                 let place = place(path);
-                self.no_longer_ready(&place);
                 self.admission.opened(&queue, execution_id);
                 let dispatch = Dispatch { place, execution_id, queue };
                 self.publisher.add(&dispatch);
-                let (field, value) = (execution_id.to_string(), dispatch.place.to_string().into());
-                self.batch.writes.push(Write::HashSet { key: Key::Outbox, field, value });
+                if self.publisher.needs_outbox() {
+                    let (field, value) = (execution_id.to_string(), dispatch.place.to_string().into());
+                    self.batch.writes.push(Write::HashSet { key: Key::Outbox, field, value });
+                }
                 self.batch.dispatches.push(dispatch);
             }
             Effect::Closed { execution_id, queue, .. } => {
                 self.admission.closed(&queue, execution_id);
-                if self.publisher.close(execution_id) {
+                if self.publisher.close(execution_id) && self.publisher.needs_outbox() {
                     let field = execution_id.to_string();
                     self.batch.writes.push(Write::HashDelete { key: Key::Outbox, field });
                 }
@@ -73,14 +74,6 @@ impl Owner {
     fn note(&mut self, change: Change) {
         if self.shared.watch.is_watched() || matches!(change.what, Changed::Run { .. }) {
             self.batch.changes.push(change);
-        }
-    }
-
-    pub(super) fn no_longer_ready(&mut self, place: &Place) {
-        self.batch.offered.remove(place);
-        if self.stored_ready.remove(place) {
-            let field = place.to_string();
-            self.batch.writes.push(Write::HashDelete { key: Key::Ready, field });
         }
     }
 

@@ -1,6 +1,5 @@
 //! The owner of a partition at work: gather, decide, commit, then acknowledge, answer and publish.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +18,6 @@ use super::publisher::Publisher;
 use super::runs::{self, Runs};
 use super::timers::Timers;
 use super::{Command, Lease, Lost, Shared, StartError, Started};
-use crate::layout::Place;
 
 /// The most messages, commands or timers of one round: bounds the size of a commit.
 pub(super) const ROUND: usize = 256;
@@ -35,8 +33,6 @@ pub(super) struct Owner {
     pub(super) timers: Timers,
     pub(super) admission: Admission,
     pub(super) publisher: Publisher,
-    /// Ready tasks that have an entry in the store.
-    pub(super) stored_ready: HashSet<Place>,
     pub(super) batch: Batch,
     pub(super) load_timers_at: Instant,
     pub(super) flush_at: Option<Instant>,
@@ -53,7 +49,6 @@ impl Owner {
             lease,
             runs: Runs::default(),
             timers: Timers::default(),
-            stored_ready: HashSet::new(),
             batch: Batch::default(),
             load_timers_at: Instant::now(),
             flush_at: None,

@@ -1,11 +1,10 @@
 //! Publishes attempts after their commit, and remembers which are confirmed. The outbox in the store names the others.
 
-use std::collections::HashMap;
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use oarlock_broker::{Broker, Error, Publication, topology};
+use oarlock_engine::map::{Map, Set};
 use oarlock_protocol::ExecutionId;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
@@ -25,9 +24,9 @@ pub(super) struct Outgoing {
 pub(super) struct Publisher {
     broker: Arc<dyn Broker>,
     delivery_limit: u32,
-    declared: HashSet<String>,
-    /// Attempts with an entry in the store's outbox.
-    unconfirmed: HashMap<ExecutionId, Dispatch>,
+    declared: Set<String>,
+    /// Attempts whose publication is not confirmed: those with an entry in the store's outbox.
+    unconfirmed: Map<ExecutionId, Dispatch>,
     /// Confirmed ones, whose entry the next commit removes.
     confirmed: Vec<ExecutionId>,
     /// Attempts that could not be published, and when they are tried again.
@@ -41,8 +40,8 @@ impl Publisher {
         Self {
             broker,
             delivery_limit,
-            declared: HashSet::new(),
-            unconfirmed: HashMap::new(),
+            declared: Set::default(),
+            unconfirmed: Map::default(),
             confirmed: Vec::new(),
             failed: Vec::new(),
             again_at: None,
@@ -50,7 +49,13 @@ impl Publisher {
         }
     }
 
-    /// Counts an attempt as being in the outbox.
+    /// Whether attempts need an entry in the store's outbox. Where messages do not outlive this process a take-over
+    /// publishes every open attempt again, and an outbox would tell it nothing.
+    pub(super) fn needs_outbox(&self) -> bool {
+        self.broker.keeps_messages()
+    }
+
+    /// Counts an attempt as not yet confirmed.
     pub(super) fn add(&mut self, dispatch: &Dispatch) {
         self.unconfirmed.insert(dispatch.execution_id, dispatch.clone());
     }
@@ -106,7 +111,9 @@ impl Publisher {
             match result {
                 Ok(()) if open => {
                     self.unconfirmed.remove(&dispatch.execution_id);
-                    self.confirmed.push(dispatch.execution_id);
+                    if self.broker.keeps_messages() {
+                        self.confirmed.push(dispatch.execution_id);
+                    }
                 }
                 Err(error) if open => {
                     self.declared.remove(&dispatch.queue);

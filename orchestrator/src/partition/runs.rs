@@ -1,8 +1,8 @@
 //! The runs of a partition that are in memory, each with its plan.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use oarlock_engine::map::Map;
 use oarlock_engine::{Plan, Run};
 use oarlock_protocol::RunKey;
 
@@ -14,7 +14,7 @@ use crate::store::{self, Fields, Key};
 /// The runs in memory.
 #[derive(Default)]
 pub(super) struct Runs {
-    cached: HashMap<RunKey, Cached>,
+    cached: Map<RunKey, Cached>,
     uses: u64,
 }
 
@@ -22,6 +22,8 @@ pub(super) struct Runs {
 pub(super) struct Cached {
     pub(super) run: Run,
     pub(super) plan: Arc<Plan>,
+    /// Whether the batch at hand names it.
+    pub(super) in_batch: bool,
     used: u64,
 }
 
@@ -67,7 +69,7 @@ impl Runs {
     /// Takes a run in.
     pub(super) fn put(&mut self, run: Run, plan: Arc<Plan>) {
         self.uses += 1;
-        self.cached.insert(run.key.clone(), Cached { run, plan, used: self.uses });
+        self.cached.insert(run.key.clone(), Cached { run, plan, in_batch: false, used: self.uses });
     }
 
     /// Drops a run from memory.

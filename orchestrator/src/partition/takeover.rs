@@ -1,12 +1,15 @@
 //! The first thing an owner does: finds what is open, and publishes again what may never have been published.
 
+use oarlock_engine::Run;
 use oarlock_engine::admission::Ticket;
+use oarlock_engine::run::Stage;
 use oarlock_protocol::ExecutionId;
+use oarlock_protocol::instance::WorkflowStatus;
 
 use super::batch::Dispatch;
 use super::owner::Owner;
 use super::{Lost, runs};
-use crate::layout::{self, Place};
+use crate::layout::Place;
 use crate::store::{Fields, Key, Range};
 
 /// How many timers are read at once.
@@ -17,21 +20,28 @@ impl Owner {
     pub(super) async fn take_over(&mut self) -> Result<(), Lost> {
         let unconfirmed = self.unconfirmed().await?;
         let everything = !self.shared.broker.keeps_messages();
-        let mut published = 0;
-        // Whatever is open has a timer, so the timers name all of it.
+        let (mut published, mut offered) = (0, 0);
+        // Whatever is open or ready has a timer, so the timers name all of it.
         for place in self.timed_places().await? {
-            let Some((attempt, queue)) = self.open_attempt(&place).await? else { continue };
-            self.admission.opened(&queue, attempt);
-            if everything || unconfirmed.contains(&attempt) {
-                let dispatch = Dispatch { place, execution_id: attempt, queue };
-                self.publisher.add(&dispatch);
-                self.batch.dispatches.push(dispatch);
-                published += 1;
+            match self.waiting(&place).await? {
+                Some(Waiting::Open { attempt, queue }) => {
+                    self.admission.opened(&queue, attempt);
+                    if everything || unconfirmed.contains(&attempt) {
+                        let dispatch = Dispatch { place, execution_id: attempt, queue };
+                        self.publisher.add(&dispatch);
+                        self.batch.dispatches.push(dispatch);
+                        published += 1;
+                    }
+                }
+                Some(Waiting::Ready { queue, priority }) => {
+                    self.admission.offer(&queue, priority, Ticket { run: place.run, path: place.path });
+                    offered += 1;
+                }
+                None => {}
             }
         }
-        let ready = self.offer_ready().await?;
-        if published + ready > 0 {
-            tracing::info!(published, ready, "open work taken over");
+        if published + offered > 0 {
+            tracing::info!(published, offered, "open work taken over");
         }
         self.load_timers().await?;
         self.finish_round().await
@@ -58,14 +68,13 @@ impl Owner {
         }
     }
 
-    async fn open_attempt(&mut self, place: &Place) -> Result<Option<(ExecutionId, String)>, Lost> {
+    /// What waits at a place for a worker or for admission.
+    async fn waiting(&mut self, place: &Place) -> Result<Option<Waiting>, Lost> {
         if place.path.is_root() {
             return Ok(None);
         }
         match self.runs.get(&self.shared, self.partition, &place.run).await {
-            Ok(Some(cached)) => {
-                Ok(cached.run.open(&place.path).map(|(work, open)| (open.execution_id, work.queue.clone())))
-            }
+            Ok(Some(cached)) => Ok(waiting_in(&cached.run, place)),
             Ok(None) => Ok(None),
             Err(runs::Error::Store(error)) => Err(error.into()),
             Err(error) => {
@@ -74,24 +83,24 @@ impl Owner {
             }
         }
     }
+}
 
-    /// Offers the ready tasks again that were waiting for admission.
-    async fn offer_ready(&mut self) -> Result<usize, Lost> {
-        let entries = self.shared.store.read_hash(self.partition, &Key::Ready, Fields::All).await?;
-        let mut offered = 0;
-        for (field, value) in entries {
-            match (Place::parse(&field), layout::read_ready(&value)) {
-                (Ok(place), Ok(task)) => {
-                    let ticket = Ticket { run: place.run.clone(), path: place.path.clone() };
-                    self.admission.offer(&task.queue, task.priority, ticket);
-                    self.stored_ready.insert(place);
-                    offered += 1;
-                }
-                (Err(error), _) | (_, Err(error)) => {
-                    tracing::error!(field, %error, "a ready task is ignored")
-                }
-            }
-        }
-        Ok(offered)
+/// What waits at a place.
+enum Waiting {
+    /// An attempt, for its worker.
+    Open { attempt: ExecutionId, queue: String },
+    /// A task, for admission.
+    Ready { queue: String, priority: u8 },
+}
+
+fn waiting_in(run: &Run, place: &Place) -> Option<Waiting> {
+    let work = run.rows.get(&place.path)?.work()?;
+    let queue = work.queue.clone();
+    match &work.stage {
+        Stage::Open(open) => Some(Waiting::Open { attempt: open.execution_id, queue }),
+        // A paused run's tasks are offered when it is resumed.
+        Stage::Ready { .. } if run.head.status == WorkflowStatus::Paused => None,
+        Stage::Ready { .. } => Some(Waiting::Ready { queue, priority: work.priority }),
+        Stage::Waiting { .. } | Stage::Held | Stage::Closed => None,
     }
 }

@@ -1,8 +1,10 @@
 //! The timers of a partition that are due soon: in memory, ordered by time. The store holds them all.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use oarlock_protocol::{Span, Timestamp};
+
+use oarlock_engine::map::Map;
 
 use crate::layout::Place;
 
@@ -12,7 +14,7 @@ pub(super) const HORIZON: Span = Span::from_secs(60);
 /// The timers that are due soon.
 #[derive(Debug, Default)]
 pub(super) struct Timers {
-    due: HashMap<Place, Timestamp>,
+    due: Map<Place, Timestamp>,
     order: BTreeSet<(Timestamp, Place)>,
 }
 

@@ -115,8 +115,7 @@ fn a_task_runs_under_the_permissions_it_demands_and_no_others() {
     let mut setup = Setup::from(demanding(json!({})));
     setup.permissions = vec!["read".to_owned(), "pay".to_owned()];
     scenario(setup, |world| {
-        let message =
-            crate::task_message::build(&world.plan, &world.run, &"/a".into(), &world.settings).unwrap();
+        let message = super::mappings::message(world, "/a");
         assert_eq!(message.execution_context.security_context.permissions, ["pay"]);
         world.complete("/a", json!({}));
     });

@@ -5,6 +5,8 @@ use oarlock_protocol::{Json, TaskPath};
 use serde_json::json;
 
 use super::steps::{With, parallel, task, workflow};
+use oarlock_protocol::message::TaskMessage;
+
 use super::world::{Setup, World, scenario};
 use crate::task_message;
 
@@ -12,9 +14,15 @@ fn mapped(id: &str, mappings: Json) -> Json {
     task(id).with(json!({"variableMappings": mappings}))
 }
 
+/// The message of an open attempt, as a worker reads it.
+pub(super) fn message(world: &World, path: &str) -> TaskMessage {
+    let path = TaskPath::from(path);
+    let written = task_message::build(&world.plan, &world.run, &path, &world.settings).unwrap();
+    serde_json::from_value(serde_json::to_value(written).unwrap()).unwrap()
+}
+
 fn input_of(world: &World, path: &str) -> Json {
-    let message = task_message::build(&world.plan, &world.run, &TaskPath::from(path), &world.settings);
-    message.unwrap().input
+    message(world, path).input
 }
 
 #[test]
@@ -150,9 +158,7 @@ fn a_task_is_shown_the_variables_it_names() {
     )]));
     scenario(definition.with(json!({"variables": {"a": 1, "b": 2}})), |world| {
         let shown = |world: &World, path: &str| {
-            let path = TaskPath::from(path);
-            let message = task_message::build(&world.plan, &world.run, &path, &world.settings).unwrap();
-            Json::Object(message.execution_context.workflow_variables)
+            Json::Object(message(world, path).execution_context.workflow_variables)
         };
         assert_eq!(shown(world, "/p/all"), json!({"a": 1, "b": 2}));
         assert_eq!(shown(world, "/p/one"), json!({"b": 2}));

@@ -19,7 +19,6 @@ pub(super) fn prefix(partition: u32, key: &Key) -> Vec<u8> {
         }
         Key::Timers => row.push(2),
         Key::Outbox => row.push(3),
-        Key::Ready => row.push(4),
         Key::Runs { tenant, status } => {
             row.push(5);
             push_text(&mut row, tenant);

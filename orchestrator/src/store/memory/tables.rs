@@ -1,24 +1,25 @@
 //! The hashes and sorted sets of one partition in memory. Nothing here can fail, waits or knows of owners.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use oarlock_engine::map::Map;
 
 use crate::store::{Fields, Key, Range, Write};
 
 /// What a partition holds. An empty hash or set is not kept.
 #[derive(Default)]
 pub(super) struct Tables {
-    hashes: HashMap<Key, HashMap<String, Bytes>>,
-    sorted: HashMap<Key, Sorted>,
+    hashes: Map<Key, Map<String, Bytes>>,
+    sorted: Map<Key, Sorted>,
 }
 
 /// A sorted set: each member once, found by name and by order.
 #[derive(Default)]
 struct Sorted {
-    scores: HashMap<Arc<str>, i64>,
+    scores: Map<Arc<str>, i64>,
     order: BTreeSet<(i64, Arc<str>)>,
 }
 

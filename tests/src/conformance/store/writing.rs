@@ -100,7 +100,6 @@ pub async fn keys_are_apart(harness: Harness) {
         Key::Run(RunKey::new("acm", id)),
         run(8),
         Key::Outbox,
-        Key::Ready,
         Key::Definitions,
     ];
     let runs =
