@@ -18,7 +18,7 @@ pub(crate) struct Progress {
 }
 
 enum Display {
-    Tree(Tree),
+    Tree(Box<Tree>),
     Lines,
     Nothing,
 }
@@ -28,7 +28,7 @@ impl Progress {
     pub(crate) fn begin(definition: &WorkflowDefinition, node: &Node, terminal: bool, silent: bool) -> Self {
         let display = match (silent, terminal) {
             (true, _) => Display::Nothing,
-            (false, true) => Display::Tree(Tree::new(definition)),
+            (false, true) => Display::Tree(Box::new(Tree::new(definition))),
             (false, false) => Display::Lines,
         };
         let (end, ended) = oneshot::channel();

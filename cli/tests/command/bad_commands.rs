@@ -13,7 +13,15 @@ const MIB: usize = 1024 * 1024;
 /// A workflow of one task, that may take this long.
 fn workflow(execution: &str) -> String {
     format!(
-        "id: w\nversion: 1\ntasks:\n  - id: only\n    task: only\n    timeouts: {{execution: {execution}}}\n    inputMappings: {{given: \"${{ get(input, 'given', null) }}\"}}\noutput: done\n"
+        "id: w
+version: 1
+tasks:
+  - id: only
+    task: only
+    timeouts: {{execution: {execution}}}
+    inputMappings: {{given: \"${{ get(input, 'given', null) }}\"}}
+output: done
+"
     )
 }
 

@@ -5,7 +5,12 @@ use serde_json::json;
 use crate::harness::{Folder, task};
 
 /// A workflow of one task that answers its input.
-const ANSWER: &str = "id: answer\nversion: 1\ntasks:\n  - {id: ask, task: ask, inputMappings: {given: \"${ input }\"}}\noutput: ${ tasks.ask.output }\n";
+const ANSWER: &str = "id: answer
+version: 1
+tasks:
+  - {id: ask, task: ask, inputMappings: {given: \"${ input }\"}}
+output: ${ tasks.ask.output }
+";
 
 #[test]
 fn a_failed_run_ends_with_1_and_tells_why() {
@@ -101,7 +106,9 @@ fn an_input_may_come_from_a_file_or_from_stdin() {
 
 #[test]
 fn a_permission_that_is_missing_ends_the_task_before_any_worker_has_it() {
-    let definition = "taskDefinitions:\n  - id: ask\n    securityRequirements: {requiredPermissions: [vault.open]}\ntasks:";
+    let definition = "taskDefinitions:
+  - {id: ask, securityRequirements: {requiredPermissions: [vault.open]}}
+tasks:";
     let folder = Folder::with(&ANSWER.replace("tasks:", definition), &[("ask", "touch executed; cat")]);
     let run = folder.oarlock(&["run", "workflow.yaml", "--json"]).exits(1).json();
     let ask = task(&run, "/ask");

@@ -3,7 +3,12 @@
 use crate::harness::{Folder, Process};
 use crate::server::Server;
 
-const WORKFLOW: &str = "id: who\nversion: 1\ntasks:\n  - {id: mark, set: {by: \"${ workflow.tenantId }\"}}\noutput: ${ variables.by }\n";
+const WORKFLOW: &str = "id: who
+version: 1
+tasks:
+  - {id: mark, set: {by: \"${ workflow.tenantId }\"}}
+output: ${ variables.by }
+";
 
 /// What a run says its tenant is, by these arguments and this environment.
 fn tenant(folder: &Folder, arguments: &[&str], environment: &[(&str, &str)]) -> String {
@@ -61,7 +66,7 @@ fn what_is_wrong_is_named_with_its_file() {
 fn the_address_of_the_server_is_a_setting() {
     let folder = folder();
     let listen = ("OARLOCK_HTTP__LISTEN", "127.0.0.1:0");
-    let server = Server::start_by(&mut folder.command(&["dev"]).envs([listen])).unwrap();
+    let server = Server::start_by(folder.command(&["dev"]).envs([listen])).unwrap();
     let mut list = folder.command(&["list"]);
     Process::start(list.env("OARLOCK_CLIENT__SERVER", server.url())).end().exits(0);
     folder.write("oarlock.toml", &format!("[client]\nserver = \"{}\"\n", server.url()));

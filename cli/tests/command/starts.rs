@@ -6,7 +6,12 @@ use serde_json::{Value as Json, json};
 use crate::harness::{Folder, eventually, task};
 use crate::server::Server;
 
-const ANSWER: &str = "id: answer\nversion: 1\ntasks:\n  - {id: ask, task: ask, inputMappings: {n: \"${ get(input, 'n', 0) }\"}}\noutput: ${ tasks.ask.output }\n";
+const ANSWER: &str = "id: answer
+version: 1
+tasks:
+  - {id: ask, task: ask, inputMappings: {n: \"${ get(input, 'n', 0) }\"}}
+output: ${ tasks.ask.output }
+";
 const FAIL: &str = "id: fail\nversion: 1\ntasks:\n  - {id: refuse, task: refuse}\n";
 /// Waits for a task that no worker here executes.
 const WAIT: &str = "id: wait\nversion: 1\ntasks:\n  - {id: nobody, task: nobody}\n";

@@ -5,9 +5,19 @@ use serde_json::json;
 use crate::harness::Folder;
 
 const GOOD: &str = "id: good\nversion: 3\ntasks:\n  - {id: mark, set: {done: true}}\n";
-const BROKEN: &str = "id: broken\nversion: 1\ntasks:\n  - {id: a, task: work, dependsOn: [nowhere]}\n  - {id: b, set: {x: \"${ input. }\"}}\n";
-const WARNED: &str =
-    "id: warned\nversion: 1\ntaskDefinitions:\n  - {id: unused}\ntasks:\n  - {id: mark, set: {done: true}}\n";
+const BROKEN: &str = "id: broken
+version: 1
+tasks:
+  - {id: a, task: work, dependsOn: [nowhere]}
+  - {id: b, set: {x: \"${ input. }\"}}
+";
+const WARNED: &str = "id: warned
+version: 1
+taskDefinitions:
+  - {id: unused}
+tasks:
+  - {id: mark, set: {done: true}}
+";
 
 fn folder() -> Folder {
     let folder = Folder::new();
