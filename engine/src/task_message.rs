@@ -35,7 +35,7 @@ pub struct OutgoingTask<'a> {
 #[serde(rename_all = "camelCase")]
 struct OutgoingContext<'a> {
     workflow_instance_id: RunId,
-    #[serde(skip_serializing_if = "is_empty")]
+    #[serde(skip_serializing_if = "JsonMap::is_empty")]
     workflow_variables: Cow<'a, JsonMap>,
     task_path: &'a TaskPath,
     execution_id: ExecutionId,
@@ -88,8 +88,4 @@ fn snapshot<'a>(variables: &'a JsonMap, names: Option<&[String]>, limit: usize) 
     };
     let named = names.iter().filter_map(|name| Some((name.clone(), variables.get(name)?.clone())));
     Cow::Owned(named.collect())
-}
-
-fn is_empty(variables: &Cow<'_, JsonMap>) -> bool {
-    variables.is_empty()
 }

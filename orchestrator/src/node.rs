@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::clock::Clock;
+use crate::dead;
 use crate::definitions::{self, Definitions};
 use crate::partition::{self, Command, Shared, StartError, Started};
 use crate::settings::Settings;
@@ -29,6 +30,7 @@ pub struct Node {
     commands: Vec<mpsc::Sender<Command>>,
     owned: Vec<watch::Receiver<bool>>,
     tasks: Vec<JoinHandle<()>>,
+    dead: Option<JoinHandle<()>>,
     stop: watch::Sender<bool>,
 }
 
@@ -68,7 +70,8 @@ impl Node {
         let shared =
             Arc::new(Shared { broker, store, definitions, settings, clock, watch: Watch::default() });
         let stop = watch::Sender::new(false);
-        let mut node = Node { shared, commands: Vec::new(), owned: Vec::new(), tasks: Vec::new(), stop };
+        let mut node =
+            Node { shared, commands: Vec::new(), owned: Vec::new(), tasks: Vec::new(), dead: None, stop };
         for partition in 0..partitions {
             let owned = watch::Sender::new(false);
             node.owned.push(owned.subscribe());
@@ -77,6 +80,10 @@ impl Node {
             node.commands.push(commands);
             node.tasks.push(task);
         }
+        node.dead = Some(tokio::spawn(dead::answer_for_ever(
+            node.shared.broker.clone(),
+            node.shared.settings.node.clone(),
+        )));
         Ok(node)
     }
 
@@ -229,7 +236,7 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        for task in &self.tasks {
+        for task in self.tasks.iter().chain(&self.dead) {
             task.abort();
         }
     }

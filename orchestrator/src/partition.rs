@@ -80,8 +80,8 @@ pub enum StartError {
     /// The id or key names a run that was started by another request.
     #[error("run {0} was started by a different request under the same key; use a new key")]
     Conflict(RunKey),
-    /// The node is stopping.
-    #[error("the orchestrator is stopping")]
+    /// The partition is not owned here now; whether the start was committed is unknown.
+    #[error("the orchestrator cannot answer now; send the same request again, with a key it starts one run")]
     Stopping,
 }
 
@@ -131,7 +131,8 @@ async fn own_forever(
         owned.send_replace(false);
         tokio::select! {
             () = tokio::time::sleep(CLAIM_AGAIN) => {}
-            _ = stop.changed() => {}
+            // Not `changed`: a partition that was given up because of it has seen the change already.
+            _ = stop.wait_for(|stop| *stop) => {}
         }
     }
 }

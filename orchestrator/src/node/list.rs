@@ -79,7 +79,7 @@ impl Node {
                 }
             }
         }
-        entries.sort_unstable_by(|a, b| (b.0, b.1.to_string()).cmp(&(a.0, a.1.to_string())));
+        entries.sort_unstable_by_key(|&(created, run)| std::cmp::Reverse((created, run)));
         entries.dedup();
         entries.truncate(STRIDE);
         Ok(entries)

@@ -1,5 +1,6 @@
 //! Reads the messages of an inbox. What cannot be understood is named with its reason, to be parked.
 
+use oarlock_broker::port::REASON_HEADER;
 use oarlock_broker::{Message, Publication, topology};
 use oarlock_engine::Event;
 use oarlock_protocol::message::{CancelMessage, Kind, ProgressMessage, ResultMessage, StartMessage};
@@ -73,6 +74,6 @@ fn newer(format: u32) -> String {
 /// The message, addressed to where operators look at it.
 pub(super) fn park(message: &Message, reason: &str) -> Publication {
     let mut message = message.clone();
-    message.headers.push(("x-reason".to_owned(), reason.to_owned()));
+    message.headers.push((REASON_HEADER.to_owned(), reason.to_owned()));
     Publication { queue: topology::PARKED.to_owned(), message }
 }

@@ -55,10 +55,9 @@ impl Runs {
         }
         self.uses += 1;
         let uses = self.uses;
-        Ok(self.cached.get_mut(key).map(|cached| {
-            cached.used = uses;
-            cached
-        }))
+        let Some(cached) = self.cached.get_mut(key) else { return Ok(None) };
+        cached.used = uses;
+        Ok(Some(cached))
     }
 
     /// The run, where it is in memory.

@@ -1,0 +1,93 @@
+//! Tasks that the broker gave up: each becomes a failed attempt, so that no run waits for it. Other dead mail is parked.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use oarlock_broker::{Broker, Consumer, Delivery, Error, Message, Publication, Subscription, topology};
+use oarlock_protocol::code::Code;
+use oarlock_protocol::instance::TaskMetrics;
+use oarlock_protocol::message::{AttemptAddress, Kind, Outcome, ResultMessage, TaskMessage};
+use oarlock_protocol::{ErrorDetails, FORMAT, RunKey, WorkerId};
+
+/// How many dead messages are taken at once: there are few.
+const ROUND: usize = 64;
+/// The pause before a broker that failed is tried again.
+const AGAIN: Duration = Duration::from_millis(500);
+
+/// Answers dead tasks until it is aborted.
+pub(crate) async fn answer_for_ever(broker: Arc<dyn Broker>, node: String) {
+    let worker = WorkerId::fresh(&node);
+    loop {
+        if let Err(error) = answer(&*broker, &worker).await {
+            tracing::warn!(%error, "dead letters are not answered now; trying again");
+        }
+        tokio::time::sleep(AGAIN).await;
+    }
+}
+
+async fn answer(broker: &dyn Broker, worker: &WorkerId) -> Result<(), Error> {
+    let prefetch = u16::try_from(ROUND).unwrap_or(u16::MAX);
+    let subscription = Subscription { queue: topology::DEAD.to_owned(), prefetch, priority: 0 };
+    let mut dead: Box<dyn Consumer> = broker.consume(subscription).await?;
+    let acknowledger = dead.acknowledger();
+    loop {
+        let deliveries = dead.receive(ROUND).await?;
+        let tags: Vec<u64> = deliveries.iter().map(|delivery| delivery.tag).collect();
+        let answers = deliveries.iter().map(|delivery| answer_to(delivery, worker)).collect();
+        for (tag, published) in tags.into_iter().zip(broker.publish(answers).await) {
+            // What could not be answered stays unacknowledged and comes again.
+            published?;
+            acknowledger.ack(tag).await?;
+        }
+    }
+}
+
+/// The failed attempt that a dead task is, addressed to its inbox; anything else goes where operators look.
+fn answer_to(delivery: &Delivery, worker: &WorkerId) -> Publication {
+    let message = &delivery.message;
+    match failed_attempt(message, worker) {
+        Some((queue, result)) => {
+            let message = Message {
+                body: serde_json::to_vec(&result).unwrap_or_default().into(),
+                message_id: format!("{}-dead", result.address.execution_id),
+                correlation_id: Some(result.address.execution_id.to_string()),
+                kind: Kind::Result.as_str().to_owned(),
+                ..Message::default()
+            };
+            Publication { queue, message }
+        }
+        None => {
+            tracing::warn!(
+                kind = message.kind,
+                id = message.message_id,
+                "a dead message is no task; it is parked"
+            );
+            let mut parked = message.clone();
+            parked
+                .headers
+                .push((oarlock_broker::port::REASON_HEADER.to_owned(), "dead, and no task".to_owned()));
+            Publication { queue: topology::PARKED.to_owned(), message: parked }
+        }
+    }
+}
+
+fn failed_attempt(message: &Message, worker: &WorkerId) -> Option<(String, ResultMessage)> {
+    let inbox = message.reply_to.clone()?;
+    let task: TaskMessage = serde_json::from_slice(&message.body).ok()?;
+    let context = task.execution_context;
+    let address = AttemptAddress {
+        run: RunKey::new(context.security_context.tenant_id.as_str(), context.workflow_instance_id),
+        task_path: context.task_path,
+        execution_id: context.execution_id?,
+    };
+    let told = "the broker gave the task up after too many deliveries; did it end its workers?";
+    let result = ResultMessage {
+        format: FORMAT,
+        address,
+        worker_id: worker.clone(),
+        outcome: Outcome::Failed { error: ErrorDetails::system(Code::DeliveryLimit, told) },
+        metrics: TaskMetrics::default(),
+        deliveries: 0,
+    };
+    Some((inbox, result))
+}

@@ -1,0 +1,138 @@
+//! Owners that die and stores that do not answer.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use oarlock_broker::embedded::Embedded;
+use oarlock_orchestrator::store::memory::Memory;
+use oarlock_orchestrator::store::{Claim, Error, Fields, Key, Ownership, Range, Store, Token, Write};
+use oarlock_protocol::instance::WorkflowStatus;
+use oarlock_protocol::{Json, Span};
+use oarlock_worker::{TaskContext, TaskError};
+use serde_json::json;
+
+use super::system::{PATIENCE, System, request, settings};
+
+async fn step(input: Json, _: TaskContext) -> Result<Json, TaskError> {
+    Ok(input)
+}
+
+const CHAIN: &str = "{id: chain, version: 1, tasks: [
+    {id: a, task: step, inputMappings: {n: 1}}, {id: b, task: step, inputMappings: {n: '${ a.output.n + 1 }'}},
+    {id: c, task: step, inputMappings: {n: '${ b.output.n + 1 }'}}], output: '${ tasks.c.output.n }'}";
+
+#[tokio::test]
+async fn a_new_owner_goes_on_where_the_old_one_died() {
+    let store: Arc<dyn Store> = Arc::new(Memory::new());
+    let mut settings = settings();
+    settings.lease = Span::from_millis(300);
+    let wide: Vec<String> = (0..300).map(|n| format!("{{id: t{n}, task: step}}")).collect();
+    let wide = format!("{{id: wide, version: 1, tasks: [{{id: all, parallel: [{}]}}]}}", wide.join(", "));
+    let (chain, fan) = {
+        let first = System::over(Arc::new(Embedded::new()), store.clone(), settings.clone()).await;
+        first.register(CHAIN).await;
+        first.register(&wide).await;
+        let chain = first.begin("chain", json!({})).await;
+        let fan = first.begin("wide", json!({})).await;
+        assert_eq!(
+            first.broker.depth("oarlock.tasks.step").await,
+            Ok(256),
+            "the window is full, the rest is ready"
+        );
+        (chain, fan)
+        // Dropped as by a crash: nothing is flushed, and the broker's messages are gone.
+    };
+    let second = System::over(Arc::new(Embedded::new()), store, settings).await;
+    let _worker = second.worker().task("step", step).build().unwrap().start().await.unwrap();
+    let ended = second.end(&chain).await;
+    assert_eq!((ended.status, ended.output), (WorkflowStatus::Completed, Some(json!(3))));
+    assert!(ended.task_instances.iter().all(|task| task.attempts.len() == 1 && task.retry_count == 0));
+    let ended = second.end(&fan).await;
+    assert_eq!((ended.status, ended.metrics.completed_tasks), (WorkflowStatus::Completed, 300));
+}
+
+#[tokio::test]
+async fn an_owner_whose_lease_was_taken_is_fenced_and_takes_the_partition_again() {
+    let clock_ms = Arc::new(AtomicU64::new(0));
+    let told = clock_ms.clone();
+    let store: Arc<dyn Store> = Arc::new(Memory::with_clock(Arc::new(move || told.load(Ordering::Relaxed))));
+    let system = System::over(Arc::new(Embedded::new()), store.clone(), settings()).await;
+    system.register(CHAIN).await;
+    let run = system.begin("chain", json!({})).await;
+    // The store's clock jumps past the lease, as if the owner had been stopped that long, and another takes over.
+    clock_ms.fetch_add(60_000, Ordering::Relaxed);
+    let thief = Claim { holder: "thief".to_owned(), lease: Span::from_secs(5), token: None };
+    let Ownership::Owned { token, seq } = store.own(0, &thief).await.unwrap() else {
+        panic!("the lease is over")
+    };
+    let refused = system.node.start_run(request("chain", json!({}))).await.unwrap_err();
+    assert!(refused.to_string().contains("send the same request again"), "{refused}");
+    store.commit(0, &token, seq + 1, &[]).await.expect("what the fenced owner tried changed nothing");
+    store.release(0, &token).await.unwrap();
+    assert!(system.node.ready_within(PATIENCE).await, "it takes the partition again");
+    let _worker = system.worker().task("step", step).build().unwrap().start().await.unwrap();
+    assert_eq!(system.end(&run).await.status, WorkflowStatus::Completed);
+}
+
+/// A store of which every third commit is applied and answered as lost, and every fifth not applied at all.
+struct Forgetful {
+    inner: Memory,
+    commits: AtomicU32,
+}
+
+#[async_trait]
+impl Store for Forgetful {
+    async fn partitions(&self, wanted: u32) -> Result<u32, Error> {
+        self.inner.partitions(wanted).await
+    }
+
+    async fn own(&self, partition: u32, claim: &Claim) -> Result<Ownership, Error> {
+        self.inner.own(partition, claim).await
+    }
+
+    async fn release(&self, partition: u32, token: &Token) -> Result<(), Error> {
+        self.inner.release(partition, token).await
+    }
+
+    async fn commit(&self, partition: u32, token: &Token, seq: u64, writes: &[Write]) -> Result<(), Error> {
+        let number = self.commits.fetch_add(1, Ordering::Relaxed);
+        if number % 5 == 4 {
+            return Err(Error::Unavailable("it did not listen".to_owned()));
+        }
+        self.inner.commit(partition, token, seq, writes).await?;
+        if number % 3 == 2 { Err(Error::Unavailable("its answer was lost".to_owned())) } else { Ok(()) }
+    }
+
+    async fn read_hash(
+        &self,
+        partition: u32,
+        key: &Key,
+        fields: Fields,
+    ) -> Result<Vec<(String, Bytes)>, Error> {
+        self.inner.read_hash(partition, key, fields).await
+    }
+
+    async fn read_sorted(
+        &self,
+        partition: u32,
+        key: &Key,
+        range: &Range,
+    ) -> Result<Vec<(String, i64)>, Error> {
+        self.inner.read_sorted(partition, key, range).await
+    }
+}
+
+#[tokio::test]
+async fn commits_whose_answers_are_lost_are_sent_again_and_count_once() {
+    let store = Arc::new(Forgetful { inner: Memory::new(), commits: AtomicU32::new(0) });
+    let system = System::over(Arc::new(Embedded::new()), store.clone(), settings()).await;
+    system.register(CHAIN).await;
+    let _worker = system.worker().task("step", step).build().unwrap().start().await.unwrap();
+    for _ in 0..3 {
+        let ended = tokio::time::timeout(PATIENCE, system.run("chain", json!({}))).await.unwrap();
+        assert_eq!((ended.status, ended.output), (WorkflowStatus::Completed, Some(json!(3))));
+    }
+    assert!(store.commits.load(Ordering::Relaxed) > 15);
+}

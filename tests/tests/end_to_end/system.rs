@@ -1,0 +1,115 @@
+//! A system to test: a node over a broker and a store, and what tests ask of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use oarlock_broker::embedded::Embedded;
+use oarlock_broker::{Broker, Delivery, Message, Publication, Subscription, topology};
+use oarlock_orchestrator::store::Store;
+use oarlock_orchestrator::store::memory::Memory;
+use oarlock_orchestrator::{Clock, Node, Settings};
+use oarlock_protocol::instance::WorkflowInstance;
+use oarlock_protocol::message::StartMessage;
+use oarlock_protocol::security::SecurityContext;
+use oarlock_protocol::{FORMAT, Json, RunId, RunKey};
+use oarlock_worker::{Builder, Worker};
+
+/// Nothing here takes this long unless it hangs.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+pub(super) const TENANT: &str = "acme";
+
+pub(super) struct System {
+    pub(super) broker: Arc<dyn Broker>,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) node: Node,
+}
+
+/// Settings for tests: one partition, short waits.
+pub(super) fn settings() -> Settings {
+    let mut settings = Settings { partitions: 1, delivery_limit: 3, ..Settings::default() };
+    settings.engine.cancel_grace = oarlock_protocol::Span::from_secs(20);
+    settings
+}
+
+impl System {
+    pub(super) async fn start() -> Self {
+        Self::over(Arc::new(Embedded::new()), Arc::new(Memory::new()), settings()).await
+    }
+
+    pub(super) async fn over(broker: Arc<dyn Broker>, store: Arc<dyn Store>, settings: Settings) -> Self {
+        let node = Node::start(broker.clone(), store.clone(), settings, Clock::system()).await.unwrap();
+        assert!(node.ready_within(PATIENCE).await, "the partitions are not owned");
+        Self { broker, store, node }
+    }
+
+    pub(super) fn worker(&self) -> Builder {
+        Worker::builder(self.broker.clone())
+    }
+
+    /// Registers a definition written as YAML.
+    pub(super) async fn register(&self, yaml: &str) {
+        let report = oarlock_definition::read("test.yaml", yaml);
+        let definition = report.definition.as_ref().unwrap_or_else(|| panic!("{}", report.render(false)));
+        self.node.register(TENANT, definition.clone()).await.unwrap();
+    }
+
+    pub(super) async fn begin(&self, workflow: &str, input: Json) -> RunKey {
+        self.node.start_run(request(workflow, input)).await.unwrap().run
+    }
+
+    /// The run when it has ended.
+    pub(super) async fn end(&self, run: &RunKey) -> WorkflowInstance {
+        let ended = self.node.wait(run, PATIENCE).await.unwrap().expect("the run is there");
+        assert!(ended.status.is_terminal(), "still {:?}: {ended:#?}", ended.status);
+        ended
+    }
+
+    pub(super) async fn run(&self, workflow: &str, input: Json) -> WorkflowInstance {
+        let run = self.begin(workflow, input).await;
+        self.end(&run).await
+    }
+
+    /// Takes the next message of a queue, and acknowledges it.
+    pub(super) async fn take(&self, queue: &str) -> Message {
+        let subscription = Subscription { queue: queue.to_owned(), prefetch: 1, priority: 0 };
+        let mut consumer = self.broker.consume(subscription).await.unwrap();
+        let delivery = next(&mut *consumer).await;
+        consumer.acknowledger().ack(delivery.tag).await.unwrap();
+        delivery.message
+    }
+
+    pub(super) async fn publish(&self, queue: &str, message: Message) {
+        let published = self.broker.publish(vec![Publication { queue: queue.to_owned(), message }]).await;
+        published.into_iter().for_each(|result| result.unwrap());
+    }
+
+    /// Sends a message to the inbox of the only partition.
+    pub(super) async fn tell_inbox(&self, kind: &str, body: impl Into<Vec<u8>>) {
+        let message = Message { kind: kind.to_owned(), body: body.into().into(), ..Message::default() };
+        self.publish(&topology::inbox(0), message).await;
+    }
+}
+
+pub(super) async fn next(consumer: &mut dyn oarlock_broker::Consumer) -> Delivery {
+    let received = tokio::time::timeout(PATIENCE, consumer.receive(1)).await.expect("a message comes");
+    received.unwrap().remove(0)
+}
+
+pub(super) fn request(workflow: &str, input: Json) -> StartMessage {
+    StartMessage {
+        format: FORMAT,
+        workflow_instance_id: RunId::random(),
+        workflow_definition_id: workflow.to_owned(),
+        workflow_definition_version: None,
+        input,
+        idempotency_key: None,
+        correlation_id: Some("from-a-test".to_owned()),
+        security_context: SecurityContext {
+            user_id: "ada".to_owned(),
+            tenant_id: TENANT.to_owned(),
+            roles: vec!["clerk".to_owned()],
+            permissions: vec!["read".to_owned(), "write".to_owned()],
+            ..SecurityContext::default()
+        },
+    }
+}
