@@ -57,8 +57,9 @@ pub(super) async fn converse(
             Turn::Ended(exit) => exit,
             Turn::TooLarge | Turn::Cancelled => streams.end(process, grace).await,
         };
-        streams.finish().await;
-        (too_large, exit)
+        // The last of an output may be read only after the exit is known.
+        let rest = streams.finish().await;
+        (too_large || rest.is_err(), exit)
     };
     Spoken { output, too_large, stderr, exit }
 }
@@ -131,9 +132,10 @@ impl<'a, F: Future<Output = Result<(), TooLarge>>> Streams<'a, F> {
     }
 
     /// Reads what is left in the pipes, for a bounded time.
-    async fn finish(self) {
-        if let Some(flow) = self.flow {
-            let _ = timeout(LEFT_OPEN, flow).await;
+    async fn finish(self) -> Result<(), TooLarge> {
+        match self.flow {
+            Some(flow) => timeout(LEFT_OPEN, flow).await.unwrap_or(Ok(())),
+            None => Ok(()),
         }
     }
 }

@@ -178,6 +178,16 @@ async fn a_flood_of_output_is_stopped_early() {
 }
 
 #[tokio::test]
+async fn too_much_output_is_noticed_after_the_exit_too() {
+    // It leaves the group and writes when the command is gone, as the last of an output may come.
+    let late = "touch left; while kill -0 $leader; do :; done; head -c 2000000 /dev/zero";
+    let command = format!("export leader=$$; setsid sh -c '{late}' & until [ -e left ]; do :; done");
+    let mut bench = bench(&command).await;
+    let id = bench.partition.send(&job(60_000)).await;
+    assert_eq!(bench.partition.failure(id).await.code, "PAYLOAD_TOO_LARGE");
+}
+
+#[tokio::test]
 async fn a_flood_of_stderr_harms_nobody() {
     let mut bench = bench("i=0; while [ $i -lt 200 ]; do i=$((i+1)); head -c 65536 /dev/zero | tr '\\0' x >&2; done; echo; echo end >&2; exit 2").await;
     let id = bench.partition.send(&job(60_000)).await;
