@@ -1,5 +1,7 @@
 //! `oarlock run`: how it ends, and what it refuses before it begins.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
 use crate::harness::{Folder, task};
@@ -127,4 +129,17 @@ fn a_failure_with_json_is_an_object_on_stderr() {
     let ended = folder.oarlock(&["run", "missing.yaml", "--json"]).exits(2);
     let error: serde_json::Value = serde_json::from_str(&ended.stderr).unwrap();
     assert_eq!((ended.stdout.as_str(), &error["error"]["code"]), ("", &json!("INVALID")));
+}
+
+#[test]
+fn it_leaves_when_the_run_has_ended() {
+    let folder = Folder::new();
+    folder.write("workflow.yaml", "id: w\nversion: 1\ntasks:\n  - {id: mark, set: {done: true}}\n");
+    // The fastest of several tells what it waits for, whatever else this machine does.
+    let lasted = |_| {
+        let begun = Instant::now();
+        folder.oarlock(&["run", "workflow.yaml"]).exits(0);
+        begun.elapsed()
+    };
+    assert!((0..5).map(lasted).min() < Some(Duration::from_millis(400)));
 }
