@@ -1,3 +1,5 @@
+//! A first worker: one task, typed.
+
 use oarlock_worker::{TaskContext, TaskError, Worker};
 
 #[derive(serde::Deserialize)]

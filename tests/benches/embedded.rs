@@ -2,6 +2,8 @@
 //!
 //! `cargo bench -p oarlock-tests --bench embedded`. Prints figures; asserts nothing, since machines differ.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark: its figures are its output")]
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 

@@ -223,7 +223,7 @@ mod tests {
         let path = folder.path().join(FILE);
         std::fs::write(&path, "[exec]\na = \"x\"\n[exec.b]\ncommand = \"y\"\nqueue = \"own\"\n").unwrap();
         let mut settings = Settings::load(&path).unwrap();
-        ["a", "b", "unknown"].map(|task| settings.set_queue(task, "routed"));
+        ["a", "b", "unknown"].iter().for_each(|task| settings.set_queue(task, "routed"));
         let queues: Vec<_> = settings.commands().values().map(|command| command.queue.as_deref()).collect();
         assert_eq!(queues, [Some("routed"), Some("own")]);
     }

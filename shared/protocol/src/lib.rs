@@ -9,6 +9,7 @@ pub mod duration;
 pub mod error;
 pub mod id;
 pub mod instance;
+mod mapping;
 pub mod message;
 pub mod name;
 pub mod path;

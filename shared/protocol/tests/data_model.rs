@@ -9,7 +9,7 @@ use std::fs::read_to_string;
 
 use serde_json::Value as Json;
 
-const SOURCES: [&str; 5] = ["definition", "error", "instance", "message", "security"];
+const SOURCES: [&str; 6] = ["definition", "error", "instance", "mapping", "message", "security"];
 const HERE: &str = env!("CARGO_MANIFEST_DIR");
 
 /// The fields that a row of the documentation stands for, where it is not one field.

@@ -20,7 +20,6 @@ pub(super) const TENANT: &str = "acme";
 
 pub(super) struct System {
     pub(super) broker: Arc<dyn Broker>,
-    pub(super) store: Arc<dyn Store>,
     pub(super) node: Node,
 }
 
@@ -37,9 +36,9 @@ impl System {
     }
 
     pub(super) async fn over(broker: Arc<dyn Broker>, store: Arc<dyn Store>, settings: Settings) -> Self {
-        let node = Node::start(broker.clone(), store.clone(), settings, Clock::system()).await.unwrap();
+        let node = Node::start(broker.clone(), store, settings, Clock::system()).await.unwrap();
         assert!(node.ready_within(PATIENCE).await, "the partitions are not owned");
-        Self { broker, store, node }
+        Self { broker, node }
     }
 
     pub(super) fn worker(&self) -> Builder {

@@ -1,3 +1,5 @@
+//! Tests of the open executions: copies, cancels, and what is left when they end.
+
 use std::sync::Arc;
 
 use async_trait::async_trait;
