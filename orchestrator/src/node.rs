@@ -204,6 +204,11 @@ impl Node {
         self.get(key).await
     }
 
+    /// Lets those who wait for the end of a run have it as it is now: they must not hold up a process that ends.
+    pub fn end_waits(&self) {
+        self.shared.watch.end_waits();
+    }
+
     /// Waits until the run has ended, and returns how; at once where it had. None where there is no such run.
     ///
     /// # Errors

@@ -90,6 +90,11 @@ impl Watch {
         lock(&self.waiting).entry(run.clone()).or_default().push(sender);
         EndOf { run: run.clone(), waiting: self.waiting.clone(), end }
     }
+
+    /// Ends all waits that began before this call: none of them sees an end.
+    pub fn end_waits(&self) {
+        lock(&self.waiting).clear();
+    }
 }
 
 /// Waits for the end of a run. Dropping it leaves nothing behind.

@@ -1,12 +1,16 @@
 //! `oarlock dev`: everything in this process until Ctrl-C, with HTTP.
 
+use std::io;
 use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use oarlock_orchestrator::http;
 use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
 
 use super::{note, read_definition, say, say_json};
 use crate::arguments::Dev;
@@ -14,6 +18,9 @@ use crate::configuration::Configuration;
 use crate::embedded::{Embedded, Hands};
 use crate::exit::Failure;
 use crate::signals::Signals;
+
+/// The pause before waiting requests are ended again.
+const END_WAITS_AGAIN: Duration = Duration::from_millis(50);
 
 pub(super) async fn dev(
     configuration: &Configuration,
@@ -64,10 +71,21 @@ pub(super) async fn dev(
     }
     stop.send(()).ok();
     tokio::select! {
-        () = async { server.await.ok(); embedded.stop().await } => {}
+        () = async { end_requests(server, &embedded).await; embedded.stop().await } => {}
         _ = signals.told_to_end() => {}
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Lets the requests that are under way end, which those that wait for a run would not do soon.
+async fn end_requests(mut server: JoinHandle<io::Result<()>>, embedded: &Embedded) {
+    loop {
+        embedded.node.end_waits();
+        // Again and again: until a connection has heard of the end, it may bring one more request that waits.
+        if timeout(END_WAITS_AGAIN, &mut server).await.is_ok() {
+            return;
+        }
+    }
 }
 
 fn tell_where(address: &str, worker: Option<&str>, data: Option<&Path>, json: bool) {

@@ -1,5 +1,7 @@
 //! `apply`, `start`, `get`, `cancel` and `history` against a server of `oarlock dev`.
 
+use std::time::{Duration, Instant};
+
 use rustix::process::Signal;
 use serde_json::{Value as Json, json};
 
@@ -207,6 +209,20 @@ fn history_is_in_the_order_of_time() {
     assert_eq!(told.last(), Some(&("/", "FAILED")), "{history:#}");
     let ended = server.oarlock(&folder, &["history", &run]).exits(0);
     assert!(ended.stdout.starts_with("TIME ") && ended.stdout.contains("EXIT_9"), "{}", ended.stdout);
+}
+
+#[test]
+fn a_client_that_waits_does_not_hold_up_the_end() {
+    let folder = folder();
+    let server = server(&folder);
+    let url = server.url();
+    let client = folder.start(&["--server", &url, "start", "wait", "--wait"]);
+    eventually("it waits", || !server.json(&folder, &["list"])["runs"].as_array().unwrap().is_empty());
+    let begun = Instant::now();
+    server.stop().exits(0);
+    // One request of the client waits for 20 seconds.
+    assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+    client.end().exits(3).says(&[&url]);
 }
 
 #[test]
