@@ -1,6 +1,7 @@
 //! The clock: where `now` comes from. Decisions get it as data.
 
 use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use oarlock_protocol::Timestamp;
 
@@ -11,7 +12,10 @@ pub struct Clock(Arc<dyn Fn() -> Timestamp + Send + Sync>);
 impl Clock {
     /// The clock of the machine.
     pub fn system() -> Self {
-        Self::of(|| chrono::Utc::now().into())
+        Self::of(|| {
+            let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+        })
     }
 
     /// A clock that tells what `tell` returns.
