@@ -26,59 +26,61 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 const PARTITIONS: u32 = 2;
 const IN_FLIGHT: usize = 800;
 
+/// How often each figure is taken; its median is told with the least and the greatest.
+const REPEATS: usize = 7;
+
 fn main() {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let chains: usize =
         std::env::args().filter_map(|argument| argument.parse().ok()).next().unwrap_or(20_000);
     runtime.block_on(async {
-        for _ in 0..3 {
-            chain_of_five(chains).await;
+        let mut rates = Vec::new();
+        chain_of_five(chains / 4).await;
+        for _ in 0..REPEATS {
+            rates.push(chain_of_five(chains).await);
         }
-        if std::env::args().any(|argument| argument == "chains") {
-            return;
-        }
-        for _ in 0..2 {
-            let small = wide(100, 50).await;
-            let large = wide(10_000, 3).await;
-            println!("parallel: time per task at 10,000 / at 100 = {:.2}", large / small);
-            let small = sequence(100, 50).await;
-            let large = sequence(10_000, 1).await;
-            println!("sequence: time per task at 10,000 / at 100 = {:.2}", large / small);
+        tell("chain of 5, tasks per second", rates);
+        for kind in ["parallel", "sequence"] {
+            let (mut small, mut large, mut ratios) = (Vec::new(), Vec::new(), Vec::new());
+            for _ in 0..REPEATS {
+                small.push(per_task(kind, 100, 300).await);
+                large.push(per_task(kind, 10_000, 3).await);
+                ratios.push(large[large.len() - 1] / small[small.len() - 1]);
+            }
+            tell(&format!("{kind} of 100, microseconds a task"), small);
+            tell(&format!("{kind} of 10,000, microseconds a task"), large);
+            tell(&format!("{kind}, time per task at 10,000 over that at 100"), ratios);
         }
     });
 }
 
-async fn chain_of_five(runs: usize) {
+fn tell(what: &str, mut figures: Vec<f64>) {
+    figures.sort_by(f64::total_cmp);
+    let [least, median, greatest] = [0, figures.len() / 2, figures.len() - 1].map(|index| figures[index]);
+    println!("{what}: median {median:.2} (least {least:.2}, greatest {greatest:.2})");
+}
+
+/// Tasks per second of runs of five tasks in a row.
+async fn chain_of_five(runs: usize) -> f64 {
     let steps: Vec<Json> =
         (1..=5).map(|n| json!({"id": format!("s{n}"), "task": "work", "inputMappings": {"n": n}})).collect();
-    let (node, worker) = start(json!({"id": "chain", "version": 1, "tasks": steps})).await;
+    let (node, worker) = start(json!({"id": "bench", "version": 1, "tasks": steps})).await;
     let began = Instant::now();
-    drive(&node, "chain", runs, IN_FLIGHT).await;
+    drive(&node, "bench", runs, IN_FLIGHT).await;
     let seconds = began.elapsed().as_secs_f64();
-    println!("chain of 5: {runs} runs in {seconds:.2} s = {:.0} tasks/s", runs as f64 * 5.0 / seconds);
     stop(node, worker).await;
+    runs as f64 * 5.0 / seconds
 }
 
-async fn wide(width: usize, runs: usize) -> f64 {
-    let children: Vec<Json> = (0..width).map(|n| json!({"id": format!("t{n}"), "task": "work"})).collect();
-    let (node, worker) =
-        start(json!({"id": "wide", "version": 1, "tasks": [{"id": "all", "parallel": children}]})).await;
-    measure(node, worker, "wide", width, runs).await
-}
-
-async fn sequence(length: usize, runs: usize) -> f64 {
-    let steps: Vec<Json> = (0..length).map(|n| json!({"id": format!("t{n}"), "task": "work"})).collect();
-    let (node, worker) = start(json!({"id": "sequence", "version": 1, "tasks": steps})).await;
-    measure(node, worker, "sequence", length, runs).await
-}
-
-/// Microseconds per task of runs that follow each other.
-async fn measure(node: Arc<Node>, worker: Running, id: &str, tasks: usize, runs: usize) -> f64 {
-    drive(&node, id, 1, 1).await;
+/// Microseconds per task of runs of this many tasks that follow each other, after one to warm up.
+async fn per_task(kind: &str, tasks: usize, runs: usize) -> f64 {
+    let steps: Vec<Json> = (0..tasks).map(|n| json!({"id": format!("t{n}"), "task": "work"})).collect();
+    let steps = if kind == "parallel" { json!([{"id": "all", "parallel": steps}]) } else { json!(steps) };
+    let (node, worker) = start(json!({"id": "bench", "version": 1, "tasks": steps})).await;
+    drive(&node, "bench", 1, 1).await;
     let began = Instant::now();
-    drive(&node, id, runs, 1).await;
+    drive(&node, "bench", runs, 1).await;
     let per_task = began.elapsed().as_secs_f64() * 1e6 / (tasks * runs) as f64;
-    println!("{id} of {tasks}: {per_task:.1} us a task");
     stop(node, worker).await;
     per_task
 }
