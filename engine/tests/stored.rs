@@ -1,5 +1,7 @@
 //! The form in which runs are stored, frozen: a release that changes it must still read this.
 
+#![allow(clippy::unwrap_used, reason = "a test that fails names its line")]
+
 use oarlock_engine::run::{Body, Ending, Head, Row, Stage};
 use serde_json::Value;
 
