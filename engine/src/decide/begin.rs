@@ -192,9 +192,7 @@ impl Decider<'_> {
             let value = template.evaluate(&self.scope(node), &Limits::default()).map_err(|e| {
                 mapping::failed(&format!("terminate.{what}{}: {}", e.pointer, e.error.message))
             })?;
-            if mapping::size(&value) > limit {
-                return Err(mapping::too_large(&format!("terminate.{what}"), limit));
-            }
+            mapping::check(&value, &format!("terminate.{what}"), limit)?;
             Ok(value)
         };
         match terminate.status {

@@ -66,9 +66,7 @@ impl Decider<'_> {
         let output = template
             .evaluate(&self.scope(Plan::ROOT), &Limits::default())
             .map_err(|e| mapping::failed(&format!("output{}: {}", e.pointer, e.error.message)))?;
-        if mapping::size(&output) > self.settings.payload_bytes {
-            return Err(mapping::too_large("the workflow's output", self.settings.payload_bytes));
-        }
+        mapping::check(&output, "the workflow's output", self.settings.payload_bytes)?;
         Ok(output)
     }
 

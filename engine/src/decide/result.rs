@@ -2,6 +2,7 @@
 
 use oarlock_expression::Limits;
 use oarlock_protocol::code::Code;
+use oarlock_protocol::depth::{DEEPEST, nests_within};
 use oarlock_protocol::instance::TaskStatus;
 use oarlock_protocol::message::{Outcome, ResultMessage};
 use oarlock_protocol::{ErrorDetails, Json};
@@ -30,6 +31,11 @@ impl Decider<'_> {
             deliveries: result.deliveries,
         };
         match result.outcome {
+            Outcome::Completed { output } if !nests_within(&output, DEEPEST) => {
+                let error = invalid_output(&mapping::too_deep("the output"));
+                self.close_attempt(node, Close { error: Some(&error), ..close });
+                self.attempt_failed(node, error);
+            }
             Outcome::Completed { output } if mapping::size(&output) > self.settings.payload_bytes => {
                 let error = mapping::too_large("the output", self.settings.payload_bytes);
                 self.close_attempt(node, Close { error: Some(&error), ..close });
@@ -55,8 +61,7 @@ impl Decider<'_> {
             Outcome::Deferred { .. } | Outcome::Accepted => {
                 let message =
                     "the worker answered DEFERRED or ACCEPTED, which this release does not take yet";
-                let error =
-                    ErrorDetails { retryable: false, ..ErrorDetails::system(Code::InvalidOutput, message) };
+                let error = invalid_output(message);
                 self.close_attempt(node, Close { error: Some(&error), ..close });
                 self.attempt_failed(node, error);
             }
@@ -142,6 +147,11 @@ impl Decider<'_> {
         let at = self.now.after(self.settings.refusal_delay);
         self.wait(node, at, error);
     }
+}
+
+/// An answer that another attempt would give again.
+fn invalid_output(message: &str) -> ErrorDetails {
+    ErrorDetails { retryable: false, ..ErrorDetails::system(Code::InvalidOutput, message) }
 }
 
 fn unknown_task(work: Option<&WorkNode>, worker: &oarlock_protocol::WorkerId) -> ErrorDetails {

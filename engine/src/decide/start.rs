@@ -1,5 +1,7 @@
 //! The start of a run.
 
+use oarlock_protocol::code::Code;
+use oarlock_protocol::depth::{DEEPEST, nests_within};
 use oarlock_protocol::instance::{TaskStatus, WorkflowMetrics, WorkflowStatus};
 use oarlock_protocol::message::StartMessage;
 use oarlock_protocol::{ErrorDetails, FORMAT, RunKey, TaskPath, Timestamp};
@@ -35,7 +37,8 @@ pub fn digest(request: &StartMessage) -> String {
 /// Makes the run that a request asks for and decides its first steps.
 ///
 /// # Errors
-/// PERMISSION_DENIED where the workflow demands more than the context holds; PAYLOAD_TOO_LARGE for the input.
+/// PERMISSION_DENIED where the workflow demands more than the context holds; PAYLOAD_TOO_LARGE for the input;
+/// INVALID_INPUT where it nests too deeply.
 pub fn start(
     plan: &Plan,
     request: StartMessage,
@@ -46,6 +49,9 @@ pub fn start(
     let what = format!("workflow '{}'", definition.id);
     security::authorize(&request.security_context, definition.security_requirements.as_ref(), &what)
         .map_err(Refusal)?;
+    if !nests_within(&request.input, DEEPEST) {
+        return Err(invalid(&mapping::too_deep("the workflow's input")));
+    }
     if mapping::size(&request.input) > settings.payload_bytes {
         return Err(Refusal(mapping::too_large("the workflow's input", settings.payload_bytes)));
     }
@@ -71,6 +77,10 @@ pub fn start(
     };
     let input = if request.input.is_null() { json!({}) } else { request.input };
     Ok(begin(plan, Run::new(key, head, input), settings, now))
+}
+
+fn invalid(message: &str) -> Refusal {
+    Refusal(ErrorDetails::system(Code::InvalidInput, message))
 }
 
 fn begin(plan: &Plan, mut run: Run, settings: &Settings, now: Timestamp) -> (Run, Vec<Effect>) {

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::Json;
 use crate::code::Code;
+use crate::depth::{DEEPEST, nests_within};
 
 /// The longest `message` an error keeps, in bytes: an error must always be storable.
 pub const LONGEST_MESSAGE: usize = 8 * 1024;
@@ -42,13 +43,15 @@ impl ErrorDetails {
         .bounded()
     }
 
-    /// The same error with code and message cut to their longest, and without details that are larger than the largest.
+    /// The same error with code and message cut to their longest, and without details that are larger or deeper
+    /// than may be.
     #[must_use]
     pub fn bounded(mut self) -> Self {
         cut(&mut self.code, LONGEST_CODE);
         cut(&mut self.message, LONGEST_MESSAGE);
-        let small = self.details.is_null() || self.details.to_string().len() <= LARGEST_DETAILS;
-        if !small {
+        if !nests_within(&self.details, DEEPEST) {
+            self.details = Json::String(format!("left out: nested deeper than {DEEPEST} levels"));
+        } else if !self.details.is_null() && self.details.to_string().len() > LARGEST_DETAILS {
             self.details = Json::String(format!("left out: larger than {LARGEST_DETAILS} bytes"));
         }
         self
@@ -66,4 +69,21 @@ fn cut(text: &mut String, longest: usize) {
 
 fn yes() -> bool {
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn details_that_nobody_could_read_again_are_left_out() {
+        let nested = |depth| (0..depth).fold(Json::Null, |inner, _| json!([inner]));
+        let bounded = |details| {
+            ErrorDetails { details, ..ErrorDetails::system(Code::Panic, "it fell") }.bounded().details
+        };
+        assert_eq!(bounded(nested(DEEPEST)), nested(DEEPEST));
+        let left_out = bounded(nested(DEEPEST + 1));
+        assert!(left_out.as_str().is_some_and(|text| text.contains("64 levels")), "{left_out}");
+    }
 }

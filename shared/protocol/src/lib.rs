@@ -5,6 +5,7 @@
 
 pub mod code;
 pub mod definition;
+pub mod depth;
 pub mod duration;
 pub mod error;
 pub mod id;

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use oarlock_protocol::code::Code;
+use oarlock_protocol::depth::{DEEPEST, nests_within};
 use oarlock_protocol::instance::TaskMetrics;
 use oarlock_protocol::message::{Outcome, ProgressMessage, ResultMessage};
 use oarlock_protocol::{ErrorDetails, FORMAT, Json, WorkerId};
@@ -16,9 +17,10 @@ const LARGEST_SIGN_BYTES: usize = 16 * 1024;
 /// The largest details of an error: enough for the tail of a log, and always storable.
 const LARGEST_ERROR_BYTES: usize = 64 * 1024;
 
-/// The body of an attempt's result. An output above the limit becomes the failure PAYLOAD_TOO_LARGE.
+/// The body of an attempt's result. An output above the limit becomes the failure PAYLOAD_TOO_LARGE, one that
+/// nests too deeply to be read again INVALID_OUTPUT.
 pub(super) fn result(worker: &WorkerId, context: &TaskContext, outcome: Outcome, usage: Usage) -> Bytes {
-    let outcome = bounded_error(outcome);
+    let outcome = bounded_error(readable(outcome));
     let lasted = context.started().elapsed();
     let mut message = ResultMessage {
         format: FORMAT,
@@ -45,8 +47,7 @@ pub(super) fn result(worker: &WorkerId, context: &TaskContext, outcome: Outcome,
 /// The body of sign of life `n`.
 pub(super) fn progress(worker: &WorkerId, control_queue: &str, context: &TaskContext, n: u64) -> Bytes {
     let details = context.take_details().unwrap_or_default();
-    let size = encode(&details).len();
-    let details = if size > LARGEST_SIGN_BYTES { left_out(size, LARGEST_SIGN_BYTES) } else { details };
+    let details = bounded_details(details, LARGEST_SIGN_BYTES);
     let lasted = context.started().elapsed();
     encode(&ProgressMessage {
         format: FORMAT,
@@ -85,21 +86,39 @@ fn too_large(outcome: &Outcome, limit: usize) -> Option<ErrorDetails> {
     })
 }
 
+/// The failure of an output that nests too deeply; any other outcome as it is. Asked before the output is encoded.
+fn readable(outcome: Outcome) -> Outcome {
+    match outcome {
+        Outcome::Completed { output } if !nests_within(&output, DEEPEST) => {
+            let message =
+                format!("the output nests deeper than {DEEPEST} levels, more than can be read again");
+            let error = ErrorDetails::system(Code::InvalidOutput, message);
+            Outcome::Failed { error: ErrorDetails { retryable: false, ..error } }
+        }
+        other => other,
+    }
+}
+
 fn bounded_error(outcome: Outcome) -> Outcome {
     match outcome {
         Outcome::Failed { mut error } if !error.details.is_null() => {
-            let size = encode(&error.details).len();
-            if size > LARGEST_ERROR_BYTES {
-                error.details = left_out(size, LARGEST_ERROR_BYTES);
-            }
+            error.details = bounded_details(error.details, LARGEST_ERROR_BYTES);
             Outcome::Failed { error }
         }
         other => other,
     }
 }
 
-fn left_out(size: usize, limit: usize) -> Json {
-    Json::from(format!("{size} bytes of details were left out; at most {limit} are kept"))
+/// Details as they are, or the reason why they were left out.
+fn bounded_details(details: Json, limit: usize) -> Json {
+    if !nests_within(&details, DEEPEST) {
+        return Json::from(format!("details nested deeper than {DEEPEST} levels were left out"));
+    }
+    let size = encode(&details).len();
+    if size > limit {
+        return Json::from(format!("{size} bytes of details were left out; at most {limit} are kept"));
+    }
+    details
 }
 
 fn encode<T: serde::Serialize>(value: &T) -> Bytes {

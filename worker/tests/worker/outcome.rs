@@ -140,6 +140,37 @@ async fn an_output_above_the_limit_is_a_failure_with_the_remedy() {
 }
 
 #[tokio::test]
+async fn an_output_that_nests_too_deeply_is_a_failure_for_good() {
+    async fn nest(depth: usize, _: TaskContext) -> Result<Json, TaskError> {
+        Ok((0..depth).fold(Json::Null, |inner, _| json!([inner])))
+    }
+    let mut partition = Partition::with(&["nest"]).await;
+    let _worker = partition.worker().task("nest", nest).build().unwrap().start().await.unwrap();
+    let fits = partition.send(&task("nest", json!(64))).await;
+    assert!(partition.output(fits).await.is_array());
+    for depth in [65, 200] {
+        let deep = partition.send(&task("nest", json!(depth))).await;
+        let error = partition.failure(deep).await;
+        assert_eq!((error.code.as_str(), error.retryable), ("INVALID_OUTPUT", false));
+        assert!(error.message.contains("64 levels"), "{}", error.message);
+    }
+}
+
+#[tokio::test]
+async fn error_details_that_nest_too_deeply_are_left_out() {
+    async fn moan(_: Json, _: TaskContext) -> Result<(), TaskError> {
+        let details = (0..200).fold(Json::Null, |inner, _| json!([inner]));
+        Err(TaskError::new("MOAN", "deeply").with_details(details))
+    }
+    let mut partition = Partition::with(&["moan"]).await;
+    let _worker = partition.worker().task("moan", moan).build().unwrap().start().await.unwrap();
+    let id = partition.send(&task("moan", Json::Null)).await;
+    let error = partition.failure(id).await;
+    assert_eq!(error.code, "MOAN");
+    assert!(error.details.to_string().contains("left out"), "{}", error.details);
+}
+
+#[tokio::test]
 async fn an_error_is_bounded_in_message_and_details() {
     async fn moan(_: Json, _: TaskContext) -> Result<(), TaskError> {
         Err(TaskError::new("MOAN", "m".repeat(1_000_000)).with_details(json!("d".repeat(1_000_000))))

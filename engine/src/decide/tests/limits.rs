@@ -1,12 +1,13 @@
 //! Payloads, permissions and figures.
 
+use oarlock_protocol::depth::DEEPEST;
 use oarlock_protocol::instance::TaskMetrics;
 use oarlock_protocol::instance::WorkflowStatus::{Completed, Failed};
 use oarlock_protocol::message::Outcome;
 use oarlock_protocol::{ErrorDetails, Json};
 use serde_json::json;
 
-use super::steps::{With, parallel, task, workflow};
+use super::steps::{With, nested, parallel, task, workflow};
 use super::workers::error;
 use super::world::{Setup, World, scenario};
 
@@ -85,6 +86,46 @@ fn an_error_keeps_no_more_than_it_may() {
         world.advance(1_000);
         world.complete("/a", json!({}));
     });
+}
+
+#[test]
+fn an_output_that_nests_too_deeply_fails_its_task_for_good() {
+    let step = task("a").with(json!({"retryPolicy": {"maxRetries": 3}}));
+    scenario(workflow(json!([step])), |world| {
+        world.complete("/a", nested(DEEPEST + 1));
+        world.ended(Failed, "INVALID_OUTPUT");
+        assert_eq!(world.run.head.metrics.attempts, 1);
+    });
+    scenario(workflow(json!([task("a")])), |world| {
+        world.complete("/a", nested(DEEPEST));
+        world.ended(Completed, "-");
+    });
+}
+
+#[test]
+fn no_expression_makes_a_value_that_cannot_be_read_again() {
+    let deeper = || json!({"v": ["${ input }"]});
+    let mapped = json!([{"type": "VALUE", "value": ["${ input }"], "target": "v"}]);
+    let stop = |status| json!([{"id": "stop", "terminate": {"status": status, "output": ["${ input }"]}}]);
+    let definitions = [
+        workflow(json!([{"id": "s", "set": deeper()}])),
+        workflow(json!([task("a").with(json!({"inputMappings": deeper()}))])),
+        workflow(json!([])).with(json!({"output": ["${ input }"]})),
+        workflow(stop("COMPLETED")),
+        workflow(stop("FAILED")),
+        workflow(json!([task("a").with(json!({"variableMappings": mapped}))])),
+    ];
+    for definition in definitions {
+        let mut setup = Setup::from(definition);
+        setup.input = nested(DEEPEST);
+        scenario(setup, |world| {
+            if !world.open().is_empty() {
+                world.complete("/a", json!({}));
+            }
+            world.ended(Failed, "EXPRESSION_FAILED");
+            assert!(world.error("/").message.contains("64 levels"), "{}", world.error("/").message);
+        });
+    }
 }
 
 fn demanding(extra: Json) -> Json {

@@ -1,10 +1,11 @@
 //! The start of a run, and what is refused there.
 
 use oarlock_protocol::ErrorDetails;
+use oarlock_protocol::depth::DEEPEST;
 use oarlock_protocol::instance::WorkflowStatus::Running;
 use serde_json::json;
 
-use super::steps::{self, With, task, workflow};
+use super::steps::{self, With, nested, task, workflow};
 use super::world::{BEGIN, Setup, World, request};
 use crate::decide::{digest, start};
 use crate::effect::Effect;
@@ -32,6 +33,17 @@ fn an_input_that_is_too_large_is_refused_at_the_door() {
     setup.input = json!({"text": "x".repeat(101)});
     setup.settings.payload_bytes = 100;
     assert_eq!(refusal(&setup).code, "PAYLOAD_TOO_LARGE");
+}
+
+#[test]
+fn an_input_that_nests_too_deeply_is_refused_at_the_door() {
+    let mut setup = Setup::from(workflow(json!([task("a")])));
+    setup.input = nested(DEEPEST + 1);
+    let error = refusal(&setup);
+    assert_eq!(error.code, "INVALID_INPUT");
+    assert!(error.message.contains("64 levels"), "{}", error.message);
+    setup.input = nested(DEEPEST);
+    assert_eq!(World::start_unchecked(&setup).run.head.status, Running);
 }
 
 #[test]

@@ -28,6 +28,11 @@ pub(super) fn parallel(id: &str, tasks: Json) -> Json {
     json!({"id": id, "parallel": tasks})
 }
 
+/// A value of this depth.
+pub(super) fn nested(depth: usize) -> Json {
+    (0..depth).fold(Json::Null, |inner, _| json!([inner]))
+}
+
 /// Adds fields to a step or workflow.
 pub(super) trait With {
     /// The same with the fields of `more` too.
