@@ -4,6 +4,7 @@ use oarlock_protocol::code::Code;
 use oarlock_protocol::depth::{DEEPEST, nests_within};
 use oarlock_protocol::instance::{TaskStatus, WorkflowMetrics, WorkflowStatus};
 use oarlock_protocol::message::StartMessage;
+use oarlock_protocol::name::check_tenant;
 use oarlock_protocol::{ErrorDetails, FORMAT, RunKey, TaskPath, Timestamp};
 use serde_json::json;
 use uuid::Uuid;
@@ -18,6 +19,9 @@ use crate::{mapping, security};
 /// A start that is not accepted: nothing was made.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Refusal(pub ErrorDetails);
+
+/// The longest correlation id and user id, in bytes: both lie in the head, which is written with every event.
+const LONGEST_MARK: usize = 512;
 
 /// The namespace of request digests.
 const REQUESTS: Uuid = Uuid::from_u128(0x7d5e_3f5a_2a61_5c0e_8f43_1d9b_6c20_e4a7);
@@ -38,13 +42,14 @@ pub fn digest(request: &StartMessage) -> String {
 ///
 /// # Errors
 /// PERMISSION_DENIED where the workflow demands more than the context holds; PAYLOAD_TOO_LARGE for the input;
-/// INVALID_INPUT where it nests too deeply.
+/// INVALID_INPUT where it nests too deeply, or where tenant, user or correlation id are not as they must be.
 pub fn start(
     plan: &Plan,
     request: StartMessage,
     settings: &Settings,
     now: Timestamp,
 ) -> Result<(Run, Vec<Effect>), Refusal> {
+    check_marks(&request)?;
     let definition = &plan.definition;
     let what = format!("workflow '{}'", definition.id);
     security::authorize(&request.security_context, definition.security_requirements.as_ref(), &what)
@@ -77,6 +82,19 @@ pub fn start(
     };
     let input = if request.input.is_null() { json!({}) } else { request.input };
     Ok(begin(plan, Run::new(key, head, input), settings, now))
+}
+
+/// Checks what the request puts into the head, which must stay small.
+fn check_marks(request: &StartMessage) -> Result<(), Refusal> {
+    let context = &request.security_context;
+    check_tenant(&context.tenant_id).map_err(|e| invalid(&e.to_string()))?;
+    if context.user_id.is_empty() || context.user_id.len() > LONGEST_MARK {
+        return Err(invalid(&format!("userId must have 1 to {LONGEST_MARK} bytes")));
+    }
+    if request.correlation_id.as_ref().is_some_and(|id| id.len() > LONGEST_MARK) {
+        return Err(invalid(&format!("correlationId must have at most {LONGEST_MARK} bytes")));
+    }
+    Ok(())
 }
 
 fn invalid(message: &str) -> Refusal {

@@ -47,6 +47,32 @@ fn an_input_that_nests_too_deeply_is_refused_at_the_door() {
 }
 
 #[test]
+fn what_lies_in_the_head_must_be_small_and_well_spelled() {
+    let setup = Setup::from(workflow(json!([task("a")])));
+    let plan = steps::plan(setup.definition.clone());
+    let asked = |correlation: usize, user: usize, tenant: &str| {
+        let mut request = request(&setup);
+        request.correlation_id = Some("c".repeat(correlation));
+        request.security_context.user_id = "u".repeat(user);
+        request.security_context.tenant_id = tenant.to_owned();
+        start(&plan, request, &setup.settings, BEGIN).map(drop).map_err(|refusal| refusal.0)
+    };
+    assert_eq!(asked(512, 512, "acme"), Ok(()));
+    let refused = [
+        (asked(513, 1, "acme"), "correlationId"),
+        (asked(1, 513, "acme"), "userId"),
+        (asked(1, 0, "acme"), "userId"),
+        (asked(1, 1, "a/b"), "tenant"),
+        (asked(1, 1, ""), "tenant"),
+    ];
+    for (answer, named) in refused {
+        let error = answer.unwrap_err();
+        assert_eq!(error.code, "INVALID_INPUT");
+        assert!(error.message.contains(named), "{}", error.message);
+    }
+}
+
+#[test]
 fn a_start_writes_every_part_and_says_what_follows() {
     let extra = json!({"variables": {"x": 1}, "timeouts": {"total": "1h"}});
     let setup = Setup::from(workflow(json!([task("a")])).with(extra));
