@@ -4,10 +4,12 @@ use std::borrow::Cow;
 
 use oarlock_protocol::duration::LONGEST;
 use oarlock_protocol::security::SecurityContext;
-use oarlock_protocol::{ExecutionId, FORMAT, Json, JsonMap, RunId, TaskInstanceId, TaskPath, Timestamp};
+use oarlock_protocol::{
+    ErrorDetails, ExecutionId, FORMAT, Json, JsonMap, RunId, TaskInstanceId, TaskPath, Timestamp,
+};
 use serde::Serialize;
 
-use crate::plan::Plan;
+use crate::plan::{Plan, WorkNode};
 use crate::run::Run;
 use crate::settings::Settings;
 use crate::{mapping, security};
@@ -76,6 +78,18 @@ pub fn build<'a>(
         start_before: open.start_before,
         deadline: open.deadline,
     })
+}
+
+/// Checks that the variables a task asks for by name fit into its message: the broker refuses a message that is too
+/// large, again and again.
+///
+/// # Errors
+/// PAYLOAD_TOO_LARGE where together they are above `limit` bytes.
+pub fn check_variables(work: &WorkNode, variables: &JsonMap, limit: usize) -> Result<(), ErrorDetails> {
+    let names = work.context_variables.as_deref().unwrap_or_default();
+    let named = names.iter().filter_map(|name| Some((name, variables.get(name)?)));
+    let size: usize = named.map(|(name, value)| name.len() + 4 + mapping::size(value)).sum();
+    if size > limit { Err(mapping::too_large("contextVariables", limit)) } else { Ok(()) }
 }
 
 /// The variables a task is shown: those it names; without names all of them, or none where they are larger than `limit`.

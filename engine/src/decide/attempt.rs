@@ -10,6 +10,7 @@ use crate::effect::Effect;
 use crate::plan::NodeId;
 use crate::retry::{self, Decision, History};
 use crate::run::{KEPT_ATTEMPTS, Open, Row, Stage};
+use crate::task_message;
 
 impl Decider<'_> {
     /// Admission let a ready task out: a new attempt is opened and published.
@@ -20,6 +21,13 @@ impl Decider<'_> {
         };
         if self.run.head.status == WorkflowStatus::Paused {
             return self.stale("admission while the run is paused");
+        }
+        if let Some(work) = self.plan.work(node)
+            && let Err(error) =
+                task_message::check_variables(work, &self.run.variables, self.settings.payload_bytes)
+        {
+            self.effects.push(Effect::ClearTimer { path: path.clone() });
+            return self.fail(node, TaskStatus::Failed, error, None);
         }
         let now = self.now;
         let queue_time = self.timeouts(node).queue;

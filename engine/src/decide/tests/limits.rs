@@ -89,6 +89,25 @@ fn an_error_keeps_no_more_than_it_may() {
 }
 
 #[test]
+fn a_task_that_names_more_variables_than_a_message_holds_is_not_dispatched() {
+    let variables = json!({"variables": {"x": "x".repeat(60), "y": "y".repeat(60)}});
+    let naming = |names: Json| task("a").with(json!({"contextVariables": names}));
+    let recovered = naming(json!(["x", "y"])).with(json!({"onError": [{"id": "ask", "set": {"z": 1}}]}));
+    scenario(narrow(workflow(json!([naming(json!(["x", "y"]))])).with(variables.clone())), |world| {
+        world.ended(Failed, "PAYLOAD_TOO_LARGE");
+        assert!(world.error("/").message.contains("contextVariables"), "{}", world.error("/").message);
+        assert_eq!(world.run.head.metrics.attempts, 0);
+    });
+    scenario(narrow(workflow(json!([recovered])).with(variables.clone())), |world| {
+        world.ended(Completed, "-");
+    });
+    scenario(narrow(workflow(json!([naming(json!(["x"]))])).with(variables)), |world| {
+        world.complete("/a", json!({}));
+        world.ended(Completed, "-");
+    });
+}
+
+#[test]
 fn an_output_that_nests_too_deeply_fails_its_task_for_good() {
     let step = task("a").with(json!({"retryPolicy": {"maxRetries": 3}}));
     scenario(workflow(json!([step])), |world| {
