@@ -230,6 +230,7 @@ impl Configuration {
         });
         oarlock_engine::Settings {
             payload_bytes: self.limits.payload_bytes,
+            decision_bytes: oarlock_engine::Settings::default().decision_bytes,
             snapshot_bytes: self.limits.snapshot_bytes,
             timeouts: TaskTimeouts {
                 queue: Some(timeouts.queue),

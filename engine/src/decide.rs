@@ -7,8 +7,9 @@ use oarlock_protocol::{ErrorDetails, TaskPath, Timestamp};
 
 use crate::effect::Effect;
 use crate::event::Event;
+use crate::mapping;
 use crate::plan::{NodeId, Plan};
-use crate::run::{Block, Row, Run, Stage};
+use crate::run::{Block, Ending, Row, Run, Stage};
 use crate::scope::RunScope;
 use crate::settings::Settings;
 
@@ -34,6 +35,8 @@ pub struct Decider<'a> {
     now: Timestamp,
     agenda: VecDeque<Step>,
     effects: Vec<Effect>,
+    /// How much this decision stores anew, in bytes of JSON.
+    stored_bytes: usize,
 }
 
 /// What is still to be looked at within this decision. A list instead of calls: ten thousand steps in a row need no stack.
@@ -54,7 +57,7 @@ impl<'a> Decider<'a> {
     pub fn new(plan: &'a Plan, run: &'a mut Run, settings: &'a Settings, now: Timestamp) -> Self {
         // Time never runs backwards within a run, whatever the clocks of its owners say.
         let now = now.max(run.head.updated_at);
-        Self { plan, run, settings, now, agenda: VecDeque::new(), effects: Vec::new() }
+        Self { plan, run, settings, now, agenda: VecDeque::new(), effects: Vec::new(), stored_bytes: 0 }
     }
 
     /// Decides about one event; whatever follows from it is settled when this returns.
@@ -179,6 +182,28 @@ impl<'a> Decider<'a> {
         }
         self.set_status(node, status);
         self.agenda.push_back(Step::Failed(node));
+    }
+
+    /// Counts what is to be stored anew.
+    ///
+    /// # Errors
+    /// PAYLOAD_TOO_LARGE where this decision would store more than it may: the caller keeps none of it, and calls
+    /// [`Decider::overrun`].
+    fn count_stored(&mut self, bytes: usize) -> Result<(), ErrorDetails> {
+        let (sum, limit) = (self.stored_bytes.saturating_add(bytes), self.settings.decision_bytes);
+        if sum > limit {
+            return Err(mapping::too_large("what one step sets free", limit));
+        }
+        self.stored_bytes = sum;
+        Ok(())
+    }
+
+    /// Ends the run with the step that went over what one decision may store. Whatever else the decision set free
+    /// would go over as well, so neither the step's handlers nor `continueOnFailure` take it.
+    fn overrun(&mut self, node: NodeId, error: ErrorDetails) {
+        let failed_at = self.path(node);
+        self.fail(node, TaskStatus::Failed, error.clone(), None);
+        self.end_run_early(Ending::Failed { error, failed_at });
     }
 
     fn set_run_status(&mut self, status: WorkflowStatus) {

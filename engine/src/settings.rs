@@ -10,6 +10,9 @@ use crate::router::Rule;
 pub struct Settings {
     /// The largest input, output or variable, in bytes of JSON.
     pub payload_bytes: usize,
+    /// The most that one decision stores anew of inputs, outputs and variables, in bytes of JSON: the store refuses a
+    /// commit that is too large, again and again. The handlers of a run that failed may store as much once more.
+    pub decision_bytes: usize,
     /// The largest snapshot of variables a task is shown without naming them, in bytes of JSON.
     pub snapshot_bytes: usize,
     /// Limits in time where neither step nor task definition names one.
@@ -32,6 +35,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             payload_bytes: 1024 * 1024,
+            decision_bytes: 64 * 1024 * 1024,
             snapshot_bytes: 16 * 1024,
             timeouts: TaskTimeouts {
                 queue: Some(Span::from_secs(24 * 3600)),

@@ -113,8 +113,12 @@ impl Decider<'_> {
         self.put_row(node, TaskStatus::Pending, Body::Work(Box::new(body)));
         match input {
             Ok(input) => {
+                let input = Json::Object(input);
+                if let Err(error) = self.count_stored(mapping::size(&input)) {
+                    return self.overrun(node, error);
+                }
                 if let Some(row) = self.row_mut(node) {
-                    row.input = Some(Json::Object(input));
+                    row.input = Some(input);
                 }
                 self.make_ready(node);
             }
@@ -158,6 +162,9 @@ impl Decider<'_> {
         self.put_row(node, TaskStatus::Running, Body::Plain);
         match set {
             Ok(values) => {
+                if let Err(error) = self.count_stored(values.values().map(mapping::size).sum()) {
+                    return self.overrun(node, error);
+                }
                 self.write_variables(values);
                 self.set_status(node, TaskStatus::Completed);
                 self.settle(node);

@@ -75,6 +75,8 @@ impl Decider<'_> {
         self.run.head.handling = true;
         self.set_run_status(WorkflowStatus::Running);
         self.touch();
+        // A run that ended because a decision stored too much still has its handlers run.
+        self.stored_bytes = 0;
         // The handlers have time limits of their own; the run's is over or no longer matters.
         self.effects.push(Effect::ClearTimer { path: TaskPath::root() });
         self.begin_block(handlers, None);

@@ -77,6 +77,10 @@ impl Decider<'_> {
         let plan = self.plan;
         let Some(work) = plan.work(node) else { return };
         let written = self.map_output(node, work, &output);
+        let sizes = written.iter().flatten().map(|(_, value)| mapping::size(value));
+        if let Err(error) = self.count_stored(sizes.sum::<usize>() + mapping::size(&output)) {
+            return self.overrun(node, error);
+        }
         let after = written.and_then(|written| Ok((self.ends_run(node, work, &output, &written)?, written)));
         self.keep_output(node, output);
         match after {

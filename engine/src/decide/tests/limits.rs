@@ -107,6 +107,88 @@ fn a_task_that_names_more_variables_than_a_message_holds_is_not_dispatched() {
     });
 }
 
+/// A scenario in which a decision may store 1000 bytes, begun with a text of 100.
+fn frugal(definition: Json) -> Setup {
+    let mut setup = Setup::from(definition);
+    setup.settings.decision_bytes = 1000;
+    setup.input = json!({"text": "x".repeat(100)});
+    setup
+}
+
+/// Tasks that each copy the run's input.
+fn copies(count: usize, more: &Json) -> Json {
+    let copy = |n| task(&format!("t{n}")).with(json!({"inputMappings": {"text": "${ input.text }"}}));
+    (0..count).map(|n| copy(n).with(more.clone())).collect()
+}
+
+#[test]
+fn a_step_that_sets_free_more_than_a_commit_holds_ends_the_run() {
+    let ignored = json!({"continueOnFailure": true});
+    let handled = json!({"onError": copies(1, &json!({}))});
+    for more in [json!({}), ignored, handled] {
+        let definition = workflow(json!([task("a"), parallel("p", copies(20, &more)), task("after")]));
+        scenario(frugal(definition), |world| {
+            world.complete("/a", json!({}));
+            world.ended(Failed, "PAYLOAD_TOO_LARGE");
+            assert!(world.error("/").message.contains("one step sets free"), "{}", world.error("/").message);
+            assert_eq!((world.status("/p/t7"), world.status("/p/t8")), ("CANCELLED", "FAILED"));
+            assert_eq!((world.status("/p/t9"), world.status("/after")), ("-", "-"));
+            assert_eq!(world.run.head.failed_at, Some("/p/t8".into()));
+            let stored: usize = world
+                .instance()
+                .task_instances
+                .into_iter()
+                .filter_map(|t| t.input)
+                .map(|input| input.to_string().len())
+                .sum();
+            assert!(stored < 1200, "{stored}");
+        });
+    }
+    scenario(frugal(workflow(json!([parallel("p", copies(8, &json!({})))]))), |world| {
+        (0..8).for_each(|n| world.complete(&format!("/p/t{n}"), json!({})));
+        world.ended(Completed, "-");
+    });
+}
+
+#[test]
+fn the_handlers_of_a_run_that_stored_too_much_still_run() {
+    let definition = |count| {
+        let handlers = parallel("h", copies(count, &json!({})));
+        workflow(json!([task("a"), parallel("p", copies(20, &json!({})))]))
+            .with(json!({"onError": [handlers]}))
+    };
+    scenario(frugal(definition(2)), |world| {
+        world.complete("/a", json!({}));
+        assert_eq!(world.open(), "/:onError/h/t0 /:onError/h/t1");
+        world.complete("/:onError/h/t0", json!({}));
+        world.complete("/:onError/h/t1", json!({}));
+        world.ended(Failed, "PAYLOAD_TOO_LARGE");
+        assert_eq!(world.run.head.failed_at, Some("/p/t8".into()));
+    });
+    scenario(frugal(definition(20)), |world| {
+        world.complete("/a", json!({}));
+        world.ended(Failed, "PAYLOAD_TOO_LARGE");
+        assert_eq!(world.status("/:onError/h/t8"), "FAILED");
+    });
+}
+
+#[test]
+fn variables_count_among_what_a_decision_stores() {
+    let set = |n| json!({"id": format!("s{n}"), "set": {format!("v{n}"): "${ input.text }"}});
+    let sets: Json = (0..20).map(set).collect();
+    scenario(frugal(workflow(sets)), |world| {
+        world.ended(Failed, "PAYLOAD_TOO_LARGE");
+        assert_eq!((world.variable("v8").is_string(), world.variable("v9").is_string()), (true, false));
+    });
+    let mapping = |n| json!({"type": "VALUE", "value": "${ input.text }", "target": format!("v{n}")});
+    let mappings: Json = (0..20).map(mapping).collect();
+    scenario(frugal(workflow(json!([task("a").with(json!({"variableMappings": mappings}))]))), |world| {
+        world.complete("/a", json!({}));
+        world.ended(Failed, "PAYLOAD_TOO_LARGE");
+        assert_eq!(world.variable("v0"), json!(null));
+    });
+}
+
 #[test]
 fn an_output_that_nests_too_deeply_fails_its_task_for_good() {
     let step = task("a").with(json!({"retryPolicy": {"maxRetries": 3}}));
