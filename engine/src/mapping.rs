@@ -2,7 +2,7 @@
 
 use oarlock_expression::{Limits, Template};
 use oarlock_protocol::code::Code;
-use oarlock_protocol::depth::{DEEPEST, nests_within};
+use oarlock_protocol::depth::DEEPEST;
 use oarlock_protocol::{ErrorDetails, Json, JsonMap};
 
 use crate::plan::{MappingNode, MappingSource};
@@ -11,7 +11,7 @@ use crate::scope::{RunScope, TaskData};
 /// Evaluates named values, such as `inputMappings` or `set`, into an object.
 ///
 /// # Errors
-/// EXPRESSION_FAILED, naming `what` and the value, also where it nests too deeply; PAYLOAD_TOO_LARGE above `limit` bytes.
+/// EXPRESSION_FAILED, naming `what` and the value; PAYLOAD_TOO_LARGE above `limit` bytes.
 pub fn evaluate(
     values: &[(String, Template)],
     scope: &RunScope<'_>,
@@ -24,7 +24,6 @@ pub fn evaluate(
         let value = template
             .evaluate(scope, &Limits::default())
             .map_err(|e| failed(&format!("{what}.{name}{}: {}", e.pointer, e.error.message)))?;
-        readable(&value, &format!("{what}.{name}"))?;
         left = left.checked_sub(size(&value)).ok_or_else(|| too_large(what, limit))?;
         result.insert(name.clone(), value);
     }
@@ -35,7 +34,7 @@ pub fn evaluate(
 /// Returns what is to be written, in that order; `variables` itself is not changed.
 ///
 /// # Errors
-/// EXPRESSION_FAILED, naming the target, also where a value nests too deeply; PAYLOAD_TOO_LARGE for a value above `limit` bytes.
+/// EXPRESSION_FAILED, naming the target; PAYLOAD_TOO_LARGE for a value above `limit` bytes.
 pub fn map_output(
     mappings: &[MappingNode],
     scope: RunScope<'_>,
@@ -85,17 +84,12 @@ fn missing(path: &str) -> String {
     format!("the task's output has no `{path}`; correct `source`, or give the mapping a `default`")
 }
 
-/// Checks that a value made by an expression can be stored and read again.
+/// Checks that a value made by an expression can be stored. How deep it nests is bounded where it is evaluated.
 ///
 /// # Errors
-/// EXPRESSION_FAILED where it nests too deeply; PAYLOAD_TOO_LARGE above `limit` bytes.
+/// PAYLOAD_TOO_LARGE above `limit` bytes.
 pub fn check(value: &Json, what: &str, limit: usize) -> Result<(), ErrorDetails> {
-    readable(value, what)?;
     if size(value) > limit { Err(too_large(what, limit)) } else { Ok(()) }
-}
-
-fn readable(value: &Json, what: &str) -> Result<(), ErrorDetails> {
-    if nests_within(value, DEEPEST) { Ok(()) } else { Err(failed(&too_deep(what))) }
 }
 
 /// Says that `what` nests too deeply.
