@@ -85,8 +85,12 @@ pub(crate) fn read_text(path: &Path) -> Result<String, Failure> {
 
 /// Reads a definition. Its warnings go to stderr; its errors are the failure.
 pub(crate) fn read_definition(path: &Path) -> Result<WorkflowDefinition, Failure> {
-    let text = read_text(path)?;
-    let report = oarlock_definition::read(&path.display().to_string(), &text);
+    check_definition(path, &read_text(path)?)
+}
+
+/// As `read_definition`, of a text that was read from `path`.
+pub(crate) fn check_definition(path: &Path, text: &str) -> Result<WorkflowDefinition, Failure> {
+    let report = oarlock_definition::read(&path.display().to_string(), text);
     let rendered = report.render(std::io::stderr().is_terminal());
     let Report { definition, diagnostics } = report;
     match definition {

@@ -122,8 +122,6 @@ impl Embedded {
         if let Some(worker) = self.worker {
             worker.drain(DRAIN).await;
         }
-        if let Ok(node) = Arc::try_unwrap(self.node) {
-            node.stop().await;
-        }
+        self.node.stop().await;
     }
 }

@@ -68,6 +68,7 @@ impl<'a> Decider<'a> {
             Event::Cancel { reason } => self.on_cancel(&reason),
             Event::Timer { path } => self.on_timer(&path),
             Event::Admitted { path } => self.on_admitted(&path),
+            Event::MessagesLost { path } => self.on_messages_lost(&path),
             Event::Resume => self.on_resume(),
         }
         self.settle_agenda();

@@ -25,6 +25,11 @@ pub enum Event {
         /// The place.
         path: TaskPath,
     },
+    /// The broker's messages are gone, and the worker with them: an open attempt is published as if nobody had begun it.
+    MessagesLost {
+        /// The place.
+        path: TaskPath,
+    },
     /// An operator lets a PAUSED run go on.
     Resume,
 }

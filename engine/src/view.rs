@@ -90,6 +90,10 @@ fn task_history(path: &TaskPath, row: &Row, entries: &mut Vec<HistoryEntry>) {
     if work.is_none() && row.start_time.is_some() && row.status.as_str() != "RUNNING" {
         entries.push(entry(row.created_at, path.clone(), "RUNNING"));
     }
+    let is_told = work.is_some_and(|work| matches!(work.stage, Stage::Open(_)));
+    if is_told {
+        return;
+    }
     let begun = row.start_time.unwrap_or(row.created_at);
     entries.push(HistoryEntry {
         error: if row.status.is_terminal() { row.error.clone() } else { None },

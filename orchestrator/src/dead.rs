@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use oarlock_broker::port::REASON_HEADER;
 use oarlock_broker::{Broker, Consumer, Delivery, Error, Message, Publication, Subscription, topology};
 use oarlock_protocol::code::Code;
 use oarlock_protocol::instance::TaskMetrics;
@@ -32,14 +33,33 @@ async fn answer(broker: &dyn Broker, worker: &WorkerId) -> Result<(), Error> {
     let acknowledger = dead.acknowledger();
     loop {
         let deliveries = dead.receive(ROUND).await?;
-        let tags: Vec<u64> = deliveries.iter().map(|delivery| delivery.tag).collect();
         let answers = deliveries.iter().map(|delivery| answer_to(delivery, worker)).collect();
-        for (tag, published) in tags.into_iter().zip(broker.publish(answers).await) {
-            // What could not be answered stays unacknowledged and comes again.
-            published?;
-            acknowledger.ack(tag).await?;
+        for (delivery, published) in deliveries.iter().zip(broker.publish(answers).await) {
+            match published {
+                Ok(()) => {}
+                // It names an inbox that is not there: nobody waits for the answer.
+                Err(Error::NoQueue(_) | Error::Refused(_)) => park(broker, &delivery.message).await?,
+                // It stays unacknowledged and comes again.
+                Err(error) => return Err(error),
+            }
+            acknowledger.ack(delivery.tag).await?;
         }
     }
+}
+
+async fn park(broker: &dyn Broker, message: &Message) -> Result<(), Error> {
+    broker.publish(vec![parked(message)]).await.into_iter().collect()
+}
+
+fn parked(message: &Message) -> Publication {
+    tracing::warn!(
+        kind = message.kind,
+        id = message.message_id,
+        "a dead message cannot be answered; it is parked"
+    );
+    let mut message = message.clone();
+    message.headers.push((REASON_HEADER.to_owned(), "dead, and nobody to answer".to_owned()));
+    Publication { queue: topology::PARKED.to_owned(), message }
 }
 
 /// The failed attempt that a dead task is, addressed to its inbox; anything else goes where operators look.
@@ -56,18 +76,7 @@ fn answer_to(delivery: &Delivery, worker: &WorkerId) -> Publication {
             };
             Publication { queue, message }
         }
-        None => {
-            tracing::warn!(
-                kind = message.kind,
-                id = message.message_id,
-                "a dead message is no task; it is parked"
-            );
-            let mut parked = message.clone();
-            parked
-                .headers
-                .push((oarlock_broker::port::REASON_HEADER.to_owned(), "dead, and no task".to_owned()));
-            Publication { queue: topology::PARKED.to_owned(), message: parked }
-        }
+        None => parked(message),
     }
 }
 

@@ -25,7 +25,7 @@ pub struct Definitions {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// No such definition is registered.
-    #[error("no workflow '{id}'{} is registered", version.map(|v| format!(" of version {v}")).unwrap_or_default())]
+    #[error("no workflow '{id}'{} is registered in this tenant", version.map(|v| format!(" of version {v}")).unwrap_or_default())]
     NotFound {
         /// Its id.
         id: String,
@@ -54,6 +54,11 @@ impl Definitions {
     /// The definitions of this store.
     pub fn new(store: Arc<dyn Store>, partitions: u32) -> Self {
         Self { store, partitions, plans: Arc::default() }
+    }
+
+    /// How many partitions there are.
+    pub fn partitions(&self) -> u32 {
+        self.partitions
     }
 
     /// The partition that keeps definitions of this name.

@@ -1,6 +1,6 @@
 //! A node: owns partitions, takes requests, and reads runs for whoever asks.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use oarlock_broker::{Broker, topology};
@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 use crate::clock::Clock;
 use crate::dead;
 use crate::definitions::{self, Definitions};
-use crate::partition::{self, Command, Shared, StartError, Started};
+use crate::partition::{self, Command, Counters, Shared, StartError, Started};
 use crate::settings::Settings;
 use crate::store::{self, Store};
 use crate::watch::Watch;
@@ -29,7 +29,7 @@ pub struct Node {
     shared: Arc<Shared>,
     commands: Vec<mpsc::Sender<Command>>,
     owned: Vec<watch::Receiver<bool>>,
-    tasks: Vec<JoinHandle<()>>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
     dead: Option<JoinHandle<()>>,
     stop: watch::Sender<bool>,
 }
@@ -67,18 +67,31 @@ impl Node {
             broker.declare(&declaration).await?;
         }
         let definitions = Definitions::new(store.clone(), partitions);
-        let shared =
-            Arc::new(Shared { broker, store, definitions, settings, clock, watch: Watch::default() });
+        let shared = Arc::new(Shared {
+            broker,
+            store,
+            definitions,
+            settings,
+            clock,
+            watch: Watch::default(),
+            counters: Counters::default(),
+        });
         let stop = watch::Sender::new(false);
-        let mut node =
-            Node { shared, commands: Vec::new(), owned: Vec::new(), tasks: Vec::new(), dead: None, stop };
+        let mut node = Node {
+            shared,
+            commands: Vec::new(),
+            owned: Vec::new(),
+            tasks: Mutex::default(),
+            dead: None,
+            stop,
+        };
         for partition in 0..partitions {
             let owned = watch::Sender::new(false);
             node.owned.push(owned.subscribe());
             let (commands, task) =
                 partition::spawn(node.shared.clone(), partition, node.stop.subscribe(), owned);
             node.commands.push(commands);
-            node.tasks.push(task);
+            node.tasks().push(task);
         }
         node.dead = Some(tokio::spawn(dead::answer_for_ever(
             node.shared.broker.clone(),
@@ -103,15 +116,26 @@ impl Node {
 
     /// Whether every partition is owned now.
     pub fn is_ready(&self) -> bool {
-        self.owned.iter().all(|owned| *owned.borrow())
+        self.owned.iter().all(|owned| *owned.borrow()) && self.tasks().iter().all(|task| !task.is_finished())
+    }
+
+    /// What operators should see growing, since this node began.
+    pub fn counters(&self) -> &Counters {
+        &self.shared.counters
     }
 
     /// Ends the partitions after a last commit, and gives them up.
-    pub async fn stop(mut self) {
+    pub async fn stop(&self) {
         self.stop.send_replace(true);
-        for task in std::mem::take(&mut self.tasks) {
+        let tasks = std::mem::take(&mut *self.tasks());
+        for task in tasks {
             task.await.ok();
         }
+    }
+
+    fn tasks(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+        // A panic elsewhere leaves the list whole.
+        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What happens here, as it is committed.
@@ -241,7 +265,7 @@ impl Node {
 
 impl Drop for Node {
     fn drop(&mut self) {
-        for task in self.tasks.iter().chain(&self.dead) {
+        for task in self.tasks().iter().chain(&self.dead) {
             task.abort();
         }
     }

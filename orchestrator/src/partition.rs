@@ -4,6 +4,7 @@
 //! in one batch, and only then acknowledges, answers and publishes. Losing the partition drops everything in memory.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use oarlock_broker::{Broker, Subscription, topology};
@@ -41,6 +42,16 @@ pub(crate) struct Shared {
     pub(crate) settings: Settings,
     pub(crate) clock: Clock,
     pub(crate) watch: Watch,
+    pub(crate) counters: Counters,
+}
+
+/// What operators should see growing, since this process began.
+#[derive(Debug, Default)]
+pub struct Counters {
+    /// Events that changed nothing: late, doubled, forged.
+    pub stale_events: AtomicU64,
+    /// Messages that could not be understood.
+    pub parked_messages: AtomicU64,
 }
 
 /// What a node asks of a partition it owns.
@@ -145,17 +156,30 @@ async fn own_once(
     owned: &watch::Sender<bool>,
 ) -> Result<(), Lost> {
     let Some(lease) = Lease::take(shared, partition).await? else { return Ok(()) };
+    let token = lease.token.clone();
+    let served = serve(shared, partition, lease, commands, stop, owned).await;
+    // Whatever ended it: nobody has to wait for the lease to run out. A token that is no longer valid does nothing.
+    shared.store.release(partition, &token).await?;
+    served
+}
+
+async fn serve(
+    shared: &Arc<Shared>,
+    partition: u32,
+    lease: Lease,
+    commands: &mut mpsc::Receiver<Command>,
+    stop: &mut watch::Receiver<bool>,
+    owned: &watch::Sender<bool>,
+) -> Result<(), Lost> {
     shared.broker.declare(&topology::inbox_declaration(partition)).await.map_err(Lost::Inbox)?;
     let priority = i32::try_from(lease.token.epoch).unwrap_or(i32::MAX);
     let subscription = Subscription { queue: topology::inbox(partition), prefetch: PREFETCH, priority };
+    let waiting = shared.broker.depth(&subscription.queue).await.map_err(Lost::Inbox)?;
     let inbox = shared.broker.consume(subscription).await.map_err(Lost::Inbox)?;
-    let token = lease.token.clone();
-    let mut owner = Owner::new(shared.clone(), partition, lease);
+    let mut owner = Owner::new(shared.clone(), partition, lease, waiting);
     owner.take_over().await?;
     owned.send_replace(true);
-    owner.serve(inbox, commands, stop).await?;
-    shared.store.release(partition, &token).await?;
-    Ok(())
+    owner.serve(inbox, commands, stop).await
 }
 
 /// The right to commit, as far as this process knows it.

@@ -71,16 +71,19 @@ impl Watch {
 
     /// Tells a change; without watchers it is dropped.
     pub fn tell(&self, change: Change) {
-        if let Changed::Run { status } = change.what
-            && status.is_terminal()
-            && let Some(waiting) = lock(&self.waiting).remove(&change.run)
+        let ended = match change.what {
+            Changed::Run { status } if status.is_terminal() => Some((status, change.run.clone())),
+            Changed::Run { .. } | Changed::Task { .. } => None,
+        };
+        if self.is_watched() {
+            self.changes.send(change).ok();
+        }
+        if let Some((status, run)) = ended
+            && let Some(waiting) = lock(&self.waiting).remove(&run)
         {
             for waits in waiting {
                 waits.send(status).ok();
             }
-        }
-        if self.is_watched() {
-            self.changes.send(change).ok();
         }
     }
 

@@ -102,9 +102,7 @@ async fn work(input: Json, _: TaskContext) -> Result<Json, TaskError> {
 
 async fn stop(node: Arc<Node>, worker: Running) {
     worker.drain(Duration::from_secs(5)).await;
-    if let Ok(node) = Arc::try_unwrap(node) {
-        node.stop().await;
-    }
+    node.stop().await;
 }
 
 /// Starts runs, `in_flight` at a time, and waits for their ends.

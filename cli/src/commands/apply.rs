@@ -4,19 +4,22 @@ use std::process::ExitCode;
 
 use oarlock_protocol::Json;
 
-use super::{read_definition, read_text, say, say_json};
+use super::{check_definition, read_text, say, say_json};
 use crate::arguments::Files;
 use crate::client::Client;
 use crate::exit::Failure;
 
 pub(super) async fn apply(client: &Client, arguments: &Files, json: bool) -> Result<ExitCode, Failure> {
     // All are checked before the first is sent: a mistake in the last leaves nothing half applied.
+    let mut texts = Vec::new();
     for file in &arguments.files {
-        read_definition(file)?;
+        let text = read_text(file)?;
+        check_definition(file, &text)?;
+        texts.push(text);
     }
     let mut answers = Vec::new();
-    for file in &arguments.files {
-        let answer: Json = client.post_text("/v1/definitions", read_text(file)?).await?;
+    for text in texts {
+        let answer: Json = client.post_text("/v1/definitions", text).await?;
         if !json {
             let new = answer.get("new").and_then(Json::as_bool).unwrap_or_default();
             let text =

@@ -10,7 +10,7 @@ use serde_json::json;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::{note, read_definition, say, say_json};
 use crate::arguments::Dev;
@@ -19,6 +19,8 @@ use crate::embedded::{Embedded, Hands};
 use crate::exit::Failure;
 use crate::signals::Signals;
 
+/// How long open requests may take when the process is told to end.
+const END_REQUESTS: Duration = Duration::from_secs(5);
 /// The pause before waiting requests are ended again.
 const END_WAITS_AGAIN: Duration = Duration::from_millis(50);
 
@@ -79,13 +81,16 @@ pub(super) async fn dev(
 
 /// Lets the requests that are under way end, which those that wait for a run would not do soon.
 async fn end_requests(mut server: JoinHandle<io::Result<()>>, embedded: &Embedded) {
-    loop {
+    let deadline = Instant::now() + END_REQUESTS;
+    while Instant::now() < deadline {
         embedded.node.end_waits();
         // Again and again: until a connection has heard of the end, it may bring one more request that waits.
         if timeout(END_WAITS_AGAIN, &mut server).await.is_ok() {
             return;
         }
     }
+    // Someone sends half a request and no more: nobody else waits for that.
+    server.abort();
 }
 
 fn tell_where(address: &str, worker: Option<&str>, data: Option<&Path>, json: bool) {

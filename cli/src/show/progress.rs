@@ -7,7 +7,7 @@ use oarlock_protocol::instance::TaskStatus;
 use tokio::sync::{broadcast, oneshot};
 use tokio::task::JoinHandle;
 
-use super::table::shorten;
+use super::table::first_line;
 use super::tree::Tree;
 use crate::commands::note;
 
@@ -77,7 +77,7 @@ impl Display {
                 }
                 let attempt = if *attempt > 1 { format!(" (attempt {attempt})") } else { String::new() };
                 let error =
-                    error.as_ref().map(|error| format!(": {}: {}", error.code, shorten(&error.message, 120)));
+                    error.as_ref().map(|error| format!(": {}: {}", error.code, first_line(&error.message)));
                 note(&format!(
                     "{} {path} {}{attempt}{}",
                     change.at,
@@ -88,7 +88,8 @@ impl Display {
             (Display::Lines, Changed::Run { status }) => {
                 note(&format!("{} run {}", change.at, status.as_str()))
             }
-            (Display::Tree(_), Changed::Run { .. }) | (Display::Nothing, _) => {}
+            (Display::Tree(tree), Changed::Run { status }) => tree.take_run(*status),
+            (Display::Nothing, _) => {}
         }
     }
 

@@ -1,5 +1,6 @@
 //! How a run ended, and where its time went: queued, running, waiting for retry.
 
+use oarlock_orchestrator::Clock;
 use oarlock_protocol::Timestamp;
 use oarlock_protocol::instance::{InstanceKind, TaskInstance, WorkflowInstance};
 
@@ -9,9 +10,10 @@ use super::table::{self, milliseconds};
 pub(crate) fn text(run: &WorkflowInstance) -> String {
     let mut rows =
         vec![["TASK", "STATUS", "ATTEMPTS", "QUEUED", "RUNNING", "RETRY WAIT"].map(str::to_owned).to_vec()];
+    let now = Clock::system().now();
     let mut sum = Times::default();
     for task in &run.task_instances {
-        let times = Times::of(task);
+        let times = Times::of(task, now);
         sum.add(&times);
         rows.push(row(task, &times));
     }
@@ -47,15 +49,15 @@ struct Times {
 }
 
 impl Times {
-    fn of(task: &TaskInstance) -> Self {
+    /// The times of a task; what is still open counts up to `now`.
+    fn of(task: &TaskInstance, now: Timestamp) -> Self {
         let mut times = Self::default();
         let mut ended: Option<Timestamp> = None;
         for attempt in &task.attempts {
             times.retry_wait += ended.map_or(0, |ended| attempt.ready_at.since(ended).as_millis());
-            if let Some(start) = attempt.start_time {
-                times.queued += start.since(attempt.ready_at).as_millis();
-                times.running += attempt.end_time.map_or(0, |end| end.since(start).as_millis());
-            }
+            let until = attempt.end_time.unwrap_or(now);
+            times.queued += attempt.start_time.unwrap_or(until).since(attempt.ready_at).as_millis();
+            times.running += attempt.start_time.map_or(0, |start| until.since(start).as_millis());
             ended = attempt.end_time;
         }
         times

@@ -15,9 +15,14 @@ pub(crate) fn text(rows: &[Vec<String>]) -> String {
     rows.iter().map(line).collect::<Vec<_>>().join("\n")
 }
 
+/// The first line of a text.
+pub(crate) fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}
+
 /// The first line of a text, at most `most` characters of it.
 pub(crate) fn shorten(text: &str, most: usize) -> String {
-    let line = text.lines().next().unwrap_or_default();
+    let line = first_line(text);
     if line.chars().count() <= most {
         return line.to_owned();
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use oarlock_protocol::TaskPath;
 use oarlock_protocol::definition::{Task, TaskKind, WorkflowDefinition};
-use oarlock_protocol::instance::TaskStatus;
+use oarlock_protocol::instance::{TaskStatus, WorkflowStatus};
 
 use super::table::shorten;
 
@@ -21,6 +21,11 @@ pub(super) struct Tree {
     lines: Vec<Line>,
     /// The steps the bar counts, with a line or without.
     known: HashSet<TaskPath>,
+    /// The steps the bar has counted.
+    settled: HashSet<TaskPath>,
+    completed: bool,
+    /// How many lines fit the screen.
+    most_lines: usize,
     /// The width of the widest name.
     width: usize,
     style: ProgressStyle,
@@ -47,6 +52,9 @@ impl Tree {
             screen,
             lines: Vec::new(),
             known: steps.iter().map(|(path, ..)| path.clone()).collect(),
+            settled: HashSet::new(),
+            completed: false,
+            most_lines: most_lines(),
             width: steps.iter().map(width).max().unwrap_or(0),
             style: style.unwrap_or_else(|_| ProgressStyle::default_bar()),
             bar,
@@ -64,7 +72,7 @@ impl Tree {
             self.bar.inc_length(1);
             self.add_handler(path);
         }
-        if status.is_terminal() {
+        if status.is_terminal() && self.settled.insert(path.clone()) {
             self.bar.inc(1);
         }
         let Some(line) = self.lines.iter().find(|line| line.path == *path) else { return };
@@ -73,10 +81,23 @@ impl Tree {
         line.bar.set_message(format!("{} {}{attempt}{error}", mark(status), status.as_str()));
     }
 
+    /// Takes in how the run stands: of one that has completed, what was not reached was not taken.
+    pub(super) fn take_run(&mut self, status: WorkflowStatus) {
+        self.completed = status == WorkflowStatus::Completed;
+    }
+
     /// Leaves the tree on the screen as it is.
     pub(super) fn leave(self) {
         // A bar that is dropped before it has ended would vanish.
-        self.lines.iter().for_each(|line| line.bar.abandon());
+        for line in &self.lines {
+            if self.completed && !self.settled.contains(&line.path) {
+                line.bar.set_message("↷ not taken");
+            }
+            line.bar.abandon();
+        }
+        if self.completed {
+            self.bar.set_length(self.bar.position());
+        }
         self.bar.abandon();
     }
 
@@ -93,7 +114,7 @@ impl Tree {
     }
 
     fn add_line(&mut self, index: usize, path: TaskPath, depth: usize, name: &str) {
-        if self.lines.len() >= MOST_LINES {
+        if self.lines.len() >= self.most_lines {
             return;
         }
         let bar = self.screen.insert(index, ProgressBar::new(1).with_style(self.style.clone()));
@@ -101,6 +122,12 @@ impl Tree {
         bar.set_message("·");
         self.lines.insert(index, Line { path, depth, bar });
     }
+}
+
+/// As many lines as leave room for the bar: a longer tree would push it off the screen.
+fn most_lines() -> usize {
+    let (rows, _) = console::Term::stderr().size();
+    usize::from(rows).saturating_sub(3).clamp(1, MOST_LINES)
 }
 
 fn mark(status: TaskStatus) -> char {

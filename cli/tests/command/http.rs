@@ -17,7 +17,8 @@ fn it_lives_and_is_ready() {
     let folder = folder();
     let server = server(&folder);
     assert_eq!(answers(&server, "GET", "/healthz", &[], ""), (200, json!({"status": "UP"})));
-    let ready = json!({"status": "READY", "broker": "READY", "partitionsOwned": true});
+    let ready = json!({"status": "READY", "broker": "READY", "partitionsOwned": true,
+        "staleEvents": 0, "parkedMessages": 0});
     assert_eq!(answers(&server, "GET", "/readyz", &[], ""), (200, ready));
 }
 

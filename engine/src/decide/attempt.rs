@@ -70,6 +70,22 @@ impl Decider<'_> {
         own.or(self.settings.timeouts)
     }
 
+    /// Nobody works on the open attempt any more: its time limits begin anew, as for one that was just published.
+    pub(super) fn on_messages_lost(&mut self, path: &TaskPath) {
+        let Some(node) = self.plan.locate(path) else { return self.stale("loss of an unknown task") };
+        if self.run.open(path).is_none_or(|(_, open)| open.started.is_none()) {
+            return self.stale("loss of an attempt that nobody had begun");
+        }
+        let start_before = self.timeouts(node).queue.map(|span| self.now.after(span));
+        let Some(work) = self.row_mut(node).and_then(Row::work_mut) else { return };
+        if let Stage::Open(open) = &mut work.stage {
+            (open.started, open.progress, open.seen, open.control_queue) = (None, None, None, None);
+            open.start_before = start_before;
+        }
+        self.set_status(node, TaskStatus::Scheduled);
+        self.arm(node);
+    }
+
     /// When all attempts of a task must have ended.
     pub(super) fn deadline(&self, node: NodeId) -> Option<Timestamp> {
         let total = self.timeouts(node).total?;

@@ -1,5 +1,7 @@
 //! Whether this node lives, and whether it can work.
 
+use std::sync::atomic::Ordering;
+
 use axum::Json as JsonBody;
 use axum::extract;
 use axum::http::StatusCode;
@@ -24,6 +26,13 @@ pub(super) async fn ready(extract::State(state): extract::State<State>) -> Respo
     let owned = state.node.is_ready();
     let ready = owned && broker == "READY";
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let body = json!({"status": if ready { "READY" } else { "NOT_READY" }, "broker": broker, "partitionsOwned": owned});
+    let counters = state.node.counters();
+    let body = json!({
+        "status": if ready { "READY" } else { "NOT_READY" },
+        "broker": broker,
+        "partitionsOwned": owned,
+        "staleEvents": counters.stale_events.load(Ordering::Relaxed),
+        "parkedMessages": counters.parked_messages.load(Ordering::Relaxed),
+    });
     (status, JsonBody(body)).into_response()
 }

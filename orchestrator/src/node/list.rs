@@ -35,6 +35,8 @@ pub struct Page {
 
 /// How many entries of each index are read at once.
 const STRIDE: usize = 200;
+/// A page ends after so many entries, though few of them are of the wanted definition: the next page goes on there.
+const MOST_SCANNED: usize = 2_000;
 
 impl Node {
     /// Lists runs, the newest first.
@@ -44,9 +46,11 @@ impl Node {
     pub async fn list(&self, filter: &Filter) -> Result<Page, Error> {
         let mut runs = Vec::new();
         let mut after = filter.after;
+        let mut scanned = 0;
         loop {
             let entries = self.entries(filter, after).await?;
             let more = entries.len() >= STRIDE;
+            scanned += entries.len();
             for (created, run) in entries {
                 after = Some((created, run));
                 let Some(summary) = self.summary(filter, run).await? else { continue };
@@ -57,6 +61,9 @@ impl Node {
             }
             if !more {
                 return Ok(Page { runs, next: None });
+            }
+            if scanned >= MOST_SCANNED {
+                return Ok(Page { runs, next: after });
             }
         }
     }
@@ -91,7 +98,14 @@ impl Node {
     }
 
     async fn summary(&self, filter: &Filter, run: RunId) -> Result<Option<WorkflowSummary>, Error> {
-        let head = self.head(&RunKey::new(filter.tenant.as_str(), run)).await?;
+        let head = match self.head(&RunKey::new(filter.tenant.as_str(), run)).await {
+            Ok(head) => head,
+            Err(Error::Unreadable(reason)) => {
+                tracing::error!(%run, reason, "a run is left out of a list");
+                None
+            }
+            Err(error) => return Err(error),
+        };
         let wanted =
             |head: &Head| filter.definition.as_ref().is_none_or(|id| *id == head.workflow_definition_id);
         Ok(head.filter(wanted).map(|head| view::summary(run, &head)))

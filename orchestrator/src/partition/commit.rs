@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use oarlock_broker::{Message, Publication, topology};
 use oarlock_engine::{Event, task_message};
-use oarlock_protocol::message::Kind;
-use oarlock_protocol::{RunKey, TaskPath};
+use oarlock_protocol::code::Code;
+use oarlock_protocol::instance::TaskMetrics;
+use oarlock_protocol::message::{AttemptAddress, Kind, Outcome, ResultMessage};
+use oarlock_protocol::{ErrorDetails, FORMAT, RunKey, TaskPath, WorkerId};
 use tokio::time::Instant;
 
 use super::Lost;
@@ -13,7 +15,7 @@ use super::batch::Dispatch;
 use super::owner::{Owner, STORE_AGAIN};
 use super::publisher::Outgoing;
 use super::runs;
-use crate::layout;
+use crate::layout::{self, Place};
 use crate::store::{self, Key, Write};
 
 /// Confirmed publications leave the outbox within this time even when nothing else is committed.
@@ -33,6 +35,33 @@ impl Owner {
         Ok(())
     }
 
+    /// Fails the attempts whose message the broker refuses for good: trying again is of no use.
+    pub(super) async fn fail_refused(
+        &mut self,
+        refused: Vec<(Dispatch, oarlock_broker::Error)>,
+    ) -> Result<(), Lost> {
+        for (dispatch, error) in refused {
+            let Place { run, path } = dispatch.place;
+            let message = format!("its message cannot be published: {error}");
+            let result = ResultMessage {
+                format: FORMAT,
+                address: AttemptAddress {
+                    run: run.clone(),
+                    task_path: path,
+                    execution_id: dispatch.execution_id,
+                },
+                worker_id: WorkerId::from(self.shared.settings.node.clone()),
+                outcome: Outcome::Failed { error: ErrorDetails::system(Code::PayloadTooLarge, message) },
+                metrics: TaskMetrics::default(),
+                deliveries: 0,
+            };
+            if let Err(reason) = self.decide(&run, Event::Result(Box::new(result))).await? {
+                tracing::error!(%run, reason, "a run cannot be loaded");
+            }
+        }
+        Ok(())
+    }
+
     /// Publishes again what could not be published, if it is still open.
     async fn republish_failed(&mut self) -> Result<(), Lost> {
         for dispatch in self.publisher.take_failed() {
@@ -46,7 +75,7 @@ impl Owner {
         Ok(())
     }
 
-    async fn commit(&mut self) -> Result<(), Lost> {
+    pub(super) async fn commit(&mut self) -> Result<(), Lost> {
         let flush = self.flush_at.is_some_and(|at| at <= Instant::now());
         let changed = self
             .batch
@@ -126,7 +155,7 @@ impl Owner {
     }
 
     /// Does what was decided, now that it is committed.
-    async fn perform(&mut self) {
+    pub(super) async fn perform(&mut self) {
         let mut outgoing = Vec::with_capacity(self.batch.dispatches.len());
         for dispatch in std::mem::take(&mut self.batch.dispatches) {
             if let Some(publication) = self.task_publication(&dispatch) {
@@ -142,11 +171,12 @@ impl Owner {
             let broker = self.shared.broker.clone();
             tokio::spawn(async move { broker.publish(tell).await });
         }
-        for reply in std::mem::take(&mut self.batch.replies) {
-            reply.send();
-        }
+        // Those who watch hear of a change before those who waited for it go on.
         for change in std::mem::take(&mut self.batch.changes) {
             self.shared.watch.tell(change);
+        }
+        for reply in std::mem::take(&mut self.batch.replies) {
+            reply.send();
         }
         for key in std::mem::take(&mut self.batch.runs) {
             match self.runs.cached(&key) {

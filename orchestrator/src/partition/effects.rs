@@ -1,5 +1,7 @@
 //! Takes the effects of a decision in: what is written goes into the batch, what is done waits there for the commit.
 
+use std::sync::atomic::Ordering;
+
 use oarlock_broker::{Message, Publication};
 use oarlock_engine::Effect;
 use oarlock_engine::admission::Ticket;
@@ -66,7 +68,10 @@ impl Owner {
                 }
                 self.note(Change { run: key.clone(), at: now, what: Changed::Run { status: to } });
             }
-            Effect::Stale { what } => tracing::debug!(run = %key, what, "an event changed nothing"),
+            Effect::Stale { what } => {
+                self.shared.counters.stale_events.fetch_add(1, Ordering::Relaxed);
+                tracing::debug!(run = %key, what, "an event changed nothing");
+            }
             Effect::Forget => self.batch.forgotten.push(key.clone()),
         }
     }

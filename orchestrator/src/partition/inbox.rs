@@ -4,7 +4,7 @@ use oarlock_broker::port::REASON_HEADER;
 use oarlock_broker::{Message, Publication, topology};
 use oarlock_engine::Event;
 use oarlock_protocol::message::{CancelMessage, Kind, ProgressMessage, ResultMessage, StartMessage};
-use oarlock_protocol::{FORMAT, RunKey};
+use oarlock_protocol::{FORMAT, RunKey, name};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -21,11 +21,22 @@ struct AnyFormat {
     format: u32,
 }
 
-/// Reads a message.
+/// Reads a message of the inbox of `partition`, of `partitions` in all.
 ///
 /// # Errors
-/// The reason why it cannot be understood.
-pub(super) fn read(message: &Message) -> Result<Incoming, String> {
+/// The reason why it cannot be understood, or does not belong here.
+pub(super) fn read(message: &Message, partition: u32, partitions: u32) -> Result<Incoming, String> {
+    let incoming = parse(message)?;
+    let (tenant, run) = match &incoming {
+        Incoming::Event(run, _) => (&*run.tenant, run.run),
+        Incoming::Start(start) => (start.security_context.tenant_id.as_str(), start.workflow_instance_id),
+    };
+    name::check_tenant(tenant).map_err(|error| error.to_string())?;
+    let home = run.partition(partitions);
+    if home == partition { Ok(incoming) } else { Err(format!("run {run} belongs to partition {home}")) }
+}
+
+fn parse(message: &Message) -> Result<Incoming, String> {
     match Kind::parse(&message.kind) {
         Some(Kind::Result) => {
             let result: ResultMessage = body(message)?;

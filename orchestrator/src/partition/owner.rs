@@ -1,9 +1,10 @@
 //! The owner of a partition at work: gather, decide, commit, then acknowledge, answer and publish.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use oarlock_broker::{Consumer, Delivery, Message};
+use oarlock_broker::{Acknowledge, Consumer, Delivery, Message};
 use oarlock_engine::admission::Admission;
 use oarlock_engine::{Decider, Event, Plan, decide, router};
 use oarlock_protocol::RunKey;
@@ -18,9 +19,14 @@ use super::publisher::Publisher;
 use super::runs::{self, Runs};
 use super::timers::Timers;
 use super::{Command, Lease, Lost, Shared, StartError, Started};
+use crate::definitions;
 
 /// The most messages, commands or timers of one round: bounds the size of a commit.
 pub(super) const ROUND: usize = 256;
+/// The most bytes of messages that one commit answers.
+const ROUND_BYTES: usize = 32 * 1024 * 1024;
+/// How long time limits wait for the messages that were there at the take-over: an inbox of a dead owner is handled by then.
+const HEAR_FIRST: Duration = Duration::from_secs(10);
 /// The pause before a store that does not answer is asked again.
 pub(super) const STORE_AGAIN: Duration = Duration::from_millis(200);
 
@@ -35,11 +41,15 @@ pub(super) struct Owner {
     pub(super) publisher: Publisher,
     pub(super) batch: Batch,
     pub(super) load_timers_at: Instant,
+    /// Messages that waited at the take-over and are not handled yet: a result among them comes before its time limit.
+    unheard: u64,
+    hear_until: Instant,
     pub(super) flush_at: Option<Instant>,
 }
 
 impl Owner {
-    pub(super) fn new(shared: Arc<Shared>, partition: u32, lease: Lease) -> Self {
+    /// An owner that has done nothing yet; `waiting` messages were in its inbox when it took over.
+    pub(super) fn new(shared: Arc<Shared>, partition: u32, lease: Lease, waiting: u64) -> Self {
         let settings = &shared.settings;
         Self {
             admission: Admission::new(settings.window, settings.tenant_weights.clone()),
@@ -51,6 +61,8 @@ impl Owner {
             timers: Timers::default(),
             batch: Batch::default(),
             load_timers_at: Instant::now(),
+            unheard: waiting,
+            hear_until: Instant::now() + HEAR_FIRST,
             flush_at: None,
         }
     }
@@ -70,16 +82,24 @@ impl Owner {
                 received = inbox.receive(ROUND) => {
                     let deliveries = received.map_err(Lost::Inbox)?;
                     last_tag = deliveries.last().map(|delivery| delivery.tag);
-                    self.take_deliveries(deliveries).await?;
+                    self.unheard = self.unheard.saturating_sub(deliveries.len() as u64);
+                    self.take_deliveries(deliveries, &*acknowledger).await?;
                 }
                 Some(command) = commands.recv() => self.take_command(command).await?,
-                results = self.publisher.done() => self.publisher.settle(results),
+                results = self.publisher.done() => {
+                    let refused = self.publisher.settle(results);
+                    self.fail_refused(refused).await?;
+                }
                 () = tokio::time::sleep_until(wake) => {}
                 _ = stop.changed() => {}
             }
+            let refused = self.publisher.catch_up().await;
+            self.fail_refused(refused).await?;
             self.take_waiting_commands(commands).await?;
             self.load_timers().await?;
-            self.fire_timers().await?;
+            if self.has_heard() {
+                self.fire_timers().await?;
+            }
             self.finish_round().await?;
             if let Some(tag) = last_tag {
                 // Unacknowledged messages come again and change nothing then.
@@ -95,25 +115,47 @@ impl Owner {
     fn next_wake(&self) -> Instant {
         let now = self.shared.clock.now();
         let timer = self.timers.next().map(|at| Instant::now() + Duration::from(at.since(now)));
+        let timer = if self.has_heard() { timer } else { Some(self.hear_until) };
         let others = [timer, self.flush_at, self.publisher.again_at()];
         let fixed = self.lease.renew_at().min(self.load_timers_at);
         others.into_iter().flatten().min().map_or(fixed, |at| at.min(fixed))
     }
 
-    async fn take_deliveries(&mut self, deliveries: Vec<Delivery>) -> Result<(), Lost> {
+    /// Whether what waited at the take-over is handled, or was waited for long enough.
+    fn has_heard(&self) -> bool {
+        self.unheard == 0 || Instant::now() >= self.hear_until
+    }
+
+    async fn take_deliveries(
+        &mut self,
+        deliveries: Vec<Delivery>,
+        acknowledger: &dyn Acknowledge,
+    ) -> Result<(), Lost> {
+        let mut bytes = 0;
         for delivery in deliveries {
-            match inbox::read(&delivery.message) {
-                Ok(Incoming::Event(run, event)) => {
-                    if let Err(reason) = self.decide(&run, event).await? {
-                        self.park(&delivery.message, &reason).await;
-                    }
-                }
-                Ok(Incoming::Start(request)) => match self.start(*request).await? {
-                    Ok(_) => {}
-                    Err(error) => self.park(&delivery.message, &error.to_string()).await,
-                },
-                Err(reason) => self.park(&delivery.message, &reason).await,
+            bytes += delivery.message.body.len();
+            self.take_delivery(&delivery).await?;
+            if bytes > ROUND_BYTES {
+                self.finish_round().await?;
+                acknowledger.ack_through(delivery.tag).await.ok();
+                bytes = 0;
             }
+        }
+        Ok(())
+    }
+
+    async fn take_delivery(&mut self, delivery: &Delivery) -> Result<(), Lost> {
+        match inbox::read(&delivery.message, self.partition, self.shared.definitions.partitions()) {
+            Ok(Incoming::Event(run, event)) => {
+                if let Err(reason) = self.decide(&run, event).await? {
+                    self.park(&delivery.message, &reason).await;
+                }
+            }
+            Ok(Incoming::Start(request)) => match self.start(*request).await? {
+                Ok(_) => {}
+                Err(error) => self.park(&delivery.message, &error.to_string()).await,
+            },
+            Err(reason) => self.park(&delivery.message, &reason).await,
         }
         Ok(())
     }
@@ -121,6 +163,7 @@ impl Owner {
     /// Puts a message where operators find it. Until the broker has it there, the partition waits: it is never dropped.
     async fn park(&mut self, message: &Message, reason: &str) {
         tracing::warn!(kind = message.kind, id = message.message_id, reason, "a message is parked");
+        self.shared.counters.parked_messages.fetch_add(1, Ordering::Relaxed);
         loop {
             let parked = self.shared.broker.publish(vec![inbox::park(message, reason)]).await;
             match parked.into_iter().next() {
@@ -207,11 +250,12 @@ impl Owner {
             }
             Ok(None) => {}
             Err(runs::Error::Store(error)) => return Err(error.into()),
-            Err(_) => return Ok(Err(StartError::Conflict(key))),
+            Err(error) => return Ok(Err(definitions::Error::Unusable(error.to_string()).into())),
         }
         let (id, version) = (&request.workflow_definition_id, request.workflow_definition_version);
         let plan = match self.shared.definitions.plan(&key.tenant, id, version).await {
             Ok(plan) => plan,
+            Err(definitions::Error::Store(error)) => return Err(error.into()),
             Err(error) => return Ok(Err(error.into())),
         };
         match decide::start(&plan, request, &self.shared.settings.engine, self.shared.clock.now()) {

@@ -14,6 +14,9 @@ use super::batch::Dispatch;
 /// The pause before publications that failed are tried again.
 const AGAIN: Duration = Duration::from_millis(500);
 
+/// The most batches of publications on their way at once.
+const MOST_IN_FLIGHT: usize = 64;
+
 /// A message of an attempt, ready to be published.
 pub(super) struct Outgoing {
     pub(super) dispatch: Dispatch,
@@ -90,6 +93,19 @@ impl Publisher {
         });
     }
 
+    /// Takes in what is done; waits for one where too many are on their way. What the broker refuses for good comes back.
+    pub(super) async fn catch_up(&mut self) -> Vec<(Dispatch, Error)> {
+        let mut refused = Vec::new();
+        while let Some(done) = self.in_flight.try_join_next() {
+            refused.extend(self.settle(done.unwrap_or_default()));
+        }
+        while self.in_flight.len() >= MOST_IN_FLIGHT {
+            let done = self.done().await;
+            refused.extend(self.settle(done));
+        }
+        refused
+    }
+
     /// Waits until a batch of publications is done; for ever while none is in flight.
     pub(super) async fn done(&mut self) -> Vec<(Dispatch, Result<(), Error>)> {
         match self.in_flight.join_next().await {
@@ -102,8 +118,9 @@ impl Publisher {
         }
     }
 
-    /// Takes the outcome of a batch of publications in.
-    pub(super) fn settle(&mut self, results: Vec<(Dispatch, Result<(), Error>)>) {
+    /// Takes the outcome of a batch of publications in. Returns what the broker refuses for good.
+    pub(super) fn settle(&mut self, results: Vec<(Dispatch, Result<(), Error>)>) -> Vec<(Dispatch, Error)> {
+        let mut refused = Vec::new();
         let mut failures = 0;
         let mut last = None;
         for (dispatch, result) in results {
@@ -115,6 +132,7 @@ impl Publisher {
                         self.confirmed.push(dispatch.execution_id);
                     }
                 }
+                Err(error @ Error::Refused(_)) if open => refused.push((dispatch, error)),
                 Err(error) if open => {
                     self.declared.remove(&dispatch.queue);
                     self.failed.push(dispatch);
@@ -128,6 +146,7 @@ impl Publisher {
             tracing::warn!(failures, %error, "tasks could not be published; they are tried again");
             self.again_at = Some(Instant::now() + AGAIN);
         }
+        refused
     }
 
     /// The confirmed attempts, whose outbox entries are to be removed.
@@ -150,6 +169,9 @@ impl Publisher {
             return Vec::new();
         }
         self.again_at = None;
-        std::mem::take(&mut self.failed)
+        let mut failed = std::mem::take(&mut self.failed);
+        // An attempt that closed meanwhile is not published: its place may hold another one by now.
+        failed.retain(|dispatch| self.unconfirmed.contains_key(&dispatch.execution_id));
+        failed
     }
 }

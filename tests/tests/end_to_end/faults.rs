@@ -8,7 +8,8 @@ use bytes::Bytes;
 use oarlock_broker::embedded::Embedded;
 use oarlock_orchestrator::store::memory::Memory;
 use oarlock_orchestrator::store::{Claim, Error, Fields, Key, Ownership, Range, Store, Token, Write};
-use oarlock_protocol::instance::WorkflowStatus;
+use oarlock_orchestrator::watch::Changed;
+use oarlock_protocol::instance::{TaskStatus, WorkflowStatus};
 use oarlock_protocol::{Json, Span};
 use oarlock_worker::{TaskContext, TaskError};
 use serde_json::json;
@@ -74,6 +75,116 @@ async fn an_owner_whose_lease_was_taken_is_fenced_and_takes_the_partition_again(
     assert!(system.node.ready_within(PATIENCE).await, "it takes the partition again");
     let _worker = system.worker().task("step", step).build().unwrap().start().await.unwrap();
     assert_eq!(system.end(&run).await.status, WorkflowStatus::Completed);
+}
+
+/// A store that fails one read when told to.
+struct Hiccup {
+    inner: Memory,
+    fail_reads: AtomicU32,
+}
+
+#[async_trait]
+impl Store for Hiccup {
+    async fn partitions(&self, wanted: u32) -> Result<u32, Error> {
+        self.inner.partitions(wanted).await
+    }
+
+    async fn own(&self, partition: u32, claim: &Claim) -> Result<Ownership, Error> {
+        self.inner.own(partition, claim).await
+    }
+
+    async fn release(&self, partition: u32, token: &Token) -> Result<(), Error> {
+        self.inner.release(partition, token).await
+    }
+
+    async fn commit(&self, partition: u32, token: &Token, seq: u64, writes: &[Write]) -> Result<(), Error> {
+        self.inner.commit(partition, token, seq, writes).await
+    }
+
+    async fn read_hash(
+        &self,
+        partition: u32,
+        key: &Key,
+        fields: Fields,
+    ) -> Result<Vec<(String, Bytes)>, Error> {
+        let fails =
+            self.fail_reads.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
+        if fails.is_ok() {
+            return Err(Error::Unavailable("a hiccup".to_owned()));
+        }
+        self.inner.read_hash(partition, key, fields).await
+    }
+
+    async fn read_sorted(
+        &self,
+        partition: u32,
+        key: &Key,
+        range: &Range,
+    ) -> Result<Vec<(String, i64)>, Error> {
+        self.inner.read_sorted(partition, key, range).await
+    }
+}
+
+#[tokio::test]
+async fn a_store_that_fails_once_costs_no_lease() {
+    let store = Arc::new(Hiccup { inner: Memory::new(), fail_reads: AtomicU32::new(0) });
+    let mut settings = settings();
+    settings.lease = Span::from_secs(600);
+    let system = System::over(Arc::new(Embedded::new()), store.clone(), settings).await;
+    system.register(CHAIN).await;
+    store.fail_reads.store(1, Ordering::Relaxed);
+    system.node.start_run(request("chain", json!({}))).await.unwrap_err();
+    let _worker = system.worker().task("step", step).build().unwrap().start().await.unwrap();
+    // Under the old lease of ten minutes this would not end in time.
+    assert!(system.node.ready_within(PATIENCE).await);
+    assert_eq!(system.run("chain", json!({})).await.status, WorkflowStatus::Completed);
+}
+
+#[tokio::test]
+async fn an_attempt_that_was_begun_long_ago_begins_anew_at_a_take_over() {
+    let store: Arc<dyn Store> = Arc::new(Memory::new());
+    let mut settings = settings();
+    settings.lease = Span::from_millis(300);
+    settings.engine.slack = Span::from_millis(0);
+    // Longer than the second after which a worker first tells that it has begun.
+    settings.engine.timeouts.execution = Some(Span::from_millis(2_500));
+    let begun = Arc::new(tokio::sync::Notify::new());
+    let run = {
+        let first = System::over(Arc::new(Embedded::new()), store.clone(), settings.clone()).await;
+        first.register("{id: one, version: 1, tasks: [{id: a, task: step}]}").await;
+        let told = begun.clone();
+        let hang = move |_: Json, context: TaskContext| {
+            let told = told.clone();
+            async move {
+                context.heartbeat(json!("begun"));
+                told.notify_one();
+                context.cancelled().await;
+                Ok::<_, TaskError>(Json::Null)
+            }
+        };
+        let _worker = first.worker().task("step", hang).build().unwrap().start().await.unwrap();
+        let mut changes = first.node.watch().subscribe();
+        let run = first.begin("one", json!({})).await;
+        begun.notified().await;
+        while !matches!(changes.recv().await.unwrap().what, Changed::Task { status: TaskStatus::Running, .. })
+        {
+        }
+        run
+    };
+    // Its execution time runs out while nobody owns the partition.
+    let out = store.read_sorted(0, &Key::Timers, &all()).await.unwrap()[0].1;
+    let now = || oarlock_orchestrator::Clock::system().now().as_millis();
+    while now() <= out {
+        tokio::task::yield_now().await;
+    }
+    let second = System::over(Arc::new(Embedded::new()), store, settings).await;
+    let _worker = second.worker().task("step", step).build().unwrap().start().await.unwrap();
+    let ended = second.end(&run).await;
+    assert_eq!((ended.status, ended.task_instances[0].attempts.len()), (WorkflowStatus::Completed, 1));
+}
+
+fn all() -> Range {
+    Range { from: i64::MIN, to: i64::MAX, after: None, limit: 10, descending: false }
 }
 
 /// A store of which every third commit is applied and answered as lost, and every fifth not applied at all.

@@ -56,6 +56,8 @@ async fn a_doubled_or_forged_result_changes_nothing() {
     let ended = system.end(&run).await;
     assert_eq!((ended.status, ended.output), (WorkflowStatus::Completed, Some(json!(11))));
     assert!(ended.task_instances.iter().all(|task| task.attempts.len() == 1));
+    let stale = system.node.counters().stale_events.load(std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(stale, 3, "one forged, one doubled, one late");
 }
 
 #[tokio::test]
@@ -97,6 +99,26 @@ async fn a_task_that_the_broker_gives_up_is_a_failed_attempt() {
         (WorkflowStatus::Failed, "DELIVERY_LIMIT")
     );
     assert_eq!(ended.task_instances[0].status, TaskStatus::Failed);
+}
+
+#[tokio::test]
+async fn a_message_for_a_run_of_another_partition_is_parked_and_counted() {
+    let mut settings = super::system::settings();
+    settings.partitions = 4;
+    let broker = std::sync::Arc::new(oarlock_broker::embedded::Embedded::new());
+    let store = std::sync::Arc::new(oarlock_orchestrator::store::memory::Memory::new());
+    let system = System::over(broker, store, settings).await;
+    system.register("{id: fine, version: 1, tasks: [{id: a, set: {x: 1}}]}").await;
+    let mut start = super::system::request("fine", json!({}));
+    while start.workflow_instance_id.partition(4) == 0 {
+        start.workflow_instance_id = oarlock_protocol::RunId::random();
+    }
+    system.tell_inbox(Kind::Start.as_str(), serde_json::to_vec(&start).unwrap()).await;
+    let parked = system.take(topology::PARKED).await;
+    assert!(parked.headers[0].1.contains("belongs to partition"), "{:?}", parked.headers);
+    let key = RunKey::new(TENANT, start.workflow_instance_id);
+    assert_eq!(system.node.get(&key).await.unwrap(), None);
+    assert_eq!(system.node.counters().parked_messages.load(std::sync::atomic::Ordering::Relaxed), 1);
 }
 
 #[tokio::test]
