@@ -7,6 +7,7 @@ mod dead;
 pub mod definitions;
 pub mod http;
 pub mod layout;
+pub mod members;
 pub mod node;
 pub mod partition;
 pub mod settings;

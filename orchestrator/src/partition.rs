@@ -195,7 +195,7 @@ impl Lease {
         let asked = Instant::now();
         let claim = Claim { holder: shared.settings.node.clone(), lease: shared.settings.lease, token: None };
         match shared.store.own(partition, &claim).await? {
-            Ownership::Owned { token, seq } => {
+            Ownership::Owned { token, seq, .. } => {
                 let span = Duration::from(shared.settings.lease);
                 tracing::debug!(epoch = token.epoch, seq, "partition taken");
                 Ok(Some(Lease { token, seq, span, until: asked + span }))

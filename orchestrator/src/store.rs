@@ -101,6 +101,9 @@ pub enum Ownership {
         token: Token,
         /// The seq of the last commit.
         seq: u64,
+        /// Whether the store began anew since the partition was last taken: it may have lost commits since, so every open
+        /// attempt is published again.
+        restarted: bool,
     },
     /// Someone else's lease runs.
     HeldBy {

@@ -67,7 +67,7 @@ impl Lease {
         if let Some(token) = &claim.token {
             let holding = self.holding_of(partition, token)?;
             holding.expires_at_ms = expires_at_ms;
-            return Ok(Ownership::Owned { token: token.clone(), seq: self.seq });
+            return Ok(Ownership::Owned { token: token.clone(), seq: self.seq, restarted: false });
         }
         if let Some(Holding { holder, expires_at_ms, .. }) = &self.holding
             && now_ms < *expires_at_ms
@@ -78,7 +78,7 @@ impl Lease {
         self.epoch += 1;
         let token = Token { epoch: self.epoch, nonce: Uuid::new_v4().as_u128() };
         self.holding = Some(Holding { token: token.clone(), holder: claim.holder.clone(), expires_at_ms });
-        Ok(Ownership::Owned { token, seq: self.seq })
+        Ok(Ownership::Owned { token, seq: self.seq, restarted: false })
     }
 
     /// Frees the partition where the token is its owner's.

@@ -155,6 +155,8 @@ pub struct Delivery {
     pub tag: u64,
     /// How often this message was handed out, this time included.
     pub deliveries: u32,
+    /// Who published it, as the broker itself has checked; absent where the publisher did not say or the broker cannot know.
+    pub user_id: Option<String>,
     /// What was sent.
     pub message: Message,
 }

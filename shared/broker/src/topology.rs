@@ -5,6 +5,7 @@
 //!              oarlock.inbox.<p> ─────▶ owner of partition p: results, progress, starts, signals, cancels
 //!              oarlock.tasks.<queue> ─▶ workers            ──dead──▶ oarlock.dead
 //!              oarlock.control.<worker> ▶ that worker: answers, cancels (exclusive)
+//!              oarlock.node.<node> ───▶ that orchestrator: answers to what it asked of other owners (exclusive)
 //!              oarlock.parked ────────▶ operators: what could not be understood, with its reason
 //! ```
 
@@ -16,6 +17,9 @@ pub const START: &str = "oarlock.start";
 pub const DEAD: &str = "oarlock.dead";
 /// Where messages that could not be understood wait for an operator.
 pub const PARKED: &str = "oarlock.parked";
+
+/// How the queues of orchestrators begin.
+const NODE: &str = "oarlock.node.";
 
 /// The queue that carries every event of a partition's runs.
 pub fn inbox(partition: u32) -> String {
@@ -30,6 +34,16 @@ pub fn tasks(queue: &str) -> String {
 /// The queue on which a worker hears answers and cancels.
 pub fn control(worker: &str) -> String {
     format!("oarlock.control.{worker}")
+}
+
+/// The queue on which an orchestrator hears answers to what it asked of partitions that others own.
+pub fn node(node: &str) -> String {
+    format!("{NODE}{node}")
+}
+
+/// Whether a queue is that of an orchestrator.
+pub fn is_node(queue: &str) -> bool {
+    queue.starts_with(NODE)
 }
 
 /// A partition's inbox: never gives a message up.
@@ -62,9 +76,14 @@ pub fn control_declaration(worker: &str) -> QueueDeclaration {
     }
 }
 
-/// The dead-letter and the parking queue.
-pub fn shared_declarations() -> [QueueDeclaration; 2] {
-    [DEAD, PARKED].map(|name| QueueDeclaration {
+/// An orchestrator's queue of answers.
+pub fn node_declaration(name: &str) -> QueueDeclaration {
+    QueueDeclaration { name: node(name), kind: QueueKind::Exclusive, delivery_limit: None, dead_letter: None }
+}
+
+/// The queues that every orchestrator shares: of starts, of dead letters, of what is parked.
+pub fn shared_declarations() -> [QueueDeclaration; 3] {
+    [START, DEAD, PARKED].map(|name| QueueDeclaration {
         name: name.to_owned(),
         kind: QueueKind::Durable,
         delivery_limit: None,

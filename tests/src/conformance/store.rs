@@ -139,7 +139,7 @@ fn claim(holder: &str, lease: Span, token: Option<&Token>) -> Claim {
 /// The token and seq of a claim that must have succeeded.
 fn owned(answer: Result<Ownership, Error>) -> (Token, u64) {
     match answer.unwrap() {
-        Ownership::Owned { token, seq } => (token, seq),
+        Ownership::Owned { token, seq, .. } => (token, seq),
         held @ Ownership::HeldBy { .. } => panic!("it should be free: {held:?}"),
     }
 }

@@ -65,7 +65,7 @@ async fn an_owner_whose_lease_was_taken_is_fenced_and_takes_the_partition_again(
     // The store's clock jumps past the lease, as if the owner had been stopped that long, and another takes over.
     clock_ms.fetch_add(60_000, Ordering::Relaxed);
     let thief = Claim { holder: "thief".to_owned(), lease: Span::from_secs(5), token: None };
-    let Ownership::Owned { token, seq } = store.own(0, &thief).await.unwrap() else {
+    let Ownership::Owned { token, seq, .. } = store.own(0, &thief).await.unwrap() else {
         panic!("the lease is over")
     };
     let refused = system.node.start_run(request("chain", json!({}))).await.unwrap_err();

@@ -102,8 +102,9 @@ mod tests {
     fn received(tags: std::ops::RangeInclusive<u64>) -> (Arc<Record>, Arc<Channel>) {
         let record = Arc::new(Record::default());
         let channel = Channel::new(Arc::clone(&record) as Arc<dyn Acknowledge>);
-        let deliveries: Vec<_> =
-            tags.map(|tag| Delivery { tag, deliveries: 1, message: Message::default() }).collect();
+        let deliveries: Vec<_> = tags
+            .map(|tag| Delivery { tag, deliveries: 1, user_id: None, message: Message::default() })
+            .collect();
         channel.received(&deliveries);
         (record, channel)
     }

@@ -21,7 +21,7 @@ fn claim(token: Option<&Token>) -> Claim {
 
 async fn own(store: &File, partition: u32) -> (Token, u64) {
     match store.own(partition, &claim(None)).await.unwrap() {
-        Ownership::Owned { token, seq } => (token, seq),
+        Ownership::Owned { token, seq, .. } => (token, seq),
         held @ Ownership::HeldBy { .. } => panic!("nobody else can hold it: {held:?}"),
     }
 }
@@ -158,7 +158,10 @@ async fn child_that_fills_the_disk() {
     assert!(matches!(&error, Error::Unavailable(text) if clear(text)), "{error}");
     assert!(seq > 5, "it failed at once");
     // The file is opened again in place: the owner renews, deletes, and writes into the room that this made.
-    assert_eq!(store.own(0, &claim(Some(&token))).await, Ok(Ownership::Owned { token: token.clone(), seq }));
+    assert_eq!(
+        store.own(0, &claim(Some(&token))).await,
+        Ok(Ownership::Owned { token: token.clone(), seq, restarted: false })
+    );
     assert_eq!(store.read_hash(0, &run(), Fields::All).await.unwrap().len() as u64, seq);
     store.commit(0, &token, seq + 1, &[Write::Delete { key: run() }]).await.unwrap();
     for more in 2..5 {

@@ -101,7 +101,12 @@ impl Slot {
     fn deliver(&mut self) -> Option<Delivery> {
         let entry = self.entry.as_mut()?;
         entry.deliveries = entry.deliveries.saturating_add(1);
-        Some(Delivery { tag: self.tag, deliveries: entry.deliveries, message: entry.message.clone() })
+        Some(Delivery {
+            tag: self.tag,
+            deliveries: entry.deliveries,
+            user_id: None,
+            message: entry.message.clone(),
+        })
     }
 }
 
