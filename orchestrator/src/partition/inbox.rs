@@ -58,7 +58,7 @@ fn parse(message: &Message) -> Result<Incoming, String> {
             check(start.format)?;
             Ok(Incoming::Start(Box::new(start)))
         }
-        Some(Kind::Task | Kind::Control | Kind::Signal) => {
+        Some(Kind::Task | Kind::Control | Kind::Signal | Kind::Answer | Kind::Register | Kind::Watch) => {
             Err(format!("a {} does not belong into an inbox", message.kind))
         }
         None => Err(format!("its type '{}' is unknown", message.kind)),

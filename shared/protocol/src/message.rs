@@ -3,8 +3,11 @@
 //! Results and progress name the run and the path beside the attempt: a partition finds the run by its id, so nothing has
 //! to be written down per attempt only to find it again.
 
+mod request;
+
 use serde::{Deserialize, Serialize};
 
+pub use self::request::{Answer, AnswerMessage, RegisterMessage, StartRequest, WatchMessage};
 use crate::instance::{TaskExecutionContext, TaskMetrics};
 use crate::security::SecurityContext;
 use crate::{ErrorDetails, ExecutionId, Json, RunId, RunKey, TaskInstanceId, TaskPath, Timestamp, WorkerId};
@@ -13,6 +16,7 @@ use crate::{ErrorDetails, ExecutionId, Json, RunId, RunKey, TaskInstanceId, Task
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "each is the type of that name")]
 pub enum Kind {
+    /// A [`StartRequest`] where producers ask, a [`StartMessage`] in an inbox.
     Start,
     Task,
     Result,
@@ -20,12 +24,25 @@ pub enum Kind {
     Control,
     Cancel,
     Signal,
+    Answer,
+    Register,
+    Watch,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 7] =
-        [Kind::Start, Kind::Task, Kind::Result, Kind::Progress, Kind::Control, Kind::Cancel, Kind::Signal];
+    pub const ALL: [Kind; 10] = [
+        Kind::Start,
+        Kind::Task,
+        Kind::Result,
+        Kind::Progress,
+        Kind::Control,
+        Kind::Cancel,
+        Kind::Signal,
+        Kind::Answer,
+        Kind::Register,
+        Kind::Watch,
+    ];
 
     /// The text of the `type` property.
     pub fn as_str(self) -> &'static str {
@@ -37,6 +54,9 @@ impl Kind {
             Kind::Control => "oarlock.control",
             Kind::Cancel => "oarlock.cancel",
             Kind::Signal => "oarlock.signal",
+            Kind::Answer => "oarlock.answer",
+            Kind::Register => "oarlock.register",
+            Kind::Watch => "oarlock.watch",
         }
     }
 
@@ -46,7 +66,7 @@ impl Kind {
     }
 }
 
-/// Asks for a run.
+/// Asks a partition for a run: what became of a [`StartRequest`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct StartMessage {

@@ -9,18 +9,19 @@ use std::fs::read_to_string;
 
 use serde_json::Value as Json;
 
-const SOURCES: [&str; 6] = ["definition", "error", "instance", "mapping", "message", "security"];
+const SOURCES: [&str; 7] =
+    ["definition", "error", "instance", "mapping", "message", "message/request", "security"];
 const HERE: &str = env!("CARGO_MANIFEST_DIR");
 
 /// The fields that a row of the documentation stands for, where it is not one field.
 const TOGETHER: [(&str, &[&str]); 3] = [
     ("`task`, `tasks`, `parallel`, `switch`, `set` or `terminate`", &["TaskKind"]),
-    ("`status` and its fields", &["Outcome"]),
+    ("`status` and its fields", &["Outcome", "Answer"]),
     ("`order` and its fields", &["Order"]),
 ];
 
 /// Where the fixtures show every field of each word.
-const SHOWN: [(&str, &[&str]); 28] = [
+const SHOWN: [(&str, &[&str]); 32] = [
     ("WorkflowDefinition", &["workflow_definition"]),
     ("WorkflowTimeouts", &["workflow_definition#/timeouts"]),
     ("TaskDefinition", &["workflow_definition#/taskDefinitions/0"]),
@@ -41,6 +42,7 @@ const SHOWN: [(&str, &[&str]); 28] = [
     ("SecurityContext", &["security_context"]),
     ("ErrorDetails", &["error_details"]),
     ("HistoryEntry", &["history_entry"]),
+    ("StartRequest", &["start_request"]),
     ("StartMessage", &["start"]),
     ("TaskMessage", &["task"]),
     ("ResultMessage", &["result_completed"]),
@@ -48,6 +50,9 @@ const SHOWN: [(&str, &[&str]); 28] = [
     ("ControlMessage", &["control_closed"]),
     ("CancelMessage", &["cancel"]),
     ("SignalMessage", &["signal"]),
+    ("AnswerMessage", &["answer_accepted"]),
+    ("RegisterMessage", &["register"]),
+    ("WatchMessage", &["watch"]),
     ("PayloadReference", &["payload_reference"]),
 ];
 

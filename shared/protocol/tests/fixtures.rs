@@ -14,8 +14,9 @@ use oarlock_protocol::instance::{
     WorkflowStatus, WorkflowSummary,
 };
 use oarlock_protocol::message::{
-    CancelMessage, ControlMessage, Kind, Order, Outcome, PayloadReference, ProgressMessage, ResultMessage,
-    SignalMessage, StartMessage, TaskMessage,
+    Answer, AnswerMessage, CancelMessage, ControlMessage, Kind, Order, Outcome, PayloadReference,
+    ProgressMessage, RegisterMessage, ResultMessage, SignalMessage, StartMessage, StartRequest, TaskMessage,
+    WatchMessage,
 };
 use oarlock_protocol::security::{DataClassification, SecurityContext, SecurityLevel};
 use oarlock_protocol::{ErrorDetails, ExecutionId, FORMAT, Json, RunId, TaskInstanceId};
@@ -43,6 +44,8 @@ const FIXTURES: &[(&str, Again, Unknown)] = &[
     ("security_context_smallest", again::<SecurityContext>, Unknown::Ignored),
     ("error_details", again::<ErrorDetails>, Unknown::Ignored),
     ("error_details_smallest", again::<ErrorDetails>, Unknown::Ignored),
+    ("start_request", again::<StartRequest>, Unknown::Ignored),
+    ("start_request_smallest", again::<StartRequest>, Unknown::Ignored),
     ("start", again::<StartMessage>, Unknown::Ignored),
     ("task", again::<TaskMessage>, Unknown::Ignored),
     ("result_completed", again::<ResultMessage>, Unknown::Ignored),
@@ -56,6 +59,13 @@ const FIXTURES: &[(&str, Again, Unknown)] = &[
     ("control_closed", again::<ControlMessage>, Unknown::Ignored),
     ("cancel", again::<CancelMessage>, Unknown::Ignored),
     ("signal", again::<SignalMessage>, Unknown::Ignored),
+    ("answer_accepted", again::<AnswerMessage>, Unknown::Ignored),
+    ("answer_refused", again::<AnswerMessage>, Unknown::Ignored),
+    ("answer_cancelling", again::<AnswerMessage>, Unknown::Ignored),
+    ("answer_registered", again::<AnswerMessage>, Unknown::Ignored),
+    ("answer_ended", again::<AnswerMessage>, Unknown::Ignored),
+    ("register", again::<RegisterMessage>, Unknown::Ignored),
+    ("watch", again::<WatchMessage>, Unknown::Ignored),
     ("payload_reference", again::<PayloadReference>, Unknown::Refused),
 ];
 
@@ -166,10 +176,13 @@ fn what_was_left_out_by_an_older_writer_has_its_default() {
     let result: ResultMessage = serde_json::from_value(result).unwrap();
     assert_eq!((result.deliveries, result.metrics), (1, Default::default()));
     assert_eq!(result.outcome, Outcome::Completed { output: Json::Null });
+    let cancelling = json!({"format": 1, "status": "CANCELLING"});
+    let cancelling: AnswerMessage = serde_json::from_value(cancelling).unwrap();
+    assert_eq!(cancelling.answer, Answer::Cancelling { under_way: None });
 }
 
 #[test]
-fn every_outcome_and_order_has_its_fixture() {
+fn every_outcome_order_and_answer_has_its_fixture() {
     for (name, ..) in FIXTURES.iter().filter(|(name, ..)| name.starts_with("result_")) {
         let result: ResultMessage = serde_json::from_value(fixture(name)).unwrap();
         assert_eq!(outcome_fixture(&result.outcome), *name);
@@ -177,6 +190,10 @@ fn every_outcome_and_order_has_its_fixture() {
     for (name, ..) in FIXTURES.iter().filter(|(name, ..)| name.starts_with("control_")) {
         let control: ControlMessage = serde_json::from_value(fixture(name)).unwrap();
         assert_eq!(order_fixture(&control.order), *name);
+    }
+    for (name, ..) in FIXTURES.iter().filter(|(name, ..)| name.starts_with("answer_")) {
+        let answer: AnswerMessage = serde_json::from_value(fixture(name)).unwrap();
+        assert_eq!(answer_fixture(&answer.answer), *name);
     }
 }
 
@@ -199,6 +216,16 @@ fn order_fixture(order: &Order) -> &'static str {
     }
 }
 
+fn answer_fixture(answer: &Answer) -> &'static str {
+    match answer {
+        Answer::Accepted { .. } => "answer_accepted",
+        Answer::Refused { .. } => "answer_refused",
+        Answer::Cancelling { .. } => "answer_cancelling",
+        Answer::Registered { .. } => "answer_registered",
+        Answer::Ended { .. } => "answer_ended",
+    }
+}
+
 #[test]
 fn every_kind_of_message_has_its_type_and_fixture() {
     for kind in Kind::ALL {
@@ -210,6 +237,9 @@ fn every_kind_of_message_has_its_type_and_fixture() {
             Kind::Control => ("oarlock.control", "control_continue"),
             Kind::Cancel => ("oarlock.cancel", "cancel"),
             Kind::Signal => ("oarlock.signal", "signal"),
+            Kind::Answer => ("oarlock.answer", "answer_accepted"),
+            Kind::Register => ("oarlock.register", "register"),
+            Kind::Watch => ("oarlock.watch", "watch"),
         };
         assert_eq!((kind.as_str(), Kind::parse(text)), (text, Some(kind)));
         assert_eq!(fixture(name)["format"], FORMAT, "{name}");

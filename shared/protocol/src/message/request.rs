@@ -1,0 +1,103 @@
+//! What is asked and answered: a producer's request for a run, requests between orchestrators, and the answer to each.
+//!
+//! A request names in `reply_to` where its answer goes and in `correlation_id` what the answer repeats; without
+//! `reply_to` nothing is answered. Never a change of a run: that is an event of its inbox.
+
+use serde::{Deserialize, Serialize};
+
+use crate::definition::WorkflowDefinition;
+use crate::instance::WorkflowStatus;
+use crate::{ErrorDetails, Json, RunId, RunKey};
+
+/// What a producer puts on the queue `oarlock.start`: the words of `POST /v1/runs`. On whose behalf it asks is not
+/// said here: the broker tells which user published it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct StartRequest {
+    /// Version of this form.
+    pub format: u32,
+    /// Which workflow: the id of its definition.
+    pub workflow: String,
+    /// Which version of it; the newest where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<u32>,
+    /// The run's input: an object, or absent.
+    #[serde(default, skip_serializing_if = "Json::is_null")]
+    pub input: Json,
+    /// The producer's key, 1 to 512 bytes: the same key starts one run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The producer's own mark of the run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub correlation_id: Option<String>,
+}
+
+/// Asks an orchestrator for a definition that it may not know yet.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RegisterMessage {
+    /// Version of this form.
+    pub format: u32,
+    /// Whose definition it is.
+    pub tenant_id: String,
+    /// The definition, checked by who sends it.
+    pub definition: WorkflowDefinition,
+}
+
+/// Asks the owner of a run to tell when it has ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WatchMessage {
+    /// Version of this form.
+    pub format: u32,
+    /// Which run.
+    #[serde(flatten)]
+    pub run: RunKey,
+}
+
+/// The answer to a request, on its `reply_to` and with its `correlation_id`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AnswerMessage {
+    /// Version of this form.
+    pub format: u32,
+    /// What became of the request.
+    #[serde(flatten)]
+    pub answer: Answer,
+}
+
+/// What became of a request.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "status", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "camelCase")]
+pub enum Answer {
+    /// The run is committed.
+    Accepted {
+        /// Which run.
+        workflow_instance_id: RunId,
+        /// Which version of its definition it runs.
+        workflow_definition_version: u32,
+        /// Whether the same request had started it before.
+        existing: bool,
+    },
+    /// Nothing was done.
+    Refused {
+        /// Why; with `retryable`, the same request may succeed later.
+        error: ErrorDetails,
+    },
+    /// The cancel of a run is recorded.
+    Cancelling {
+        /// Whether the run was under way; absent where there is no such run.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        under_way: Option<bool>,
+    },
+    /// The definition is known.
+    Registered {
+        /// Whether it was not known before.
+        new: bool,
+    },
+    /// The run has ended.
+    Ended {
+        /// How.
+        run_status: WorkflowStatus,
+    },
+}
