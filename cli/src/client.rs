@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use oarlock_protocol::Json;
 use oarlock_protocol::security::SecurityContext;
-use reqwest::{Method, RequestBuilder, StatusCode};
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -14,6 +14,8 @@ use crate::exit::Failure;
 
 /// How long an answer may take, beside the time a request itself asks to wait.
 const ANSWER: Duration = Duration::from_secs(30);
+/// The header of an answer that was given before.
+const REPLAYED: &str = "oarlock-replayed";
 
 /// A server, and on whose behalf it is spoken to.
 pub(crate) struct Client {
@@ -64,6 +66,17 @@ impl Client {
         self.answer(self.request(Method::POST, path).json(body), ANSWER).await
     }
 
+    /// As `post`; and whether the answer is that of an earlier request, which was the same.
+    pub(crate) async fn post_again<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &Json,
+    ) -> Result<(T, bool), Failure> {
+        let response = self.send(self.request(Method::POST, path).json(body), ANSWER).await?;
+        let replayed = response.headers().contains_key(REPLAYED);
+        Ok((self.read(response).await?, replayed))
+    }
+
     pub(crate) async fn post_text<T: DeserializeOwned>(
         &self,
         path: &str,
@@ -87,7 +100,11 @@ impl Client {
         request: RequestBuilder,
         time: Duration,
     ) -> Result<T, Failure> {
-        let response = request.timeout(time).send().await.map_err(|error| {
+        self.read(self.send(request, time).await?).await
+    }
+
+    async fn send(&self, request: RequestBuilder, time: Duration) -> Result<Response, Failure> {
+        request.timeout(time).send().await.map_err(|error| {
             if error.is_builder() {
                 return Failure::usage(format!(
                     "the request to {} makes no sense: {}",
@@ -97,7 +114,10 @@ impl Client {
             }
             let remedy = "is a server running there? `oarlock dev` starts one, --server names another";
             Failure::unreachable(format!("{} cannot be reached: {}; {remedy}", self.server, cause(&error)))
-        })?;
+        })
+    }
+
+    async fn read<T: DeserializeOwned>(&self, response: Response) -> Result<T, Failure> {
         let status = response.status();
         let body = response.bytes().await;
         let body =

@@ -31,6 +31,7 @@ pub(crate) struct Configuration {
     principal: Principal,
     router: Router,
     tenants: Tenants,
+    producers: HashMap<String, Principal>,
     pub(crate) log: Log,
 }
 
@@ -73,6 +74,7 @@ struct Refusals {
 #[serde(deny_unknown_fields)]
 struct Retention {
     finished_runs: Span,
+    deduplication: Span,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -92,7 +94,9 @@ pub(crate) struct Client {
 struct Principal {
     user: String,
     tenant: String,
+    #[serde(default)]
     roles: Vec<String>,
+    #[serde(default)]
     permissions: Vec<String>,
 }
 
@@ -215,6 +219,9 @@ impl Configuration {
             tenant_weights: self.tenants.weights.clone(),
             cached_runs: self.orchestrator.cached_runs,
             delivery_limit: self.orchestrator.delivery_limit,
+            deduplication: self.retention.deduplication,
+            producers: self.producers.iter().map(|(user, who)| (user.clone(), who.context())).collect(),
+            watchdog: false,
             engine: self.engine(),
         }
     }
@@ -249,12 +256,17 @@ impl Configuration {
 
     /// On whose behalf this command acts.
     pub(crate) fn principal(&self) -> SecurityContext {
-        let principal = &self.principal;
+        self.principal.context()
+    }
+}
+
+impl Principal {
+    fn context(&self) -> SecurityContext {
         SecurityContext {
-            user_id: principal.user.clone(),
-            tenant_id: principal.tenant.clone(),
-            roles: principal.roles.clone(),
-            permissions: principal.permissions.clone(),
+            user_id: self.user.clone(),
+            tenant_id: self.tenant.clone(),
+            roles: self.roles.clone(),
+            permissions: self.permissions.clone(),
             ..SecurityContext::default()
         }
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use oarlock_broker::Broker;
 use oarlock_broker::embedded::Embedded as EmbeddedBroker;
 use oarlock_engine::{Plan, router};
+use oarlock_orchestrator::members::memory::Memory;
 use oarlock_orchestrator::store::{Store, file, memory};
 use oarlock_orchestrator::{Clock, Node};
 use oarlock_protocol::definition::WorkflowDefinition;
@@ -91,7 +92,7 @@ impl Embedded {
         };
         let settings = configuration.orchestrator();
         let payload_bytes = settings.engine.payload_bytes;
-        let node = Node::start(broker.clone(), store, settings, Clock::system())
+        let node = Node::start(broker.clone(), store, Arc::new(Memory::new()), settings, Clock::system())
             .await
             .map_err(|e| Failure::usage(format!("the orchestrator cannot start: {e}")))?;
         if !node.ready_within(OWNED).await {

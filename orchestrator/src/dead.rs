@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use oarlock_broker::port::REASON_HEADER;
 use oarlock_broker::{Broker, Consumer, Delivery, Error, Message, Publication, Subscription, topology};
 use oarlock_protocol::code::Code;
 use oarlock_protocol::instance::TaskMetrics;
 use oarlock_protocol::message::{AttemptAddress, Kind, Outcome, ResultMessage, TaskMessage};
 use oarlock_protocol::{ErrorDetails, FORMAT, RunKey, WorkerId};
+
+use crate::parked;
 
 /// How many dead messages are taken at once: there are few.
 const ROUND: usize = 64;
@@ -27,18 +28,22 @@ pub(crate) async fn answer_for_ever(broker: Arc<dyn Broker>, node: String) {
 }
 
 async fn answer(broker: &dyn Broker, worker: &WorkerId) -> Result<(), Error> {
+    topology::declare_shared(broker).await?;
     let prefetch = u16::try_from(ROUND).unwrap_or(u16::MAX);
     let subscription = Subscription { queue: topology::DEAD.to_owned(), prefetch, priority: 0 };
     let mut dead: Box<dyn Consumer> = broker.consume(subscription).await?;
     let acknowledger = dead.acknowledger();
     loop {
         let deliveries = dead.receive(ROUND).await?;
-        let answers = deliveries.iter().map(|delivery| answer_to(delivery, worker)).collect();
-        for (delivery, published) in deliveries.iter().zip(broker.publish(answers).await) {
+        for delivery in &deliveries {
+            let published = match answer_to(delivery, worker) {
+                Some(answer) => broker.publish(vec![answer]).await.into_iter().collect(),
+                None => park(broker, delivery).await,
+            };
             match published {
                 Ok(()) => {}
                 // It names an inbox that is not there: nobody waits for the answer.
-                Err(Error::NoQueue(_) | Error::Refused(_)) => park(broker, &delivery.message).await?,
+                Err(Error::NoQueue(_) | Error::Refused(_)) => park(broker, delivery).await?,
                 // It stays unacknowledged and comes again.
                 Err(error) => return Err(error),
             }
@@ -47,37 +52,22 @@ async fn answer(broker: &dyn Broker, worker: &WorkerId) -> Result<(), Error> {
     }
 }
 
-async fn park(broker: &dyn Broker, message: &Message) -> Result<(), Error> {
-    broker.publish(vec![parked(message)]).await.into_iter().collect()
+async fn park(broker: &dyn Broker, delivery: &Delivery) -> Result<(), Error> {
+    let told = "dead, and nobody to answer";
+    parked::park(broker, &delivery.message, topology::DEAD, None, told).await
 }
 
-fn parked(message: &Message) -> Publication {
-    tracing::warn!(
-        kind = message.kind,
-        id = message.message_id,
-        "a dead message cannot be answered; it is parked"
-    );
-    let mut message = message.clone();
-    message.headers.push((REASON_HEADER.to_owned(), "dead, and nobody to answer".to_owned()));
-    Publication { queue: topology::PARKED.to_owned(), message }
-}
-
-/// The failed attempt that a dead task is, addressed to its inbox; anything else goes where operators look.
-fn answer_to(delivery: &Delivery, worker: &WorkerId) -> Publication {
-    let message = &delivery.message;
-    match failed_attempt(message, worker) {
-        Some((queue, result)) => {
-            let message = Message {
-                body: serde_json::to_vec(&result).unwrap_or_default().into(),
-                message_id: format!("{}-dead", result.address.execution_id),
-                correlation_id: Some(result.address.execution_id.to_string()),
-                kind: Kind::Result.as_str().to_owned(),
-                ..Message::default()
-            };
-            Publication { queue, message }
-        }
-        None => parked(message),
-    }
+/// The failed attempt that a dead task is, addressed to its inbox; none where it is no task.
+fn answer_to(delivery: &Delivery, worker: &WorkerId) -> Option<Publication> {
+    let (queue, result) = failed_attempt(&delivery.message, worker)?;
+    let message = Message {
+        body: serde_json::to_vec(&result).unwrap_or_default().into(),
+        message_id: format!("{}-dead", result.address.execution_id),
+        correlation_id: Some(result.address.execution_id.to_string()),
+        kind: Kind::Result.as_str().to_owned(),
+        ..Message::default()
+    };
+    Some(Publication { queue, message })
 }
 
 fn failed_attempt(message: &Message, worker: &WorkerId) -> Option<(String, ResultMessage)> {

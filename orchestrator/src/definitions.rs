@@ -25,7 +25,7 @@ pub struct Definitions {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// No such definition is registered.
-    #[error("no workflow '{id}'{} is registered in this tenant", version.map(|v| format!(" of version {v}")).unwrap_or_default())]
+    #[error("no workflow '{id}'{} is registered in this tenant; register it with `oarlock apply`", version.map(|v| format!(" of version {v}")).unwrap_or_default())]
     NotFound {
         /// Its id.
         id: String,

@@ -16,6 +16,7 @@ use crate::Node;
 mod definitions;
 mod error;
 mod health;
+mod parked;
 mod principal;
 mod runs;
 
@@ -41,6 +42,9 @@ pub fn router(node: Arc<Node>, principal: SecurityContext) -> Router {
         .route("/v1/runs/{id}", get(runs::get))
         .route("/v1/runs/{id}/cancel", post(runs::cancel))
         .route("/v1/runs/{id}/history", get(runs::history))
+        .route("/v1/parked", get(parked::list))
+        .route("/v1/parked/{id}", get(parked::get).delete(parked::drop))
+        .route("/v1/parked/{id}/requeue", post(parked::requeue))
         .fallback(error::no_route)
         .method_not_allowed_fallback(error::no_method)
         .layer(DefaultBodyLimit::max(limit))

@@ -1,7 +1,7 @@
 //! What is kept under which key: the one place that knows how runs, timers and definitions lie in a store.
 //!
 //! ```text
-//! Run(tenant, run)        hash    head · input · output · v:<variable> · t:<path>
+//! Run(tenant, run)        hash    head · input · output · v:<variable> · t:<path>; after its retention: tombstone
 //! Runs(tenant, status)    sorted  <run id>                  by creation time
 //! Timers                  sorted  <tenant>/<run id><path>   by time
 //! Outbox                  hash    <execution id>         -> <tenant>/<run id><path>
@@ -12,8 +12,8 @@ use bytes::Bytes;
 use oarlock_engine::run::{Head, Row, Run};
 use oarlock_engine::{Plan, run};
 use oarlock_protocol::instance::WorkflowStatus;
-use oarlock_protocol::{Json, RunKey, TaskPath, Timestamp};
-use serde::Serialize;
+use oarlock_protocol::{Json, RunKey, Span, TaskPath, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::store::{Key, Write};
 
@@ -22,6 +22,7 @@ const INPUT: &str = "input";
 const OUTPUT: &str = "output";
 const VARIABLE: &str = "v:";
 const TASK: &str = "t:";
+const TOMBSTONE: &str = "tombstone";
 
 /// Stored bytes that this release cannot read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -112,6 +113,29 @@ pub struct StoredRun {
     parts: Vec<(String, Bytes)>,
 }
 
+/// What outlives a run that was started by a key: for a while, the same request still starts nothing.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Tombstone {
+    /// Version of this form.
+    pub format: u32,
+    /// Tells the same request from another one.
+    pub request_digest: String,
+    /// The version of its definition that the run had.
+    pub workflow_definition_version: u32,
+}
+
+impl Tombstone {
+    /// Reads the tombstone among the fields of a run; none where there is none.
+    ///
+    /// # Errors
+    /// One this release cannot read.
+    pub fn read(fields: &[(String, Bytes)]) -> Result<Option<Self>, Unreadable> {
+        let Some((_, value)) = fields.iter().find(|(field, _)| field == TOMBSTONE) else { return Ok(None) };
+        serde_json::from_slice(value).map(Some).map_err(|e| Unreadable::new("a run's tombstone", e))
+    }
+}
+
 impl StoredRun {
     /// Reads the head among the fields of a run; none where there is no such run.
     ///
@@ -180,13 +204,26 @@ pub fn move_index(run: &Run, from: Option<WorkflowStatus>, to: WorkflowStatus, w
     writes.push(Write::SortedSet { key: runs_key(&run.key.tenant, to), member, score });
 }
 
-/// The writes that remove every trace of an ended run.
-pub fn forget(run: &Run, writes: &mut Vec<Write>) {
+/// The writes that remove an ended run. Where it was started by a key, a tombstone stays for `deduplication`, and a timer
+/// that removes that.
+pub fn forget(run: &Run, deduplication: Span, now: Timestamp, writes: &mut Vec<Write>) {
+    let key = Key::Run(run.key.clone());
     let member = run.key.run.to_string();
-    writes.push(Write::Delete { key: Key::Run(run.key.clone()) });
+    writes.push(Write::Delete { key: key.clone() });
     writes.push(Write::SortedRemove { key: runs_key(&run.key.tenant, run.head.status), member });
-    let place = Place { run: run.key.clone(), path: TaskPath::root() };
-    writes.push(Write::SortedRemove { key: Key::Timers, member: place.to_string() });
+    let member = Place { run: run.key.clone(), path: TaskPath::root() }.to_string();
+    if !run.key.run.is_keyed() || deduplication.as_millis() == 0 {
+        writes.push(Write::SortedRemove { key: Key::Timers, member });
+        return;
+    }
+    let tombstone = Tombstone {
+        format: oarlock_protocol::FORMAT,
+        request_digest: run.head.request_digest.clone(),
+        workflow_definition_version: run.head.workflow_definition_version,
+    };
+    writes.push(Write::HashSet { key, field: TOMBSTONE.to_owned(), value: bytes(&tombstone) });
+    let score = now.after(deduplication).as_millis();
+    writes.push(Write::SortedSet { key: Key::Timers, member, score });
 }
 
 /// The field of a definition.

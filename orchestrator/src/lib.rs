@@ -9,10 +9,13 @@ pub mod http;
 pub mod layout;
 pub mod members;
 pub mod node;
+mod parked;
 pub mod partition;
 pub mod settings;
+mod starts;
 pub mod store;
 pub mod watch;
+mod watchdog;
 
 pub use clock::Clock;
 pub use node::Node;

@@ -5,38 +5,78 @@ use std::time::Duration;
 
 use oarlock_broker::{Broker, topology};
 use oarlock_engine::view;
-use oarlock_protocol::RunKey;
 use oarlock_protocol::definition::WorkflowDefinition;
-use oarlock_protocol::instance::{HistoryEntry, WorkflowInstance, WorkflowStatus};
-use oarlock_protocol::message::StartMessage;
-use tokio::sync::{mpsc, oneshot, watch};
+use oarlock_protocol::instance::{HistoryEntry, WorkflowInstance};
+use oarlock_protocol::message::{Answer, StartMessage};
+use oarlock_protocol::{ErrorDetails, RunKey};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+use uuid::Uuid;
 
 use crate::clock::Clock;
-use crate::dead;
-use crate::definitions::{self, Definitions};
-use crate::partition::{self, Command, Counters, Shared, StartError, Started};
+use crate::definitions::Definitions;
+use crate::members::{Member, Members};
+use crate::partition::{self, Command, Counters, Request, Shared, Wish};
 use crate::settings::Settings;
 use crate::store::{self, Store};
 use crate::watch::Watch;
+use crate::watchdog::{self, Pulse};
+use crate::{dead, starts};
 
+mod asks;
 mod list;
+mod membership;
+mod parked;
+mod ready;
+mod wait;
 
+use asks::Asks;
 pub use list::{Filter, Page};
+pub use membership::Membership;
+pub use parked::ParkedError;
+pub use ready::Readiness;
+
+/// How many of other nodes may wait for ends of runs here: each is a small task.
+const MOST_WATCHERS: usize = 10_000;
 
 /// A node at work. Dropping it ends its partitions at once, as a crash would; [`Node::stop`] ends them in order.
 pub struct Node {
     shared: Arc<Shared>,
-    commands: Vec<mpsc::Sender<Command>>,
-    owned: Vec<watch::Receiver<bool>>,
+    me: Member,
+    members: Arc<dyn Members>,
+    membership: watch::Receiver<Membership>,
+    slots: Arc<Vec<Slot>>,
+    asks: Asks,
+    /// The partitions.
     tasks: Mutex<Vec<JoinHandle<()>>>,
-    dead: Option<JoinHandle<()>>,
-    stop: watch::Sender<bool>,
+    /// What else runs: beats, starts of producers, dead letters.
+    services: Vec<JoinHandle<()>>,
+}
+
+/// A partition, as its node sees it.
+struct Slot {
+    wish: watch::Sender<Wish>,
+    owned: watch::Receiver<bool>,
+    commands: mpsc::Sender<Command>,
+}
+
+/// A start that was accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Started {
+    /// The run.
+    pub run: RunKey,
+    /// The version of its definition.
+    pub version: u32,
+    /// Whether the same request had started it before.
+    pub existing: bool,
 }
 
 /// Why a node cannot start or answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
+    /// The request is refused for good.
+    #[error("{}: {}", .0.code, .0.message)]
+    Refused(ErrorDetails),
     /// The broker failed.
     #[error(transparent)]
     Broker(#[from] oarlock_broker::Error),
@@ -46,25 +86,34 @@ pub enum Error {
     /// What is stored cannot be read by this release.
     #[error("{0}")]
     Unreadable(String),
-    /// The node is stopping.
-    #[error("the orchestrator is stopping")]
-    Stopping,
+    /// The owner of the partition did not answer: whether it was done is unknown.
+    #[error(
+        "partition {partition} does not answer ({problem}); send the same again, with a key a start starts one run"
+    )]
+    NoAnswer {
+        /// Which partition.
+        partition: u32,
+        /// What happened instead.
+        problem: String,
+    },
 }
 
 impl Node {
-    /// Starts a node that owns every partition of the store.
+    /// Starts a node: it owns its share of the partitions of the store, among the members that live.
     ///
     /// # Errors
-    /// The store or the broker cannot be used.
+    /// The store cannot be used, or the broker refuses the queues. A broker that is away is waited for.
     pub async fn start(
         broker: Arc<dyn Broker>,
         store: Arc<dyn Store>,
+        members: Arc<dyn Members>,
         settings: Settings,
         clock: Clock,
     ) -> Result<Node, Error> {
         let partitions = store.partitions(settings.partitions).await?;
-        for declaration in topology::shared_declarations() {
-            broker.declare(&declaration).await?;
+        match topology::declare_shared(&*broker).await {
+            Ok(()) | Err(oarlock_broker::Error::Unavailable(_)) => {}
+            Err(error) => return Err(error.into()),
         }
         let definitions = Definitions::new(store.clone(), partitions);
         let shared = Arc::new(Shared {
@@ -75,37 +124,51 @@ impl Node {
             clock,
             watch: Watch::default(),
             counters: Counters::default(),
+            watchers: Arc::new(Semaphore::new(MOST_WATCHERS)),
         });
-        let stop = watch::Sender::new(false);
-        let mut node = Node {
-            shared,
-            commands: Vec::new(),
-            owned: Vec::new(),
-            tasks: Mutex::default(),
-            dead: None,
-            stop,
-        };
-        for partition in 0..partitions {
-            let owned = watch::Sender::new(false);
-            node.owned.push(owned.subscribe());
-            let (commands, task) =
-                partition::spawn(node.shared.clone(), partition, node.stop.subscribe(), owned);
-            node.commands.push(commands);
-            node.tasks().push(task);
+        let name = shared.settings.node.clone();
+        let me = Member { id: format!("{name}-{}", Uuid::new_v4().simple()), name };
+        let (mut slots, mut tasks) = (Vec::new(), Vec::new());
+        let pulses: Vec<Arc<Pulse>> = (0..partitions).map(|_| Arc::default()).collect();
+        for (partition, pulse) in (0..partitions).zip(&pulses) {
+            let (wish, wished) = watch::channel(Wish::Leave);
+            let (tell, owned) = watch::channel(false);
+            let (commands, task) = partition::spawn(shared.clone(), partition, wished, tell, pulse.clone());
+            slots.push(Slot { wish, owned, commands });
+            tasks.push(task);
         }
-        node.dead = Some(tokio::spawn(dead::answer_for_ever(
-            node.shared.broker.clone(),
-            node.shared.settings.node.clone(),
-        )));
-        Ok(node)
+        if shared.settings.watchdog {
+            watchdog::watch(pulses, shared.settings.lease, end_stalled);
+        }
+        let slots = Arc::new(slots);
+        let (tell, membership) = watch::channel(Membership::default());
+        let lease = shared.settings.lease;
+        let beats = membership::beat_for_ever(members.clone(), me.clone(), lease, slots.clone(), tell);
+        let services = vec![
+            tokio::spawn(beats),
+            tokio::spawn(starts::route_for_ever(shared.clone())),
+            tokio::spawn(dead::answer_for_ever(shared.broker.clone(), me.name.clone())),
+        ];
+        let asks = Asks::start(shared.broker.clone(), &me.id);
+        Ok(Node { shared, me, members, membership, slots, asks, tasks: Mutex::new(tasks), services })
     }
 
-    /// Waits until every partition is owned; whether it is, within this time.
+    /// Waits until every partition that this node should own is owned; whether it is, within this time.
     pub async fn ready_within(&self, time: Duration) -> bool {
+        let mut membership = self.membership.clone();
         let all = async {
-            for owned in &self.owned {
-                let mut owned = owned.clone();
-                if owned.wait_for(|owned| *owned).await.is_err() {
+            if membership.wait_for(|known| !known.members.is_empty()).await.is_err() {
+                return false;
+            }
+            for slot in self.slots.iter() {
+                let (mut owned, mut wish) = (slot.owned.clone(), slot.wish.subscribe());
+                let settled = async {
+                    tokio::select! {
+                        owned = owned.wait_for(|owned| *owned) => owned.is_ok(),
+                        left = wish.wait_for(|wish| *wish == Wish::Leave) => left.is_ok(),
+                    }
+                };
+                if !settled.await {
                     return false;
                 }
             }
@@ -114,9 +177,14 @@ impl Node {
         tokio::time::timeout(time, all).await.unwrap_or(false)
     }
 
-    /// Whether every partition is owned now.
+    /// Whether this node can work now.
     pub fn is_ready(&self) -> bool {
-        self.owned.iter().all(|owned| *owned.borrow()) && self.tasks().iter().all(|task| !task.is_finished())
+        self.readiness().ready
+    }
+
+    /// Which start of an orchestrator this is.
+    pub fn member(&self) -> &Member {
+        &self.me
     }
 
     /// What operators should see growing, since this node began.
@@ -124,9 +192,17 @@ impl Node {
         &self.shared.counters
     }
 
-    /// Ends the partitions after a last commit, and gives them up.
+    /// Hands the partitions over: tells the others first, then gives each up after a last commit.
     pub async fn stop(&self) {
-        self.stop.send_replace(true);
+        for service in &self.services {
+            service.abort();
+        }
+        if let Err(error) = self.members.leave(&self.me.id).await {
+            tracing::warn!(%error, "the others are not told that this node leaves; they notice when its lease is over");
+        }
+        for slot in self.slots.iter() {
+            slot.wish.send_replace(Wish::End);
+        }
         let tasks = std::mem::take(&mut *self.tasks());
         for task in tasks {
             task.await.ok();
@@ -157,43 +233,69 @@ impl Node {
     ///
     /// # Errors
     /// The version is registered with another content, or the store failed.
-    pub async fn register(
-        &self,
-        tenant: &str,
-        definition: WorkflowDefinition,
-    ) -> Result<bool, definitions::Error> {
+    pub async fn register(&self, tenant: &str, definition: WorkflowDefinition) -> Result<bool, Error> {
         let home = self.shared.definitions.home(tenant, &definition.id);
-        let (reply, answer) = oneshot::channel();
-        let command =
-            Command::Register { tenant: tenant.to_owned(), definition: Box::new(definition), reply };
-        let stopping = || {
-            definitions::Error::Store(store::Error::Unavailable("the orchestrator is stopping".to_owned()))
-        };
-        self.send(home, command).await.map_err(|()| stopping())?;
-        answer.await.unwrap_or_else(|_| Err(stopping()))
+        let request = Request::Register { tenant: tenant.to_owned(), definition: Box::new(definition) };
+        match self.request(home, request).await? {
+            Answer::Registered { new } => Ok(new),
+            other => Err(unexpected(home, other)),
+        }
     }
 
     /// Starts a run. The answer comes when it is committed.
     ///
     /// # Errors
     /// The request is refused, in conflict, or names no definition.
-    pub async fn start_run(&self, request: StartMessage) -> Result<Started, StartError> {
+    pub async fn start_run(&self, request: StartMessage) -> Result<Started, Error> {
+        let tenant = request.security_context.tenant_id.clone();
         let partition = request.workflow_instance_id.partition(self.partitions());
-        let (reply, answer) = oneshot::channel();
-        let command = Command::Start { request: Box::new(request), reply };
-        self.send(partition, command).await.map_err(|()| StartError::Stopping)?;
-        answer.await.unwrap_or(Err(StartError::Stopping))
+        match self.request(partition, Request::Start(Box::new(request))).await? {
+            Answer::Accepted { workflow_instance_id, workflow_definition_version, existing } => {
+                let run = RunKey::new(tenant.as_str(), workflow_instance_id);
+                Ok(Started { run, version: workflow_definition_version, existing })
+            }
+            other => Err(unexpected(partition, other)),
+        }
     }
 
     /// Asks a run to end; whether it was still under way, none where there is no such run.
     ///
     /// # Errors
-    /// The node is stopping.
+    /// The store or the owner of the run does not answer.
     pub async fn cancel(&self, run: RunKey, reason: String) -> Result<Option<bool>, Error> {
         let partition = run.run.partition(self.partitions());
-        let (reply, answer) = oneshot::channel();
-        self.send(partition, Command::Cancel { run, reason, reply }).await.map_err(|()| Error::Stopping)?;
-        answer.await.map_err(|_| Error::Stopping)
+        match self.request(partition, Request::Cancel { run, reason }).await? {
+            Answer::Cancelling { under_way } => Ok(under_way),
+            other => Err(unexpected(partition, other)),
+        }
+    }
+
+    /// Asks the owner of a partition: here where that is this node, else through its inbox.
+    async fn request(&self, partition: u32, request: Request) -> Result<Answer, Error> {
+        if self.owns(partition)
+            && let Some(slot) = self.slots.get(partition as usize)
+        {
+            let (reply, answer) = oneshot::channel();
+            let command = Command { request: request.clone(), reply };
+            if slot.commands.send(command).await.is_ok()
+                && let Ok(answer) = answer.await
+            {
+                return Ok(answer);
+            }
+            // Lost meanwhile; whoever owns it now may be asked the same again.
+        }
+        self.asks.ask(partition, &request).await
+    }
+
+    fn owns(&self, partition: u32) -> bool {
+        self.slots.get(partition as usize).is_some_and(|slot| *slot.owned.borrow())
+    }
+
+    /// Returns when the partition is not owned here.
+    async fn loses(&self, partition: u32) {
+        if let Some(slot) = self.slots.get(partition as usize) {
+            slot.owned.clone().wait_for(|owned| !owned).await.ok();
+        }
     }
 
     /// The whole run; none where there is no such run.
@@ -214,37 +316,6 @@ impl Node {
         Ok(run.map(|(run, plan)| view::history(&plan, &run)))
     }
 
-    /// Waits until the run has ended, at most this time, and returns it as it is then; none where there is no such run.
-    ///
-    /// # Errors
-    /// As [`Node::get`].
-    pub async fn wait(&self, key: &RunKey, time: Duration) -> Result<Option<WorkflowInstance>, Error> {
-        let mut end = self.shared.watch.end_of(key);
-        let run = self.get(key).await?;
-        if run.as_ref().is_none_or(|run| run.status.is_terminal()) {
-            return Ok(run);
-        }
-        tokio::time::timeout(time, end.status()).await.ok();
-        self.get(key).await
-    }
-
-    /// Lets those who wait for the end of a run have it as it is now: they must not hold up a process that ends.
-    pub fn end_waits(&self) {
-        self.shared.watch.end_waits();
-    }
-
-    /// Waits until the run has ended, and returns how; at once where it had. None where there is no such run.
-    ///
-    /// # Errors
-    /// As [`Node::get`].
-    pub async fn ended(&self, key: &RunKey) -> Result<Option<WorkflowStatus>, Error> {
-        let mut end = self.shared.watch.end_of(key);
-        match self.status(key).await? {
-            Some(status) if !status.is_terminal() => Ok(end.status().await),
-            status => Ok(status),
-        }
-    }
-
     async fn load(
         &self,
         key: &RunKey,
@@ -254,19 +325,30 @@ impl Node {
     }
 
     fn partitions(&self) -> u32 {
-        u32::try_from(self.commands.len()).unwrap_or(u32::MAX)
-    }
-
-    async fn send(&self, partition: u32, command: Command) -> Result<(), ()> {
-        let Some(commands) = self.commands.get(partition as usize) else { return Err(()) };
-        commands.send(command).await.map_err(|_| ())
+        self.shared.definitions.partitions()
     }
 }
 
 impl Drop for Node {
     fn drop(&mut self) {
-        for task in self.tasks().iter().chain(&self.dead) {
+        for task in self.tasks().iter().chain(&self.services) {
             task.abort();
         }
     }
+}
+
+fn unexpected(partition: u32, answer: Answer) -> Error {
+    match answer {
+        Answer::Refused { error } => Error::Refused(error),
+        other => Error::NoAnswer { partition, problem: format!("it answered {other:?}") },
+    }
+}
+
+/// Ends the process: the partitions of a node that does not get on are better owned by another.
+fn end_stalled(partition: usize) {
+    tracing::error!(
+        partition,
+        "a partition stood still for two leases; this process ends so that others go on"
+    );
+    std::process::abort();
 }

@@ -1,37 +1,42 @@
 //! A partition: one task that owns a slice of all runs and is alone in changing them.
 //!
-//! It gathers what has arrived (results, progress, starts, timers, commands), lets the engine decide each, commits all
+//! [`crate::node`] tells it by a [`Wish`] whether to own the partition; the lease in the store tells whether it does. It gathers what has arrived (results, progress, starts, timers, commands), lets the engine decide each, commits all
 //! in one batch, and only then acknowledges, answers and publishes. Losing the partition drops everything in memory.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use oarlock_broker::{Broker, Subscription, topology};
+use oarlock_broker::{Broker, Health, Subscription, topology};
+use oarlock_protocol::RunKey;
 use oarlock_protocol::definition::WorkflowDefinition;
-use oarlock_protocol::message::StartMessage;
-use oarlock_protocol::{ErrorDetails, RunKey};
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::Instant;
+use oarlock_protocol::message::{Answer, StartMessage};
+use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tracing::Instrument;
 
 use crate::clock::Clock;
-use crate::definitions::{self, Definitions};
+use crate::definitions::Definitions;
 use crate::settings::Settings;
-use crate::store::{self, Claim, Ownership, Store, Token};
+use crate::store::{self, Store};
 use crate::watch::Watch;
+use crate::watchdog::Pulse;
 
+pub(crate) mod answer;
 mod batch;
 mod commit;
 mod due;
 mod effects;
-mod inbox;
+pub(crate) mod inbox;
+mod lease;
 mod owner;
 mod publisher;
+mod requests;
 mod runs;
 mod takeover;
 mod timers;
 
+pub(crate) use answer::Return;
+use lease::Lease;
 use owner::Owner;
 
 /// What every partition of a node works with.
@@ -43,6 +48,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) watch: Watch,
     pub(crate) counters: Counters,
+    /// Bounds those of other nodes that wait for the end of a run owned here.
+    pub(crate) watchers: Arc<Semaphore>,
 }
 
 /// What operators should see growing, since this process began.
@@ -52,48 +59,43 @@ pub struct Counters {
     pub stale_events: AtomicU64,
     /// Messages that could not be understood.
     pub parked_messages: AtomicU64,
+    /// Partitions taken.
+    pub takeovers: AtomicU64,
+    /// Partitions lost: to another owner, or because store or broker failed.
+    pub lost_partitions: AtomicU64,
+    /// Times the store was found to have lost commits.
+    pub rollbacks: AtomicU64,
 }
 
-/// What a node asks of a partition it owns.
-pub(crate) enum Command {
-    /// Start a run.
-    Start { request: Box<StartMessage>, reply: oneshot::Sender<Result<Started, StartError>> },
-    /// End a run. Answers whether it was still under way; none where there is no such run.
-    Cancel { run: RunKey, reason: String, reply: oneshot::Sender<Option<bool>> },
-    /// Register a definition.
-    Register {
-        tenant: String,
-        definition: Box<WorkflowDefinition>,
-        reply: oneshot::Sender<Result<bool, definitions::Error>>,
-    },
+/// What a partition is asked: by this node, or by a message of its inbox.
+#[derive(Clone, Debug)]
+pub(crate) enum Request {
+    /// Start a run: ACCEPTED.
+    Start(Box<StartMessage>),
+    /// End a run: CANCELLING.
+    Cancel { run: RunKey, reason: String },
+    /// Register a definition: REGISTERED.
+    Register { tenant: String, definition: Box<WorkflowDefinition> },
+    /// Tell when a run has ended: ENDED.
+    Watch(RunKey),
 }
 
-/// A start that was accepted.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Started {
-    /// The run.
-    pub run: RunKey,
-    /// The version of its definition.
-    pub version: u32,
-    /// Whether the same request had started it before.
-    pub existing: bool,
+/// What this node asks of a partition it owns. Whatever cannot be done is answered REFUSED; no answer comes where the
+/// partition was lost meanwhile: whether it was done is unknown then.
+pub(crate) struct Command {
+    pub(crate) request: Request,
+    pub(crate) reply: oneshot::Sender<Answer>,
 }
 
-/// A start that was not accepted.
-#[derive(Debug, Clone, PartialEq, thiserror::Error)]
-pub enum StartError {
-    /// There is no such definition, or the store failed.
-    #[error(transparent)]
-    Definition(#[from] definitions::Error),
-    /// The request is refused for good.
-    #[error("{}: {}", .0.code, .0.message)]
-    Refused(ErrorDetails),
-    /// The id or key names a run that was started by another request.
-    #[error("run {0} was started by a different request under the same key; use a new key")]
-    Conflict(RunKey),
-    /// The partition is not owned here now; whether the start was committed is unknown.
-    #[error("the orchestrator cannot answer now; send the same request again, with a key it starts one run")]
-    Stopping,
+/// Whether a node is to own a partition.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wish {
+    /// Take it, and keep it.
+    Own,
+    /// Give it up, after a last commit.
+    Leave,
+    /// Give it up, and end.
+    End,
 }
 
 /// Why a partition is no longer owned. Whoever takes it next goes on from the last commit.
@@ -109,126 +111,115 @@ pub(crate) enum Lost {
 const COMMANDS: usize = 1_024;
 /// How many unacknowledged messages a partition holds: several batches, so that the next is there when one is committed.
 const PREFETCH: u16 = 2_000;
-/// The pause before a partition that cannot be had, or was lost, is claimed again.
+/// The pause before a partition that was lost is claimed again.
 const CLAIM_AGAIN: Duration = Duration::from_millis(500);
+/// The pause before a partition that another node holds is claimed again: short, because that node is giving it up or dead.
+const HELD_AGAIN: Duration = Duration::from_millis(100);
 
-/// Starts the task of a partition. It ends when `stop` becomes true, after a last commit.
+/// Starts the task of a partition. It follows the wish until that is [`Wish::End`].
 pub(crate) fn spawn(
     shared: Arc<Shared>,
     partition: u32,
-    stop: watch::Receiver<bool>,
+    wish: watch::Receiver<Wish>,
     owned: watch::Sender<bool>,
+    pulse: Arc<Pulse>,
 ) -> (mpsc::Sender<Command>, tokio::task::JoinHandle<()>) {
     let (sender, commands) = mpsc::channel(COMMANDS);
     let span = tracing::info_span!("partition", partition);
-    let task = tokio::spawn(own_forever(shared, partition, commands, stop, owned).instrument(span));
+    let claimant = Claimant { shared, partition, commands, wish, owned, pulse, rolled_back: false };
+    let task = tokio::spawn(claimant.own_forever().instrument(span));
     (sender, task)
 }
 
-async fn own_forever(
+/// Takes a partition whenever it is wished, and loses it again.
+struct Claimant {
     shared: Arc<Shared>,
     partition: u32,
-    mut commands: mpsc::Receiver<Command>,
-    mut stop: watch::Receiver<bool>,
+    commands: mpsc::Receiver<Command>,
+    wish: watch::Receiver<Wish>,
     owned: watch::Sender<bool>,
-) {
-    while !*stop.borrow() {
-        match own_once(&shared, partition, &mut commands, &mut stop, &owned).await {
-            Ok(()) => {}
-            Err(lost) => {
-                tracing::warn!(error = %lost, "the partition is not owned; it will be claimed again")
+    pulse: Arc<Pulse>,
+    /// Whether the store was seen to have lost commits of this partition.
+    rolled_back: bool,
+}
+
+impl Claimant {
+    async fn own_forever(mut self) {
+        loop {
+            let wish = *self.wish.borrow_and_update();
+            let pause = match wish {
+                Wish::End => return,
+                Wish::Leave => Duration::MAX,
+                Wish::Own if !self.broker_is_there().await => continue,
+                Wish::Own => match self.own_once().await {
+                    Ok(true) => CLAIM_AGAIN,
+                    Ok(false) => HELD_AGAIN,
+                    Err(lost) => {
+                        self.lose(&lost);
+                        CLAIM_AGAIN
+                    }
+                },
+            };
+            self.pulse.rest();
+            self.owned.send_replace(false);
+            // Who asked is told that it is unknown: the next owner may be another node.
+            while self.commands.try_recv().is_ok() {}
+            if *self.wish.borrow() == wish {
+                tokio::time::timeout(pause, self.wish.changed()).await.ok();
             }
         }
-        owned.send_replace(false);
+    }
+
+    /// Waits for the broker; false where the wish changed first.
+    async fn broker_is_there(&mut self) -> bool {
+        let mut health = self.shared.broker.health();
         tokio::select! {
-            () = tokio::time::sleep(CLAIM_AGAIN) => {}
-            // Not `changed`: a partition that was given up because of it has seen the change already.
-            _ = stop.wait_for(|stop| *stop) => {}
+            there = health.wait_for(|health| !matches!(health, Health::Down(_))) => there.is_ok(),
+            _ = self.wish.changed() => false,
         }
     }
-}
 
-async fn own_once(
-    shared: &Arc<Shared>,
-    partition: u32,
-    commands: &mut mpsc::Receiver<Command>,
-    stop: &mut watch::Receiver<bool>,
-    owned: &watch::Sender<bool>,
-) -> Result<(), Lost> {
-    let Some(lease) = Lease::take(shared, partition).await? else { return Ok(()) };
-    let token = lease.token.clone();
-    let served = serve(shared, partition, lease, commands, stop, owned).await;
-    // Whatever ended it: nobody has to wait for the lease to run out. A token that is no longer valid does nothing.
-    shared.store.release(partition, &token).await?;
-    served
-}
-
-async fn serve(
-    shared: &Arc<Shared>,
-    partition: u32,
-    lease: Lease,
-    commands: &mut mpsc::Receiver<Command>,
-    stop: &mut watch::Receiver<bool>,
-    owned: &watch::Sender<bool>,
-) -> Result<(), Lost> {
-    shared.broker.declare(&topology::inbox_declaration(partition)).await.map_err(Lost::Inbox)?;
-    let priority = i32::try_from(lease.token.epoch).unwrap_or(i32::MAX);
-    let subscription = Subscription { queue: topology::inbox(partition), prefetch: PREFETCH, priority };
-    let waiting = shared.broker.depth(&subscription.queue).await.map_err(Lost::Inbox)?;
-    let inbox = shared.broker.consume(subscription).await.map_err(Lost::Inbox)?;
-    let mut owner = Owner::new(shared.clone(), partition, lease, waiting);
-    owner.take_over().await?;
-    owned.send_replace(true);
-    owner.serve(inbox, commands, stop).await
-}
-
-/// The right to commit, as far as this process knows it.
-pub(crate) struct Lease {
-    pub(crate) token: Token,
-    pub(crate) seq: u64,
-    span: Duration,
-    until: Instant,
-}
-
-impl Lease {
-    async fn take(shared: &Shared, partition: u32) -> Result<Option<Lease>, Lost> {
-        let asked = Instant::now();
-        let claim = Claim { holder: shared.settings.node.clone(), lease: shared.settings.lease, token: None };
-        match shared.store.own(partition, &claim).await? {
-            Ownership::Owned { token, seq, .. } => {
-                let span = Duration::from(shared.settings.lease);
-                tracing::debug!(epoch = token.epoch, seq, "partition taken");
-                Ok(Some(Lease { token, seq, span, until: asked + span }))
+    fn lose(&mut self, lost: &Lost) {
+        let counters = &self.shared.counters;
+        counters.lost_partitions.fetch_add(1, Ordering::Relaxed);
+        match lost {
+            Lost::Store(store::Error::RolledBack { .. }) => {
+                self.rolled_back = true;
+                counters.rollbacks.fetch_add(1, Ordering::Relaxed);
+                tracing::error!(error = %lost, "the store lost commits; open attempts will be published again");
             }
-            Ownership::HeldBy { holder, expires_in } => {
-                tracing::debug!(holder, %expires_in, "the partition is held by another node");
-                Ok(None)
+            Lost::Store(store::Error::Fenced(_)) => {
+                tracing::warn!(error = %lost, "fenced: everything this node held of it is dropped");
+            }
+            Lost::Store(_) | Lost::Inbox(_) => {
+                tracing::warn!(error = %lost, "the partition is not owned; it will be claimed again");
             }
         }
     }
 
-    /// When it is to be renewed: well before it ends, so that a slow store is survived.
-    pub(crate) fn renew_at(&self) -> Instant {
-        self.until - self.span * 2 / 3
+    /// Owns the partition until it is lost or no longer wished; false where another node holds it.
+    async fn own_once(&mut self) -> Result<bool, Lost> {
+        let Some(mut lease) = Lease::take(&self.shared, self.partition).await? else { return Ok(false) };
+        lease.restarted |= std::mem::take(&mut self.rolled_back);
+        self.shared.counters.takeovers.fetch_add(1, Ordering::Relaxed);
+        let token = lease.token.clone();
+        let served = self.serve(lease).await;
+        // Whatever ended it: nobody has to wait for the lease to run out. A token that is no longer valid does nothing.
+        self.shared.store.release(self.partition, &token).await?;
+        served.map(|()| true)
     }
 
-    pub(crate) async fn renew(&mut self, shared: &Shared, partition: u32) -> Result<(), Lost> {
-        let asked = Instant::now();
-        let token = Some(self.token.clone());
-        let claim = Claim { holder: shared.settings.node.clone(), lease: shared.settings.lease, token };
-        match shared.store.own(partition, &claim).await {
-            Ok(Ownership::Owned { .. }) => {
-                self.until = asked + self.span;
-                Ok(())
-            }
-            Ok(Ownership::HeldBy { .. }) => Err(store::Error::Fenced(partition).into()),
-            Err(store::Error::Unavailable(reason)) if Instant::now() < self.until => {
-                tracing::warn!(reason, "the lease could not be renewed; it still runs");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-                Ok(())
-            }
-            Err(error) => Err(error.into()),
-        }
+    async fn serve(&mut self, lease: Lease) -> Result<(), Lost> {
+        let (shared, partition) = (&self.shared, self.partition);
+        shared.broker.declare(&topology::inbox_declaration(partition)).await.map_err(Lost::Inbox)?;
+        let priority = i32::try_from(lease.token.epoch).unwrap_or(i32::MAX);
+        let subscription = Subscription { queue: topology::inbox(partition), prefetch: PREFETCH, priority };
+        let waiting = shared.broker.depth(&subscription.queue).await.map_err(Lost::Inbox)?;
+        let inbox = shared.broker.consume(subscription).await.map_err(Lost::Inbox)?;
+        let mut owner = Owner::new(shared.clone(), partition, lease, waiting, self.pulse.clone());
+        owner.take_over().await?;
+        self.owned.send_replace(true);
+        owner.serve(inbox, &mut self.commands, &mut self.wish).await
     }
 }
 

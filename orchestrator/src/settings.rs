@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use oarlock_protocol::Span;
+use oarlock_protocol::security::SecurityContext;
 
 /// The settings of one orchestrator node.
 #[derive(Clone, Debug)]
@@ -21,6 +22,12 @@ pub struct Settings {
     pub cached_runs: usize,
     /// After so many deliveries that ended in a lost worker a task is given up.
     pub delivery_limit: u32,
+    /// How long the key of a run is remembered after its retention.
+    pub deduplication: Span,
+    /// On whose behalf a producer's starts act, by the user of the broker who published them; `*` for everybody else.
+    pub producers: HashMap<String, SecurityContext>,
+    /// Whether a partition that stands still for two leases ends the process: where the process is this node alone.
+    pub watchdog: bool,
     /// The limits and defaults of every decision.
     pub engine: oarlock_engine::Settings,
 }
@@ -35,6 +42,9 @@ impl Default for Settings {
             tenant_weights: HashMap::new(),
             cached_runs: 10_000,
             delivery_limit: 20,
+            deduplication: Span::from_secs(24 * 60 * 60),
+            producers: HashMap::new(),
+            watchdog: false,
             engine: oarlock_engine::Settings::default(),
         }
     }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use oarlock_broker::Broker;
 use oarlock_broker::embedded::Embedded;
 use oarlock_orchestrator::store::memory::Memory;
-use oarlock_orchestrator::{Clock, Node, Settings};
+use oarlock_orchestrator::{Clock, Node, Settings, members};
 use oarlock_protocol::instance::WorkflowStatus;
 use oarlock_protocol::message::StartMessage;
 use oarlock_protocol::security::SecurityContext;
@@ -88,7 +88,15 @@ async fn per_task(kind: &str, tasks: usize, runs: usize) -> f64 {
 async fn start(definition: Json) -> (Arc<Node>, Running) {
     let broker: Arc<dyn Broker> = Arc::new(Embedded::new());
     let settings = Settings { partitions: PARTITIONS, ..Settings::default() };
-    let node = Node::start(broker.clone(), Arc::new(Memory::new()), settings, Clock::system()).await.unwrap();
+    let node = Node::start(
+        broker.clone(),
+        Arc::new(Memory::new()),
+        Arc::new(members::memory::Memory::new()),
+        settings,
+        Clock::system(),
+    )
+    .await
+    .unwrap();
     assert!(node.ready_within(Duration::from_secs(10)).await);
     node.register("bench", serde_json::from_value(definition).unwrap()).await.unwrap();
     let worker =

@@ -22,6 +22,7 @@ const ONE_WAIT: Duration = Duration::from_secs(20);
 struct Started {
     id: RunId,
     version: u32,
+    #[serde(default)]
     existing: bool,
 }
 
@@ -33,7 +34,8 @@ pub(super) async fn start(client: &Client, arguments: Start, json: bool) -> Resu
         "key": arguments.key,
         "correlationId": arguments.correlation_id,
     });
-    let started: Started = client.post("/v1/runs", &body).await?;
+    let (mut started, existing): (Started, bool) = client.post_again("/v1/runs", &body).await?;
+    started.existing = existing;
     if !arguments.wait {
         if json {
             say_json(&started);

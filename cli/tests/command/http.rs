@@ -17,9 +17,11 @@ fn it_lives_and_is_ready() {
     let folder = folder();
     let server = server(&folder);
     assert_eq!(answers(&server, "GET", "/healthz", &[], ""), (200, json!({"status": "UP"})));
-    let ready = json!({"status": "READY", "broker": "READY", "partitionsOwned": true,
-        "staleEvents": 0, "parkedMessages": 0});
-    assert_eq!(answers(&server, "GET", "/readyz", &[], ""), (200, ready));
+    let (status, ready) = answers(&server, "GET", "/readyz", &[], "");
+    assert_eq!((status, &ready["status"], &ready["broker"]), (200, &json!("READY"), &json!("READY")));
+    assert_eq!((&ready["problems"], &ready["staleEvents"]), (&json!([]), &json!(0)));
+    assert_eq!(ready["partitionsOwned"], ready["partitionsWanted"]);
+    assert_eq!(ready["members"].as_array().map(Vec::len), Some(1));
 }
 
 #[test]
@@ -30,13 +32,13 @@ fn a_run_is_started_seen_and_awaited() {
         ["content-type: application/json", "oarlock-user: ada", "oarlock-permissions: a.read, b.write"];
     let body = r#"{"workflow": "answer", "input": {"n": 1}, "key": "k"}"#;
     let (status, started) = answers(&server, "POST", "/v1/runs", &headers, body);
-    assert_eq!((status, &started["existing"]), (201, &json!(false)));
+    assert_eq!((status, &started["version"]), (201, &json!(1)));
     let path = format!("/v1/runs/{}", started["id"].as_str().unwrap());
     let (status, run) = answers(&server, "GET", &format!("{path}?waitMs=30000"), &[], "");
     assert_eq!((status, &run["status"], &run["output"]), (200, &json!("COMPLETED"), &json!({"n": 1})));
     assert_eq!((&run["createdBy"], &run["tenantId"]), (&json!("ada"), &json!("default")));
     assert_eq!(run["securityContext"]["permissions"], json!(["a.read", "b.write"]));
-    assert_eq!(answers(&server, "POST", "/v1/runs", &headers, body).0, 200);
+    assert_eq!(answers(&server, "POST", "/v1/runs", &headers, body), (201, started), "the same answer again");
     let other = body.replace("1}", "2}");
     let (status, error) = answers(&server, "POST", "/v1/runs", &headers, &other);
     assert_eq!((status, &error["code"]), (409, &json!("CONFLICT")));

@@ -8,9 +8,8 @@ use oarlock_definition::Diagnostic;
 use oarlock_protocol::ErrorDetails;
 use serde::Serialize;
 
-use crate::definitions;
-use crate::node;
-use crate::partition::StartError;
+use crate::node::{self, ParkedError};
+use crate::partition::answer;
 
 /// The body of every failure.
 #[derive(Debug, Serialize)]
@@ -35,8 +34,6 @@ pub(super) enum Failure {
     NotFound(String),
     /// The path does not take the method.
     Method(String),
-    /// It contradicts something that stands.
-    Conflict(String),
     /// The request is understood and refused for good.
     Refused(ErrorDetails),
     /// The body is too large.
@@ -61,7 +58,6 @@ impl IntoResponse for Failure {
             Failure::Method(message) => {
                 (StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED".to_owned(), message)
             }
-            Failure::Conflict(message) => (StatusCode::CONFLICT, "CONFLICT".to_owned(), message),
             Failure::Refused(error) => (refused_status(&error.code), error.code, error.message),
             Failure::TooLarge(message) => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE".to_owned(), message)
@@ -79,6 +75,11 @@ fn refused_status(code: &str) -> StatusCode {
     match code {
         "PERMISSION_DENIED" => StatusCode::FORBIDDEN,
         "PAYLOAD_TOO_LARGE" => StatusCode::PAYLOAD_TOO_LARGE,
+        answer::INVALID_REQUEST => StatusCode::BAD_REQUEST,
+        answer::NOT_FOUND => StatusCode::NOT_FOUND,
+        answer::CONFLICT => StatusCode::CONFLICT,
+        answer::UNUSABLE => StatusCode::INTERNAL_SERVER_ERROR,
+        answer::UNAVAILABLE => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::UNPROCESSABLE_ENTITY,
     }
 }
@@ -86,7 +87,8 @@ fn refused_status(code: &str) -> StatusCode {
 impl From<node::Error> for Failure {
     fn from(error: node::Error) -> Self {
         match error {
-            node::Error::Broker(_) | node::Error::Store(_) | node::Error::Stopping => {
+            node::Error::Refused(error) => Failure::Refused(error),
+            node::Error::Broker(_) | node::Error::Store(_) | node::Error::NoAnswer { .. } => {
                 Failure::Unavailable(error.to_string())
             }
             node::Error::Unreadable(_) => {
@@ -97,26 +99,12 @@ impl From<node::Error> for Failure {
     }
 }
 
-impl From<definitions::Error> for Failure {
-    fn from(error: definitions::Error) -> Self {
+impl From<ParkedError> for Failure {
+    fn from(error: ParkedError) -> Self {
         match error {
-            definitions::Error::NotFound { .. } => {
-                Failure::NotFound(format!("{error}; register it with `oarlock apply`"))
-            }
-            definitions::Error::Conflict { .. } => Failure::Conflict(error.to_string()),
-            definitions::Error::Unusable(_) => Failure::Internal(error.to_string()),
-            definitions::Error::Store(_) => Failure::Unavailable(error.to_string()),
-        }
-    }
-}
-
-impl From<StartError> for Failure {
-    fn from(error: StartError) -> Self {
-        match error {
-            StartError::Definition(error) => error.into(),
-            StartError::Refused(error) => Failure::Refused(error),
-            StartError::Conflict(_) => Failure::Conflict(error.to_string()),
-            StartError::Stopping => Failure::Unavailable(error.to_string()),
+            ParkedError::NotFound(_) => Failure::NotFound(error.to_string()),
+            ParkedError::Refused(_) => Failure::Invalid(error.to_string()),
+            ParkedError::Broker(_) => Failure::Unavailable(error.to_string()),
         }
     }
 }

@@ -16,23 +16,32 @@ pub(super) async fn alive() -> Response {
     JsonBody(json!({"status": "UP"})).into_response()
 }
 
-/// `GET /readyz`: every partition is owned and the broker takes messages; else 503 with what is not.
+/// `GET /readyz`: the broker takes messages, the store answers, and every partition that this node should own is owned;
+/// else 503 with what is in the way.
 pub(super) async fn ready(extract::State(state): extract::State<State>) -> Response {
+    let readiness = state.node.readiness();
     let broker = match &*state.node.broker().health().borrow() {
         Health::Ready => "READY".to_owned(),
         Health::Blocked(reason) => format!("BLOCKED: {reason}"),
         Health::Down(reason) => format!("DOWN: {reason}"),
     };
-    let owned = state.node.is_ready();
-    let ready = owned && broker == "READY";
-    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let status = if readiness.ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let counters = state.node.counters();
+    let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
     let body = json!({
-        "status": if ready { "READY" } else { "NOT_READY" },
+        "status": if readiness.ready { "READY" } else { "NOT_READY" },
+        "problems": readiness.problems,
         "broker": broker,
-        "partitionsOwned": owned,
-        "staleEvents": counters.stale_events.load(Ordering::Relaxed),
-        "parkedMessages": counters.parked_messages.load(Ordering::Relaxed),
+        "node": state.node.member().name,
+        "members": readiness.members,
+        "partitions": readiness.partitions,
+        "partitionsOwned": readiness.partitions_owned,
+        "partitionsWanted": readiness.partitions_wanted,
+        "staleEvents": count(&counters.stale_events),
+        "parkedMessages": count(&counters.parked_messages),
+        "takeovers": count(&counters.takeovers),
+        "lostPartitions": count(&counters.lost_partitions),
+        "rollbacks": count(&counters.rollbacks),
     });
     (status, JsonBody(body)).into_response()
 }

@@ -5,10 +5,10 @@ use std::time::Duration;
 use axum::Json as JsonBody;
 use axum::extract;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
-use axum::http::StatusCode;
+use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use oarlock_protocol::instance::{WorkflowInstance, WorkflowStatus};
-use oarlock_protocol::message::StartMessage;
+use oarlock_protocol::message::StartRequest;
 use oarlock_protocol::{FORMAT, Json, RunId, RunKey};
 use serde::Deserialize;
 use serde_json::json;
@@ -17,6 +17,7 @@ use super::State;
 use super::error::Failure;
 use super::principal::Principal;
 use crate::node::Filter;
+use crate::starts;
 
 /// The longest time a request waits for a run to end; who wants longer asks again.
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
@@ -26,7 +27,7 @@ const LONGEST_PAGE: usize = 1_000;
 /// The body of `POST /v1/runs`.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct StartRequest {
+pub(super) struct StartBody {
     workflow: String,
     #[serde(default)]
     version: Option<u32>,
@@ -38,37 +39,33 @@ pub(super) struct StartRequest {
     correlation_id: Option<String>,
 }
 
-/// `POST /v1/runs`: 201 for a new run, 200 where the same request had started it before.
+/// The header that tells that the same request had started the run before. The rest of the answer is the same.
+const REPLAYED: &str = "oarlock-replayed";
+
+/// `POST /v1/runs`: 201 with the run, also where the same request had started it before.
 pub(super) async fn start(
     extract::State(state): extract::State<State>,
     Principal(principal): Principal,
-    body: Result<JsonBody<StartRequest>, JsonRejection>,
+    body: Result<JsonBody<StartBody>, JsonRejection>,
 ) -> Result<Response, Failure> {
-    let JsonBody(request) = body?;
-    if request.key.as_ref().is_some_and(|key| key.is_empty() || key.len() > 512) {
-        return Err(Failure::Invalid("`key` has 1 to 512 bytes".to_owned()));
-    }
-    if !(request.input.is_object() || request.input.is_null()) {
-        return Err(Failure::Invalid("`input` is a JSON object".to_owned()));
-    }
-    let run = match &request.key {
-        Some(key) => RunId::keyed(&principal.tenant_id, &request.workflow, key),
-        None => RunId::random(),
-    };
-    let message = StartMessage {
+    let JsonBody(body) = body?;
+    let request = StartRequest {
         format: FORMAT,
-        workflow_instance_id: run,
-        workflow_definition_id: request.workflow,
-        workflow_definition_version: request.version,
-        input: request.input,
-        idempotency_key: request.key,
-        correlation_id: request.correlation_id,
-        security_context: principal,
+        workflow: body.workflow,
+        version: body.version,
+        input: body.input,
+        key: body.key,
+        correlation_id: body.correlation_id,
     };
+    let message = starts::resolve(request, "", principal).map_err(Failure::Invalid)?;
     let started = state.node.start_run(message).await?;
-    let status = if started.existing { StatusCode::OK } else { StatusCode::CREATED };
-    let body = json!({"id": started.run.run, "version": started.version, "existing": started.existing});
-    Ok((status, JsonBody(body)).into_response())
+    let mut answer =
+        (StatusCode::CREATED, JsonBody(json!({"id": started.run.run, "version": started.version})))
+            .into_response();
+    if started.existing {
+        answer.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
+    }
+    Ok(answer)
 }
 
 /// The query of `GET /v1/runs/{id}`.

@@ -3,10 +3,8 @@
 use oarlock_broker::Publication;
 use oarlock_engine::map::Map;
 use oarlock_protocol::{ExecutionId, RunKey, Timestamp};
-use tokio::sync::oneshot;
 
-use super::{StartError, Started};
-use crate::definitions;
+use super::answer::{Reply, Return};
 use crate::layout::Place;
 use crate::store::Write;
 use crate::watch::Change;
@@ -30,6 +28,8 @@ pub(super) struct Batch {
     pub(super) forgotten: Vec<RunKey>,
     /// Answers to those who asked.
     pub(super) replies: Vec<Reply>,
+    /// Those elsewhere who wait for the end of a run.
+    pub(super) watchers: Vec<(RunKey, Return)>,
 }
 
 /// An attempt to publish.
@@ -38,21 +38,4 @@ pub(super) struct Dispatch {
     pub(super) place: Place,
     pub(super) execution_id: ExecutionId,
     pub(super) queue: String,
-}
-
-/// An answer, given after the commit. Who no longer waits for it does not mind.
-pub(super) enum Reply {
-    Started(oneshot::Sender<Result<Started, StartError>>, Result<Started, StartError>),
-    Cancelled(oneshot::Sender<Option<bool>>, Option<bool>),
-    Registered(oneshot::Sender<Result<bool, definitions::Error>>, Result<bool, definitions::Error>),
-}
-
-impl Reply {
-    pub(super) fn send(self) {
-        match self {
-            Reply::Started(to, answer) => drop(to.send(answer)),
-            Reply::Cancelled(to, answer) => drop(to.send(answer)),
-            Reply::Registered(to, answer) => drop(to.send(answer)),
-        }
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use oarlock_broker::{Message, Publication, topology};
+use oarlock_broker::{Health, Message, Publication, topology};
 use oarlock_engine::{Event, task_message};
 use oarlock_protocol::code::Code;
 use oarlock_protocol::instance::TaskMetrics;
@@ -11,28 +11,45 @@ use oarlock_protocol::{ErrorDetails, FORMAT, RunKey, TaskPath, WorkerId};
 use tokio::time::Instant;
 
 use super::Lost;
+use super::answer::Reply;
 use super::batch::Dispatch;
 use super::owner::{Owner, STORE_AGAIN};
 use super::publisher::Outgoing;
-use super::runs;
+use super::{requests, runs};
 use crate::layout::{self, Place};
 use crate::store::{self, Key, Write};
 
 /// Confirmed publications leave the outbox within this time even when nothing else is committed.
 const FLUSH: Duration = Duration::from_millis(200);
+/// How long publications on their way are waited for when a partition is given up: what is not confirmed then is published
+/// again by the next owner.
+const LEAVE: Duration = Duration::from_secs(1);
 
 impl Owner {
     /// Lets ready tasks out, commits what was decided, and performs it.
     pub(super) async fn finish_round(&mut self) -> Result<(), Lost> {
-        while let Some(ticket) = self.admission.next() {
+        // What the broker does not take now stays ready: nothing piles up on its way.
+        while self.broker_takes()
+            && let Some(ticket) = self.admission.next()
+        {
             if let Err(reason) = self.decide(&ticket.run, Event::Admitted { path: ticket.path }).await? {
                 tracing::error!(run = %ticket.run, reason, "a ready task's run cannot be loaded");
             }
         }
         self.republish_failed().await?;
         self.commit().await?;
-        self.perform().await;
-        Ok(())
+        self.perform().await
+    }
+
+    /// Gives the partition up in order: what is on its way is confirmed where that is soon, and the outbox says so.
+    pub(super) async fn leave(&mut self) -> Result<(), Lost> {
+        self.publisher.wait_for_all(LEAVE).await;
+        self.flush_at = self.publisher.has_confirmed().then(Instant::now);
+        self.commit().await
+    }
+
+    fn broker_takes(&self) -> bool {
+        *self.health.borrow() == Health::Ready
     }
 
     /// Fails the attempts whose message the broker refuses for good: trying again is of no use.
@@ -64,6 +81,9 @@ impl Owner {
 
     /// Publishes again what could not be published, if it is still open.
     async fn republish_failed(&mut self) -> Result<(), Lost> {
+        if !self.broker_takes() {
+            return Ok(());
+        }
         for dispatch in self.publisher.take_failed() {
             // Loaded here where it left memory meanwhile: the message is built from the run.
             match self.runs.get(&self.shared, self.partition, &dispatch.place.run).await {
@@ -112,9 +132,10 @@ impl Owner {
                 written.push((key.clone(), layout::write_changes(&mut cached.run, writes)));
             }
         }
+        let now = self.shared.clock.now();
         for key in &self.batch.forgotten {
             if let Some(cached) = self.runs.cached(key) {
-                layout::forget(&cached.run, writes);
+                layout::forget(&cached.run, self.shared.settings.deduplication, now, writes);
             }
         }
         written
@@ -145,6 +166,7 @@ impl Owner {
                 Ok(()) => break,
                 Err(store::Error::Unavailable(reason)) => {
                     tracing::warn!(reason, "the store does not answer; the same commit is sent again");
+                    self.pulse.beat();
                     tokio::time::sleep(STORE_AGAIN).await;
                 }
                 Err(error) => return Err(error.into()),
@@ -155,7 +177,13 @@ impl Owner {
     }
 
     /// Does what was decided, now that it is committed.
-    pub(super) async fn perform(&mut self) {
+    ///
+    /// The store has just taken the commit; but this process may have stood still since. A lease that may be over is
+    /// renewed before anything leaves: who is fenced publishes nothing.
+    pub(super) async fn perform(&mut self) -> Result<(), Lost> {
+        while self.lease.is_over() {
+            self.lease.renew(&self.shared, self.partition).await?;
+        }
         let mut outgoing = Vec::with_capacity(self.batch.dispatches.len());
         for dispatch in std::mem::take(&mut self.batch.dispatches) {
             if let Some(publication) = self.task_publication(&dispatch) {
@@ -165,18 +193,19 @@ impl Owner {
         if !outgoing.is_empty() {
             self.publisher.publish(outgoing).await;
         }
-        let tell = std::mem::take(&mut self.batch.tell);
-        if !tell.is_empty() {
-            // A worker that is gone has no control queue any more; it needs no answer either.
-            let broker = self.shared.broker.clone();
-            tokio::spawn(async move { broker.publish(tell).await });
+        for (run, to) in std::mem::take(&mut self.batch.watchers) {
+            requests::watch_for(&self.shared, &run, to);
         }
         // Those who watch hear of a change before those who waited for it go on.
         for change in std::mem::take(&mut self.batch.changes) {
             self.shared.watch.tell(change);
         }
-        for reply in std::mem::take(&mut self.batch.replies) {
-            reply.send();
+        let mut tell = std::mem::take(&mut self.batch.tell);
+        tell.extend(std::mem::take(&mut self.batch.replies).into_iter().filter_map(Reply::give));
+        if !tell.is_empty() {
+            // A worker that is gone has no control queue any more; it needs no answer either. Nor does who asked and left.
+            let broker = self.shared.broker.clone();
+            tokio::spawn(async move { broker.publish(tell).await });
         }
         for key in std::mem::take(&mut self.batch.runs) {
             match self.runs.cached(&key) {
@@ -187,6 +216,7 @@ impl Owner {
         }
         self.batch.forgotten.clear();
         self.runs.shrink(self.shared.settings.cached_runs);
+        Ok(())
     }
 
     fn task_publication(&mut self, dispatch: &Dispatch) -> Option<Publication> {

@@ -10,7 +10,7 @@ use super::Lost;
 use super::owner::{Owner, ROUND};
 use super::timers::HORIZON;
 use crate::layout::Place;
-use crate::store::{Key, Range};
+use crate::store::{Key, Range, Write};
 
 impl Owner {
     /// Loads the timers that will be due before the next load.
@@ -49,6 +49,9 @@ impl Owner {
             if let Err(reason) = self.decide(&place.run, event).await? {
                 tracing::error!(run = %place.run, reason, "a timer's run cannot be loaded");
                 self.batch.timers.remove(&place);
+            } else if place.path.is_root() && self.runs.cached(&place.run).is_none() {
+                // The run is gone and so is the time for which its key was remembered.
+                self.batch.writes.push(Write::Delete { key: Key::Run(place.run) });
             }
         }
         Ok(())

@@ -1,19 +1,23 @@
 //! Reads the messages of an inbox. What cannot be understood is named with its reason, to be parked.
 
-use oarlock_broker::port::REASON_HEADER;
-use oarlock_broker::{Message, Publication, topology};
+use oarlock_broker::Message;
 use oarlock_engine::Event;
-use oarlock_protocol::message::{CancelMessage, Kind, ProgressMessage, ResultMessage, StartMessage};
+use oarlock_protocol::message::{
+    CancelMessage, Kind, ProgressMessage, RegisterMessage, ResultMessage, StartMessage, WatchMessage,
+};
 use oarlock_protocol::{FORMAT, RunKey, name};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+
+use super::Request;
+use crate::layout;
 
 /// What a message of an inbox says.
 pub(super) enum Incoming {
     /// Something happened to a run.
     Event(RunKey, Event),
-    /// A run is asked for.
-    Start(Box<StartMessage>),
+    /// Something is asked for.
+    Request(Request),
 }
 
 #[derive(Deserialize)]
@@ -27,13 +31,20 @@ struct AnyFormat {
 /// The reason why it cannot be understood, or does not belong here.
 pub(super) fn read(message: &Message, partition: u32, partitions: u32) -> Result<Incoming, String> {
     let incoming = parse(message)?;
-    let (tenant, run) = match &incoming {
-        Incoming::Event(run, _) => (&*run.tenant, run.run),
-        Incoming::Start(start) => (start.security_context.tenant_id.as_str(), start.workflow_instance_id),
+    let (tenant, home) = match &incoming {
+        Incoming::Event(run, _) | Incoming::Request(Request::Watch(run) | Request::Cancel { run, .. }) => {
+            (&*run.tenant, run.run.partition(partitions))
+        }
+        Incoming::Request(Request::Start(start)) => {
+            let tenant = start.security_context.tenant_id.as_str();
+            (tenant, start.workflow_instance_id.partition(partitions))
+        }
+        Incoming::Request(Request::Register { tenant, definition }) => {
+            (tenant.as_str(), layout::home(tenant, &definition.id, partitions))
+        }
     };
     name::check_tenant(tenant).map_err(|error| error.to_string())?;
-    let home = run.partition(partitions);
-    if home == partition { Ok(incoming) } else { Err(format!("run {run} belongs to partition {home}")) }
+    if home == partition { Ok(incoming) } else { Err(format!("it belongs to partition {home}")) }
 }
 
 fn parse(message: &Message) -> Result<Incoming, String> {
@@ -51,21 +62,36 @@ fn parse(message: &Message) -> Result<Incoming, String> {
         Some(Kind::Cancel) => {
             let cancel: CancelMessage = body(message)?;
             check(cancel.format)?;
-            Ok(Incoming::Event(cancel.run, Event::Cancel { reason: cancel.reason }))
+            Ok(Incoming::Request(Request::Cancel { run: cancel.run, reason: cancel.reason }))
         }
         Some(Kind::Start) => {
             let start: StartMessage = body(message)?;
             check(start.format)?;
-            Ok(Incoming::Start(Box::new(start)))
+            Ok(Incoming::Request(Request::Start(Box::new(start))))
         }
-        Some(Kind::Task | Kind::Control | Kind::Signal | Kind::Answer | Kind::Register | Kind::Watch) => {
+        Some(Kind::Register) => {
+            let RegisterMessage { format, tenant_id, definition } = body(message)?;
+            check(format)?;
+            let definition = Box::new(definition);
+            Ok(Incoming::Request(Request::Register { tenant: tenant_id, definition }))
+        }
+        Some(Kind::Watch) => {
+            let watch: WatchMessage = body(message)?;
+            check(watch.format)?;
+            Ok(Incoming::Request(Request::Watch(watch.run)))
+        }
+        Some(Kind::Task | Kind::Control | Kind::Signal | Kind::Answer) => {
             Err(format!("a {} does not belong into an inbox", message.kind))
         }
         None => Err(format!("its type '{}' is unknown", message.kind)),
     }
 }
 
-fn body<T: DeserializeOwned>(message: &Message) -> Result<T, String> {
+/// Reads the body of a message.
+///
+/// # Errors
+/// The reason why it cannot be understood.
+pub(crate) fn body<T: DeserializeOwned>(message: &Message) -> Result<T, String> {
     serde_json::from_slice(&message.body).map_err(|error| {
         match serde_json::from_slice::<AnyFormat>(&message.body) {
             Ok(any) if any.format > FORMAT => newer(any.format),
@@ -74,17 +100,14 @@ fn body<T: DeserializeOwned>(message: &Message) -> Result<T, String> {
     })
 }
 
-fn check(format: u32) -> Result<(), String> {
+/// Whether this release reads the format.
+///
+/// # Errors
+/// The reason why not.
+pub(crate) fn check(format: u32) -> Result<(), String> {
     if format > FORMAT { Err(newer(format)) } else { Ok(()) }
 }
 
 fn newer(format: u32) -> String {
     format!("its format {format} is from a newer release than this one, which reads {FORMAT}")
-}
-
-/// The message, addressed to where operators look at it.
-pub(super) fn park(message: &Message, reason: &str) -> Publication {
-    let mut message = message.clone();
-    message.headers.push((REASON_HEADER.to_owned(), reason.to_owned()));
-    Publication { queue: topology::PARKED.to_owned(), message }
 }

@@ -4,22 +4,23 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use oarlock_broker::{Acknowledge, Consumer, Delivery, Message};
+use oarlock_broker::{Acknowledge, Consumer, Delivery, Health, Message, topology};
 use oarlock_engine::admission::Admission;
-use oarlock_engine::{Decider, Event, Plan, decide, router};
+use oarlock_engine::{Decider, Event};
 use oarlock_protocol::RunKey;
-use oarlock_protocol::definition::WorkflowDefinition;
-use oarlock_protocol::message::StartMessage;
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
-use super::batch::{Batch, Reply};
+use super::answer::{Asker, Return};
+use super::batch::Batch;
 use super::inbox::{self, Incoming};
+use super::lease::Lease;
 use super::publisher::Publisher;
 use super::runs::{self, Runs};
 use super::timers::Timers;
-use super::{Command, Lease, Lost, Shared, StartError, Started};
-use crate::definitions;
+use super::{Command, Lost, Shared, Wish};
+use crate::parked;
+use crate::watchdog::Pulse;
 
 /// The most messages, commands or timers of one round: bounds the size of a commit.
 pub(super) const ROUND: usize = 256;
@@ -45,13 +46,23 @@ pub(super) struct Owner {
     unheard: u64,
     hear_until: Instant,
     pub(super) flush_at: Option<Instant>,
+    pub(super) health: watch::Receiver<Health>,
+    pub(super) pulse: Arc<Pulse>,
 }
 
 impl Owner {
     /// An owner that has done nothing yet; `waiting` messages were in its inbox when it took over.
-    pub(super) fn new(shared: Arc<Shared>, partition: u32, lease: Lease, waiting: u64) -> Self {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        partition: u32,
+        lease: Lease,
+        waiting: u64,
+        pulse: Arc<Pulse>,
+    ) -> Self {
         let settings = &shared.settings;
         Self {
+            health: shared.broker.health(),
+            pulse,
             admission: Admission::new(settings.window, settings.tenant_weights.clone()),
             publisher: Publisher::new(shared.broker.clone(), settings.delivery_limit),
             shared,
@@ -67,15 +78,16 @@ impl Owner {
         }
     }
 
-    /// Works until `stop` becomes true or the partition is lost.
+    /// Works until owning is wished no more, or the partition is lost.
     pub(super) async fn serve(
         &mut self,
         mut inbox: Box<dyn Consumer>,
         commands: &mut mpsc::Receiver<Command>,
-        stop: &mut watch::Receiver<bool>,
+        wish: &mut watch::Receiver<Wish>,
     ) -> Result<(), Lost> {
         let acknowledger = inbox.acknowledger();
-        while !*stop.borrow() {
+        while *wish.borrow_and_update() == Wish::Own {
+            self.pulse.beat();
             let wake = self.next_wake();
             let mut last_tag = None;
             tokio::select! {
@@ -91,7 +103,8 @@ impl Owner {
                     self.fail_refused(refused).await?;
                 }
                 () = tokio::time::sleep_until(wake) => {}
-                _ = stop.changed() => {}
+                _ = self.health.changed() => {}
+                _ = wish.changed() => {}
             }
             let refused = self.publisher.catch_up().await;
             self.fail_refused(refused).await?;
@@ -109,7 +122,9 @@ impl Owner {
                 self.lease.renew(&self.shared, self.partition).await?;
             }
         }
-        Ok(())
+        // Closed first: what comes now is for the next owner.
+        drop(inbox);
+        self.leave().await
     }
 
     fn next_wake(&self) -> Instant {
@@ -151,10 +166,12 @@ impl Owner {
                     self.park(&delivery.message, &reason).await;
                 }
             }
-            Ok(Incoming::Start(request)) => match self.start(*request).await? {
-                Ok(_) => {}
-                Err(error) => self.park(&delivery.message, &error.to_string()).await,
-            },
+            Ok(Incoming::Request(request)) => {
+                let asker = Return::of(&delivery.message).map_or(Asker::Nobody, Asker::Elsewhere);
+                if let Some(reason) = self.take_request(request, asker).await? {
+                    self.park_refused(&delivery.message, &reason).await;
+                }
+            }
             Err(reason) => self.park(&delivery.message, &reason).await,
         }
         Ok(())
@@ -162,110 +179,22 @@ impl Owner {
 
     /// Puts a message where operators find it. Until the broker has it there, the partition waits: it is never dropped.
     async fn park(&mut self, message: &Message, reason: &str) {
-        tracing::warn!(kind = message.kind, id = message.message_id, reason, "a message is parked");
         self.shared.counters.parked_messages.fetch_add(1, Ordering::Relaxed);
         loop {
-            let parked = self.shared.broker.publish(vec![inbox::park(message, reason)]).await;
-            match parked.into_iter().next() {
-                Some(Err(error)) => tracing::warn!(%error, "a message cannot be parked; trying again"),
-                Some(Ok(())) | None => return,
+            let inbox = topology::inbox(self.partition);
+            match parked::park(&*self.shared.broker, message, &inbox, None, reason).await {
+                Ok(()) => return,
+                Err(error) => tracing::warn!(%error, "a message cannot be parked; trying again"),
             }
+            self.pulse.beat();
             tokio::time::sleep(STORE_AGAIN).await;
         }
     }
 
-    async fn take_waiting_commands(&mut self, commands: &mut mpsc::Receiver<Command>) -> Result<(), Lost> {
-        for _ in 0..ROUND {
-            let Ok(command) = commands.try_recv() else { break };
-            self.take_command(command).await?;
-        }
-        Ok(())
-    }
-
-    async fn take_command(&mut self, command: Command) -> Result<(), Lost> {
-        match command {
-            Command::Start { request, reply } => {
-                let answer = self.start(*request).await?;
-                self.batch.replies.push(Reply::Started(reply, answer));
-            }
-            Command::Cancel { run, reason, reply } => {
-                let under_way = match self.run_status(&run).await? {
-                    Some(under_way) => {
-                        self.decide(&run, Event::Cancel { reason }).await?.ok();
-                        Some(under_way)
-                    }
-                    None => None,
-                };
-                self.batch.replies.push(Reply::Cancelled(reply, under_way));
-            }
-            Command::Register { tenant, definition, reply } => {
-                let answer = self.shared.definitions.register(&tenant, &definition).await.map(|writes| {
-                    let new = !writes.is_empty();
-                    self.batch.writes.extend(writes);
-                    new
-                });
-                if answer.is_ok() {
-                    self.declare_queues(&tenant, &definition).await;
-                }
-                self.batch.replies.push(Reply::Registered(reply, answer));
-                // At once: the next registration reads what this one wrote.
-                self.finish_round().await?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Declares the queues of a definition's tasks, so that workers find them before the first run.
-    async fn declare_queues(&mut self, tenant: &str, definition: &WorkflowDefinition) {
-        let Ok(plan) = Plan::compile(Arc::new(definition.clone())) else { return };
-        let routes = &self.shared.settings.engine.routes;
-        for work in plan.nodes().filter_map(|node| node.work()) {
-            self.publisher.declare(&router::route(routes, &work.definition, tenant, work.priority)).await;
-        }
-    }
-
-    async fn run_status(&mut self, key: &RunKey) -> Result<Option<bool>, Lost> {
-        match self.runs.get(&self.shared, self.partition, key).await {
-            Ok(cached) => Ok(cached.map(|cached| !cached.run.head.status.is_terminal())),
-            Err(runs::Error::Store(error)) => Err(error.into()),
-            Err(error) => {
-                tracing::error!(run = %key, %error, "a run cannot be loaded");
-                Ok(None)
-            }
-        }
-    }
-
-    async fn start(&mut self, request: StartMessage) -> Result<Result<Started, StartError>, Lost> {
-        let key = RunKey::new(request.security_context.tenant_id.as_str(), request.workflow_instance_id);
-        match self.runs.get(&self.shared, self.partition, &key).await {
-            Ok(Some(cached)) => {
-                let head = &cached.run.head;
-                let same = head.request_digest == decide::digest(&request);
-                let version = head.workflow_definition_version;
-                return Ok(if same {
-                    Ok(Started { run: key, version, existing: true })
-                } else {
-                    Err(StartError::Conflict(key))
-                });
-            }
-            Ok(None) => {}
-            Err(runs::Error::Store(error)) => return Err(error.into()),
-            Err(error) => return Ok(Err(definitions::Error::Unusable(error.to_string()).into())),
-        }
-        let (id, version) = (&request.workflow_definition_id, request.workflow_definition_version);
-        let plan = match self.shared.definitions.plan(&key.tenant, id, version).await {
-            Ok(plan) => plan,
-            Err(definitions::Error::Store(error)) => return Err(error.into()),
-            Err(error) => return Ok(Err(error.into())),
-        };
-        match decide::start(&plan, request, &self.shared.settings.engine, self.shared.clock.now()) {
-            Ok((run, effects)) => {
-                let version = plan.definition.version;
-                self.runs.put(run, plan);
-                self.take_effects(&key, effects);
-                Ok(Ok(Started { run: key, version, existing: false }))
-            }
-            Err(refusal) => Ok(Err(StartError::Refused(refusal.0))),
+    /// Parks a request that is refused, unless an orchestrator asked: whoever asked that one hears of it.
+    async fn park_refused(&mut self, message: &Message, reason: &str) {
+        if !message.reply_to.as_deref().is_some_and(topology::is_node) {
+            self.park(message, reason).await;
         }
     }
 

@@ -118,6 +118,15 @@ impl Publisher {
         }
     }
 
+    /// Waits until nothing is on its way, at most this long.
+    pub(super) async fn wait_for_all(&mut self, time: Duration) {
+        let until = Instant::now() + time;
+        while !self.in_flight.is_empty() {
+            let Ok(results) = tokio::time::timeout_at(until, self.done()).await else { return };
+            self.settle(results);
+        }
+    }
+
     /// Takes the outcome of a batch of publications in. Returns what the broker refuses for good.
     pub(super) fn settle(&mut self, results: Vec<(Dispatch, Result<(), Error>)>) -> Vec<(Dispatch, Error)> {
         let mut refused = Vec::new();

@@ -8,7 +8,7 @@ use oarlock_protocol::RunKey;
 
 use super::Shared;
 use crate::definitions;
-use crate::layout::{StoredRun, Unreadable};
+use crate::layout::{StoredRun, Tombstone, Unreadable};
 use crate::store::{self, Fields, Key};
 
 /// The runs in memory.
@@ -41,6 +41,16 @@ pub(super) enum Error {
     Store(#[from] store::Error),
 }
 
+/// What there is of a run.
+pub(super) enum Found<'a> {
+    /// The run.
+    Run(&'a mut Cached),
+    /// It was forgotten; its key is remembered.
+    Tombstone(Tombstone),
+    /// Nothing.
+    Nothing,
+}
+
 impl Runs {
     /// The run, loaded where it is not in memory; none where there is no such run.
     pub(super) async fn get(
@@ -49,15 +59,31 @@ impl Runs {
         partition: u32,
         key: &RunKey,
     ) -> Result<Option<&mut Cached>, Error> {
+        match self.find(shared, partition, key).await? {
+            Found::Run(cached) => Ok(Some(cached)),
+            Found::Tombstone(_) | Found::Nothing => Ok(None),
+        }
+    }
+
+    /// The run, loaded where it is not in memory, or what is remembered of it.
+    pub(super) async fn find(
+        &mut self,
+        shared: &Shared,
+        partition: u32,
+        key: &RunKey,
+    ) -> Result<Found<'_>, Error> {
         if !self.cached.contains_key(key) {
-            let Some((run, plan)) = load(shared, partition, key).await? else { return Ok(None) };
-            self.put(run, plan);
+            match read(shared, partition, key).await? {
+                Stored::Run(run, plan) => self.put(*run, plan),
+                Stored::Tombstone(tombstone) => return Ok(Found::Tombstone(tombstone)),
+                Stored::Nothing => return Ok(Found::Nothing),
+            }
         }
         self.uses += 1;
         let uses = self.uses;
-        let Some(cached) = self.cached.get_mut(key) else { return Ok(None) };
+        let Some(cached) = self.cached.get_mut(key) else { return Ok(Found::Nothing) };
         cached.used = uses;
-        Ok(Some(cached))
+        Ok(Found::Run(cached))
     }
 
     /// The run, where it is in memory.
@@ -88,14 +114,30 @@ impl Runs {
     }
 }
 
-/// Reads a run from the store.
+/// Reads a run from the store; none where there is no such run.
 pub(crate) async fn load(
     shared: &Shared,
     partition: u32,
     key: &RunKey,
 ) -> Result<Option<(Run, Arc<Plan>)>, Error> {
+    match read(shared, partition, key).await? {
+        Stored::Run(run, plan) => Ok(Some((*run, plan))),
+        Stored::Tombstone(_) | Stored::Nothing => Ok(None),
+    }
+}
+
+enum Stored {
+    Run(Box<Run>, Arc<Plan>),
+    Tombstone(Tombstone),
+    Nothing,
+}
+
+async fn read(shared: &Shared, partition: u32, key: &RunKey) -> Result<Stored, Error> {
     let fields = shared.store.read_hash(partition, &Key::Run(key.clone()), Fields::All).await?;
-    let Some(stored) = StoredRun::read(fields)? else { return Ok(None) };
+    let tombstone = Tombstone::read(&fields)?;
+    let Some(stored) = StoredRun::read(fields)? else {
+        return Ok(tombstone.map_or(Stored::Nothing, Stored::Tombstone));
+    };
     let (id, version) = (stored.head.workflow_definition_id.clone(), stored.head.workflow_definition_version);
     let plan =
         shared.definitions.plan(&key.tenant, &id, Some(version)).await.map_err(|error| match error {
@@ -103,5 +145,5 @@ pub(crate) async fn load(
             other => Error::Definition(other),
         })?;
     let run = stored.into_run(key.clone(), &plan, shared.clock.now())?;
-    Ok(Some((run, plan)))
+    Ok(Stored::Run(Box::new(run), plan))
 }

@@ -21,7 +21,8 @@ impl Owner {
     /// Brings the partition's open work back to life.
     pub(super) async fn take_over(&mut self) -> Result<(), Lost> {
         let unconfirmed = self.unconfirmed().await?;
-        let everything = !self.shared.broker.keeps_messages();
+        // Without the messages, or without the last commits, nobody knows what was published: all of it is, again.
+        let everything = !self.shared.broker.keeps_messages() || self.lease.restarted;
         let mut taken = Taken::default();
         let mut after: Option<(i64, String)> = None;
         loop {
@@ -35,7 +36,8 @@ impl Owner {
             }
             // Page by page, so that the runs of a long backlog need not fit into memory together.
             self.commit().await?;
-            self.perform().await;
+            self.perform().await?;
+            self.pulse.beat();
             if Instant::now() >= self.lease.renew_at() {
                 self.lease.renew(&self.shared, self.partition).await?;
             }

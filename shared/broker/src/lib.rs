@@ -3,6 +3,7 @@
 //! Everything that crosses a process border goes through [`Broker`]: starts, tasks, results, progress, control.
 
 pub mod embedded;
+pub mod parking;
 pub mod port;
 pub mod topology;
 

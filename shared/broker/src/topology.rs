@@ -9,7 +9,7 @@
 //!              oarlock.parked ────────▶ operators: what could not be understood, with its reason
 //! ```
 
-use crate::{QueueDeclaration, QueueKind};
+use crate::{Broker, Error, QueueDeclaration, QueueKind};
 
 /// Where producers ask for runs.
 pub const START: &str = "oarlock.start";
@@ -89,4 +89,15 @@ pub fn shared_declarations() -> [QueueDeclaration; 3] {
         delivery_limit: None,
         dead_letter: None,
     })
+}
+
+/// Declares the queues that every orchestrator shares.
+///
+/// # Errors
+/// The broker is away, or refuses.
+pub async fn declare_shared(broker: &dyn Broker) -> Result<(), Error> {
+    for declaration in shared_declarations() {
+        broker.declare(&declaration).await?;
+    }
+    Ok(())
 }

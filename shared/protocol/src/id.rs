@@ -71,6 +71,11 @@ impl RunId {
         Self(Uuid::new_v5(&KEYED_RUNS, text.as_bytes()))
     }
 
+    /// Whether a key names the run, so that the same request can come again.
+    pub fn is_keyed(&self) -> bool {
+        self.0.get_version_num() == 5
+    }
+
     /// The slice of all runs this one belongs to, of `partitions` in all.
     pub fn partition(&self, partitions: u32) -> u32 {
         let folded = self.0.as_u128() ^ (self.0.as_u128() >> 64);

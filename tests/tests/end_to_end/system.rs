@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use oarlock_broker::embedded::Embedded;
 use oarlock_broker::{Broker, Delivery, Message, Publication, Subscription, topology};
+use oarlock_orchestrator::members::memory::Memory as Alone;
 use oarlock_orchestrator::store::Store;
 use oarlock_orchestrator::store::memory::Memory;
 use oarlock_orchestrator::{Clock, Node, Settings};
@@ -36,7 +37,9 @@ impl System {
     }
 
     pub(super) async fn over(broker: Arc<dyn Broker>, store: Arc<dyn Store>, settings: Settings) -> Self {
-        let node = Node::start(broker.clone(), store, settings, Clock::system()).await.unwrap();
+        let node = Node::start(broker.clone(), store, Arc::new(Alone::new()), settings, Clock::system())
+            .await
+            .unwrap();
         assert!(node.ready_within(PATIENCE).await, "the partitions are not owned");
         Self { broker, node }
     }

@@ -17,11 +17,13 @@ pub(super) async fn run(shared: Arc<Shared>, queue: String, mut stop: watch::Rec
     let mut failures = 0;
     loop {
         let error = match shared.broker.consume(subscription.clone()).await {
-            Ok(mut consumer) => match take(&shared, &mut *consumer, &mut stop, &mut failures).await {
-                // The consumer must live: with it, what still runs would go back to the queue.
-                None => return std::future::pending().await,
-                Some(error) => error,
-            },
+            Ok(mut consumer) => {
+                match take(&shared, &subscription.queue, &mut *consumer, &mut stop, &mut failures).await {
+                    // The consumer must live: with it, what still runs would go back to the queue.
+                    None => return std::future::pending().await,
+                    Some(error) => error,
+                }
+            }
             Err(error) => error,
         };
         failures += 1;
@@ -38,6 +40,7 @@ pub(super) async fn run(shared: Arc<Shared>, queue: String, mut stop: watch::Rec
 /// Takes deliveries until the consumer ends (its error) or the worker is to stop (nothing).
 async fn take(
     shared: &Arc<Shared>,
+    queue: &str,
     consumer: &mut dyn Consumer,
     stop: &mut watch::Receiver<bool>,
     failures: &mut u32,
@@ -60,7 +63,7 @@ async fn take(
                 _ = stop.wait_for(|stopped| *stopped) => return None,
                 slot = Arc::clone(&shared.slots).acquire_owned() => slot.ok()?,
             };
-            execute::accept(shared, &channel, delivery, slot).await;
+            execute::accept(shared, &channel, queue, delivery, slot).await;
         }
     }
 }

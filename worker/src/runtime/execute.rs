@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use chrono::Utc;
-use oarlock_broker::{Delivery, Message};
+use oarlock_broker::{Delivery, Message, parking};
 use oarlock_protocol::code::Code;
 use oarlock_protocol::message::{Kind, Outcome, TaskMessage};
 use oarlock_protocol::{ErrorDetails, FORMAT, Json, Timestamp};
@@ -24,13 +24,11 @@ use crate::TaskContext;
 use crate::context::Envelope;
 use crate::handler::{Finished, Handler, Usage};
 
-/// The header of a parked message that tells why it was parked.
-const REASON: &str = "x-reason";
-
 /// Takes a delivery in: runs it, answers it at once, or parks it.
 pub(super) async fn accept(
     shared: &Arc<Shared>,
     channel: &Arc<Channel>,
+    queue: &str,
     delivery: Delivery,
     slot: OwnedSemaphorePermit,
 ) {
@@ -39,9 +37,9 @@ pub(super) async fn accept(
         Ok(read) => read,
         Err(reason) => {
             tracing::warn!(message.id = delivery.message.message_id, reason, "parked a message");
-            let mut message = delivery.message;
-            message.headers.push((REASON.to_owned(), reason));
-            return send(shared, Outgoing::Parked(Box::new(Parked { message, receipt }))).await;
+            let parked =
+                Parked { publication: parking::park(&delivery.message, queue, None, &reason), receipt };
+            return send(shared, Outgoing::Parked(Box::new(parked))).await;
         }
     };
     let now = Timestamp::from(Utc::now());

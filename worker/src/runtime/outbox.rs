@@ -30,7 +30,7 @@ pub(super) enum Outgoing {
 
 /// A message for the operators, and the delivery it came by.
 pub(super) struct Parked {
-    pub(super) message: Message,
+    pub(super) publication: Publication,
     pub(super) receipt: Receipt,
 }
 
@@ -115,7 +115,7 @@ impl Outgoing {
             Self::Progress { execution, message_id, body, .. } => {
                 answer(Kind::Progress, message_id.clone(), execution.to_string(), body)
             }
-            Self::Parked(parked) => parked.message.clone(),
+            Self::Parked(parked) => return parked.publication.clone(),
         };
         Publication { queue: self.queue().to_owned(), message }
     }

@@ -1,0 +1,74 @@
+//! Waits for the end of a run, whichever node owns it.
+
+use std::time::Duration;
+
+use oarlock_protocol::RunKey;
+use oarlock_protocol::instance::{WorkflowInstance, WorkflowStatus};
+use tokio::time::Instant;
+
+use super::{Error, Node};
+use crate::partition::Request;
+
+/// A run of another node is looked at this often while its end is waited for: its owner tells the end, but may be gone.
+const LOOK: Duration = Duration::from_secs(1);
+/// The owner is asked anew this often to tell the end.
+const ASK_AGAIN: Duration = Duration::from_secs(20);
+
+impl Node {
+    /// Waits until the run has ended, at most this time, and returns it as it is then; none where there is no such run.
+    ///
+    /// # Errors
+    /// As [`Node::get`].
+    pub async fn wait(&self, key: &RunKey, time: Duration) -> Result<Option<WorkflowInstance>, Error> {
+        match tokio::time::timeout(time, self.ended(key)).await {
+            Ok(ended) => drop(ended?),
+            Err(_) => {}
+        }
+        self.get(key).await
+    }
+
+    /// Lets those who wait for the end of a run have it as it is now: they must not hold up a process that ends.
+    pub fn end_waits(&self) {
+        self.shared.watch.end_waits();
+    }
+
+    /// Waits until the run has ended, and returns how; at once where it had. None where there is no such run, or where
+    /// waiting was ended by [`Node::end_waits`].
+    ///
+    /// # Errors
+    /// As [`Node::get`].
+    pub async fn ended(&self, key: &RunKey) -> Result<Option<WorkflowStatus>, Error> {
+        let mut here = self.shared.watch.end_of(key);
+        let partition = key.run.partition(self.partitions());
+        loop {
+            match self.status(key).await? {
+                Some(status) if !status.is_terminal() => {}
+                status => return Ok(status),
+            }
+            if self.owns(partition) {
+                tokio::select! {
+                    status = here.status() => return Ok(status),
+                    // Lost meanwhile: its end is told elsewhere.
+                    () = self.loses(partition) => {}
+                }
+                continue;
+            }
+            let mut question = self.asks.question();
+            // The broker may be away: then looking has to do.
+            let request = Request::Watch(key.clone());
+            let asked = self.asks.send(partition, &request, &question);
+            let until = Instant::now() + ASK_AGAIN;
+            tokio::time::timeout(LOOK, asked).await.ok();
+            while Instant::now() < until && !self.owns(partition) {
+                tokio::select! {
+                    status = here.status() => return Ok(status),
+                    Some(_) = question.answer() => break,
+                    () = tokio::time::sleep(LOOK) => match self.status(key).await? {
+                        Some(status) if !status.is_terminal() => {}
+                        status => return Ok(status),
+                    },
+                }
+            }
+        }
+    }
+}
