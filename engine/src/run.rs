@@ -92,10 +92,10 @@ pub enum Ending {
         /// TIMEOUT_TOTAL.
         error: ErrorDetails,
     },
-    /// A `terminate` or `terminateWhen` ended the run well; an output here replaces the workflow's.
+    /// A `terminate` or `terminateWhen` ended the run well.
     Completed {
-        /// The output that `terminate` gave.
-        output: Option<Json>,
+        /// Whether `terminate` gave an output in place of the workflow's: it is the run's already.
+        with_output: bool,
     },
 }
 
@@ -116,9 +116,10 @@ pub struct Row {
     pub start_time: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_time: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Stored apart, as the output is: a row is written whenever it changes, and they are large and do not.
+    #[serde(skip)]
     pub input: Option<Json>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(skip)]
     pub output: Option<Json>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorDetails>,
@@ -252,12 +253,16 @@ pub struct Changes {
     pub head: bool,
     /// The input: only by the start.
     pub input: bool,
-    /// The output: only by the end.
+    /// The output: only by what ends the run.
     pub output: bool,
     /// Variables, by name.
     pub variables: BTreeSet<String>,
-    /// Rows, by place.
+    /// Rows without input and output, by place.
     pub rows: Set<TaskPath>,
+    /// Inputs of rows, by place.
+    pub inputs: Set<TaskPath>,
+    /// Outputs of rows, by place.
+    pub outputs: Set<TaskPath>,
 }
 
 impl Changes {
@@ -288,6 +293,22 @@ impl Run {
             self.changes.rows.insert(path.clone());
         }
         self.rows.get_mut(path)
+    }
+
+    /// Gives the row at `path` its input.
+    pub fn set_input(&mut self, path: &TaskPath, input: Json) {
+        if let Some(row) = self.rows.get_mut(path) {
+            row.input = Some(input);
+            self.changes.inputs.insert(path.clone());
+        }
+    }
+
+    /// Gives the row at `path` its output.
+    pub fn set_output(&mut self, path: &TaskPath, output: Json) {
+        if let Some(row) = self.rows.get_mut(path) {
+            row.output = Some(output);
+            self.changes.outputs.insert(path.clone());
+        }
     }
 
     /// The open attempt at `path`, where there is one.

@@ -21,7 +21,8 @@ pub fn instance(plan: &Plan, run: &Run) -> WorkflowInstance {
         start_time: head.start_time,
         end_time: head.end_time,
         input: run.input.clone(),
-        output: run.output.clone(),
+        // A run that `terminate` ends has its output before all that was open has closed.
+        output: run.output.clone().filter(|_| head.status.is_terminal()),
         task_instances: steps(plan, run).map(|(path, row)| task(plan, run, path, row)).collect(),
         variables: run.variables.clone(),
         error: head.error.clone(),

@@ -1,18 +1,22 @@
 //! What is kept under which key: the one place that knows how runs, timers and definitions lie in a store.
 //!
 //! ```text
-//! Run(tenant, run)        hash    head · input · output · v:<variable> · t:<path>; after its retention: tombstone
+//! Run(tenant, run)        hash    head · input · output · v:<variable> · t:<path> · i:<path> · o:<path>
+//!                                 after its retention: tombstone
 //! Runs(tenant, status)    sorted  <run id>                  by creation time
 //! Timers                  sorted  <tenant>/<run id><path>   by time
 //! Outbox                  hash    <execution id>         -> <tenant>/<run id><path>
 //! Definitions             hash    <tenant>/<id>@<version> -> definition;  <tenant>/<id> -> newest version
 //! ```
+//!
+//! The input and output of a step (`i:`, `o:`) lie beside its row (`t:`): the row is written whenever it changes, they
+//! are large and written once.
 
 use bytes::Bytes;
 use oarlock_engine::run::{Head, Row, Run};
 use oarlock_engine::{Plan, run};
 use oarlock_protocol::instance::WorkflowStatus;
-use oarlock_protocol::{Json, RunKey, Span, TaskPath, Timestamp};
+use oarlock_protocol::{Json, RunKey, TaskPath, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::store::{Key, Write};
@@ -22,6 +26,8 @@ const INPUT: &str = "input";
 const OUTPUT: &str = "output";
 const VARIABLE: &str = "v:";
 const TASK: &str = "t:";
+const TASK_INPUT: &str = "i:";
+const TASK_OUTPUT: &str = "o:";
 const TOMBSTONE: &str = "tombstone";
 
 /// Stored bytes that this release cannot read.
@@ -95,13 +101,28 @@ pub fn write_changes(run: &mut Run, writes: &mut Vec<Write>) -> Vec<TaskPath> {
             set(format!("{VARIABLE}{name}"), bytes(value));
         }
     }
-    let mut paths: Vec<TaskPath> = changes.rows.into_iter().filter(|path| !path.is_root()).collect();
-    paths.sort();
+    let paths = sorted(changes.rows.into_iter().filter(|path| !path.is_root()));
     for path in &paths {
         if let Some(row) = run.rows.get(path) {
             set(format!("{TASK}{path}"), bytes(row));
         }
     }
+    for path in sorted(changes.inputs) {
+        if let Some(input) = run.rows.get(&path).and_then(|row| row.input.as_ref()) {
+            set(format!("{TASK_INPUT}{path}"), bytes(input));
+        }
+    }
+    for path in sorted(changes.outputs) {
+        if let Some(output) = run.rows.get(&path).and_then(|row| row.output.as_ref()) {
+            set(format!("{TASK_OUTPUT}{path}"), bytes(output));
+        }
+    }
+    paths
+}
+
+fn sorted(paths: impl IntoIterator<Item = TaskPath>) -> Vec<TaskPath> {
+    let mut paths: Vec<TaskPath> = paths.into_iter().collect();
+    paths.sort();
     paths
 }
 
@@ -159,9 +180,14 @@ impl StoredRun {
     /// A part this release cannot read, or that the plan does not know.
     pub fn into_run(self, key: RunKey, plan: &Plan, now: Timestamp) -> Result<Run, Unreadable> {
         let mut run = Run::new(key, self.head, Json::Null);
+        let unreadable =
+            |run: &Run, field: &str, e| Unreadable::new(format!("{field} of run {}", run.key), e);
         for (field, value) in &self.parts {
-            read_part(&mut run, field, value)
-                .map_err(|e| Unreadable::new(format!("{field} of run {}", run.key), e))?;
+            read_part(&mut run, field, value).map_err(|e| unreadable(&run, field, e))?;
+        }
+        // The fields come in any order: now every row is there.
+        for (field, value) in &self.parts {
+            read_data(&mut run, field, value).map_err(|e| unreadable(&run, field, e))?;
         }
         run.restore(plan, now).map_err(|path| {
             Unreadable::new(format!("run {}", run.key), format!("its definition has no step at {path}"))
@@ -180,6 +206,20 @@ fn read_part(run: &mut run::Run, field: &str, value: &[u8]) -> Result<(), serde_
     } else if let Some(path) = field.strip_prefix(TASK) {
         let row: Row = serde_json::from_slice(value)?;
         run.rows.insert(TaskPath::from(path), row);
+    }
+    Ok(())
+}
+
+/// Puts an input or output back into its row.
+fn read_data(run: &mut run::Run, field: &str, value: &[u8]) -> Result<(), serde_json::Error> {
+    let (path, is_input) = match (field.strip_prefix(TASK_INPUT), field.strip_prefix(TASK_OUTPUT)) {
+        (Some(path), _) => (path, true),
+        (None, Some(path)) => (path, false),
+        (None, None) => return Ok(()),
+    };
+    if let Some(row) = run.rows.get_mut(&TaskPath::from(path)) {
+        let data = if is_input { &mut row.input } else { &mut row.output };
+        *data = Some(serde_json::from_slice(value)?);
     }
     Ok(())
 }
@@ -204,26 +244,22 @@ pub fn move_index(run: &Run, from: Option<WorkflowStatus>, to: WorkflowStatus, w
     writes.push(Write::SortedSet { key: runs_key(&run.key.tenant, to), member, score });
 }
 
-/// The writes that remove an ended run. Where it was started by a key, a tombstone stays for `deduplication`, and a timer
-/// that removes that.
-pub fn forget(run: &Run, deduplication: Span, now: Timestamp, writes: &mut Vec<Write>) {
+/// The writes that remove an ended run. Where a key had started it and `remember`, a tombstone stays; whether it does.
+pub fn forget(run: &Run, remember: bool, writes: &mut Vec<Write>) -> bool {
     let key = Key::Run(run.key.clone());
     let member = run.key.run.to_string();
     writes.push(Write::Delete { key: key.clone() });
     writes.push(Write::SortedRemove { key: runs_key(&run.key.tenant, run.head.status), member });
-    let member = Place { run: run.key.clone(), path: TaskPath::root() }.to_string();
-    if !run.key.run.is_keyed() || deduplication.as_millis() == 0 {
-        writes.push(Write::SortedRemove { key: Key::Timers, member });
-        return;
+    let stays = remember && run.key.run.is_keyed();
+    if stays {
+        let tombstone = Tombstone {
+            format: oarlock_protocol::FORMAT,
+            request_digest: run.head.request_digest.clone(),
+            workflow_definition_version: run.head.workflow_definition_version,
+        };
+        writes.push(Write::HashSet { key, field: TOMBSTONE.to_owned(), value: bytes(&tombstone) });
     }
-    let tombstone = Tombstone {
-        format: oarlock_protocol::FORMAT,
-        request_digest: run.head.request_digest.clone(),
-        workflow_definition_version: run.head.workflow_definition_version,
-    };
-    writes.push(Write::HashSet { key, field: TOMBSTONE.to_owned(), value: bytes(&tombstone) });
-    let score = now.after(deduplication).as_millis();
-    writes.push(Write::SortedSet { key: Key::Timers, member, score });
+    stays
 }
 
 /// The field of a definition.
@@ -243,9 +279,79 @@ pub fn home(tenant: &str, id: &str, partitions: u32) -> u32 {
 
 #[cfg(test)]
 mod tests {
-    use oarlock_protocol::RunId;
+    use std::sync::Arc;
+
+    use oarlock_engine::{Decider, Effect, Event, Settings, decide};
+    use oarlock_protocol::instance::WorkflowStatus::Running;
+    use oarlock_protocol::message::StartMessage;
+    use oarlock_protocol::{FORMAT, RunId};
+    use serde_json::json;
 
     use super::*;
+
+    /// A plan of 600 tasks that each copy a text, all at once, and a run of it that was just started with 64 KiB.
+    fn burdened() -> (Plan, Run, Vec<Effect>) {
+        let copy =
+            |n| json!({"id": format!("t{n}"), "task": "x", "inputMappings": {"text": "${ input.text }"}});
+        let copies: Vec<Json> = (0..600).map(copy).collect();
+        let definition = json!({"id": "w", "version": 1, "tasks": [{"id": "p", "parallel": copies}]});
+        let plan = Plan::compile(Arc::new(serde_json::from_value(definition).unwrap())).unwrap();
+        let context = json!({"userId": "ada", "tenantId": "acme"});
+        let request = StartMessage {
+            format: FORMAT,
+            workflow_instance_id: RunId::keyed("acme", "w", "k"),
+            workflow_definition_id: "w".to_owned(),
+            workflow_definition_version: None,
+            input: json!({"text": "x".repeat(64 * 1024)}),
+            idempotency_key: None,
+            correlation_id: None,
+            security_context: serde_json::from_value(context).unwrap(),
+        };
+        let (run, effects) =
+            decide::start(&plan, request, &Settings::default(), Timestamp::from_millis(1)).unwrap();
+        (plan, run, effects)
+    }
+
+    fn handle(plan: &Plan, run: &mut Run, event: Event) {
+        let settings = Settings::default();
+        let mut decider = Decider::new(plan, run, &settings, Timestamp::from_millis(2));
+        decider.handle(event);
+    }
+
+    /// Puts what changed into `fields`; how many bytes that took.
+    fn commit(run: &mut Run, fields: &mut std::collections::BTreeMap<String, Bytes>) -> usize {
+        let mut writes = Vec::new();
+        write_changes(run, &mut writes);
+        let mut size = 0;
+        for write in writes {
+            let Write::HashSet { field, value, .. } = write else { panic!("{write:?}") };
+            size += field.len() + value.len();
+            fields.insert(field, value);
+        }
+        size
+    }
+
+    #[test]
+    fn the_cancel_of_a_block_of_600_burdened_tasks_is_a_small_commit() {
+        let (plan, mut run, effects) = burdened();
+        let mut fields = std::collections::BTreeMap::new();
+        assert!(commit(&mut run, &mut fields) > 600 * 64 * 1024);
+        for effect in effects {
+            if let Effect::Offer { path, .. } = effect {
+                handle(&plan, &mut run, Event::Admitted { path });
+            }
+        }
+        assert!(commit(&mut run, &mut fields) < 601 * 1024);
+        handle(&plan, &mut run, Event::Cancel { reason: "enough".to_owned() });
+        let size = commit(&mut run, &mut fields);
+        assert!((100_000..601 * 1024).contains(&size), "{size} bytes");
+
+        let stored = StoredRun::read(fields.into_iter().collect()).unwrap().unwrap();
+        let loaded = stored.into_run(run.key.clone(), &plan, Timestamp::from_millis(3)).unwrap();
+        assert_eq!(loaded.head.status, Running);
+        let tasks = loaded.rows.iter().filter(|(_, row)| row.work().is_some());
+        assert_eq!(tasks.filter(|(_, row)| row.input.as_ref() == Some(&run.input)).count(), 600);
+    }
 
     #[test]
     fn a_place_is_read_as_it_was_written() {

@@ -117,9 +117,7 @@ impl Decider<'_> {
                 if let Err(error) = self.count_stored(mapping::size(&input)) {
                     return self.overrun(node, error);
                 }
-                if let Some(row) = self.row_mut(node) {
-                    row.input = Some(input);
-                }
+                self.run.set_input(&self.plan.node(node).path, input);
                 self.make_ready(node);
             }
             Err(error) => self.fail(node, TaskStatus::Failed, error, None),
@@ -184,16 +182,21 @@ impl Decider<'_> {
         let ending = self.ending_of(node, terminate);
         self.put_row(node, TaskStatus::Running, Body::Plain);
         match ending {
-            Ok(ending) => {
+            Ok((ending, output)) => {
                 self.set_status(node, TaskStatus::Completed);
                 self.settle(node);
-                self.end_run_early(ending);
+                self.end_run_with(ending, output);
             }
             Err(error) => self.fail(node, TaskStatus::Failed, error, None),
         }
     }
 
-    fn ending_of(&self, node: NodeId, terminate: &TerminateNode) -> Result<Ending, ErrorDetails> {
+    /// How the run is to end, and the output it is given.
+    fn ending_of(
+        &self,
+        node: NodeId,
+        terminate: &TerminateNode,
+    ) -> Result<(Ending, Option<Json>), ErrorDetails> {
         let limit = self.settings.payload_bytes;
         let evaluate = |template: &Template, what: &str| {
             let value = template.evaluate(&self.scope(node), &Limits::default()).map_err(|e| {
@@ -206,7 +209,7 @@ impl Decider<'_> {
             TerminateStatus::Completed => {
                 let output =
                     terminate.output.as_ref().map(|output| evaluate(output, "output")).transpose()?;
-                Ok(Ending::Completed { output })
+                Ok((Ending::Completed { with_output: output.is_some() }, output))
             }
             TerminateStatus::Failed => {
                 let message =
@@ -220,7 +223,7 @@ impl Decider<'_> {
                 if let Some(output) = &terminate.output {
                     error.details = evaluate(output, "output")?;
                 }
-                Ok(Ending::Failed { error, failed_at: self.path(node) })
+                Ok((Ending::Failed { error: error.bounded(), failed_at: self.path(node) }, None))
             }
         }
     }

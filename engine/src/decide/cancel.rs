@@ -2,7 +2,7 @@
 
 use oarlock_protocol::code::Code;
 use oarlock_protocol::message::{ControlMessage, Order};
-use oarlock_protocol::{ErrorDetails, FORMAT};
+use oarlock_protocol::{ErrorDetails, FORMAT, Json};
 
 use super::Decider;
 use crate::effect::Effect;
@@ -26,6 +26,17 @@ impl Decider<'_> {
     /// Lets the run end early. Where its end is decided and only its handlers are still at work, these end.
     pub(super) fn end_run_early(&mut self, ending: Ending) {
         self.end_block(self.outermost(), ending);
+    }
+
+    /// The same, with the output that the run is given. It is stored now and not kept in the ending: that lies in the
+    /// head, which every event writes.
+    pub(super) fn end_run_with(&mut self, ending: Ending, output: Option<Json>) {
+        let outermost = self.outermost();
+        if output.is_some() && outermost == Plan::ROOT && !self.is_ending(outermost) {
+            self.run.output = output;
+            self.run.changes.output = true;
+        }
+        self.end_block(outermost, ending);
     }
 
     /// The block that is at work with no other around it.

@@ -36,8 +36,8 @@ impl Decider<'_> {
             return;
         }
         let ended = match ending {
-            None | Some(Ending::Completed { output: None }) => self.workflow_output().map(Some),
-            Some(Ending::Completed { output }) => Ok(output),
+            None | Some(Ending::Completed { with_output: false }) => self.workflow_output(),
+            Some(Ending::Completed { with_output: true }) => return self.close_run(),
             Some(Ending::Failed { error, failed_at }) => {
                 self.run.head.failed_at = Some(failed_at);
                 Err(error)
@@ -50,7 +50,7 @@ impl Decider<'_> {
         };
         match ended {
             Ok(output) => {
-                self.run.output = output;
+                self.run.output = Some(output);
                 self.run.changes.output = true;
                 self.close_run();
             }

@@ -89,7 +89,7 @@ impl Decider<'_> {
                 self.set_status(node, TaskStatus::Completed);
                 self.settle(node);
                 if ends_run {
-                    self.end_run_early(Ending::Completed { output: None });
+                    self.end_run_early(Ending::Completed { with_output: false });
                 }
             }
             Err(error) => self.fail(node, TaskStatus::Failed, error, None),
@@ -134,8 +134,8 @@ impl Decider<'_> {
     }
 
     fn keep_output(&mut self, node: NodeId, output: Json) {
+        self.run.set_output(&self.plan.node(node).path, output);
         if let Some(row) = self.row_mut(node) {
-            row.output = Some(output);
             row.error = None;
         }
     }

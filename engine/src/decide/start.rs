@@ -23,6 +23,9 @@ pub struct Refusal(pub ErrorDetails);
 /// The longest correlation id and user id, in bytes: both lie in the head, which is written with every event.
 const LONGEST_MARK: usize = 512;
 
+/// The largest security context, in bytes of JSON: it lies in the head too.
+const LARGEST_CONTEXT: usize = 64 * 1024;
+
 /// The namespace of request digests.
 const REQUESTS: Uuid = Uuid::from_u128(0x7d5e_3f5a_2a61_5c0e_8f43_1d9b_6c20_e4a7);
 
@@ -41,7 +44,8 @@ pub fn digest(request: &StartMessage) -> String {
 /// Makes the run that a request asks for and decides its first steps.
 ///
 /// # Errors
-/// PERMISSION_DENIED where the workflow demands more than the context holds; PAYLOAD_TOO_LARGE for the input;
+/// PERMISSION_DENIED where the workflow demands more than the context holds; PAYLOAD_TOO_LARGE for the input or
+/// the security context;
 /// INVALID_INPUT where it nests too deeply, or where tenant, user or correlation id are not as they must be.
 pub fn start(
     plan: &Plan,
@@ -93,6 +97,13 @@ fn check_marks(request: &StartMessage) -> Result<(), Refusal> {
     }
     if request.correlation_id.as_ref().is_some_and(|id| id.len() > LONGEST_MARK) {
         return Err(invalid(&format!("correlationId must have at most {LONGEST_MARK} bytes")));
+    }
+    // What cannot be written as JSON is no context.
+    if serde_json::to_vec(context).map_or(usize::MAX, |context| context.len()) > LARGEST_CONTEXT {
+        let message = format!(
+            "roles, permissions and environmentId are larger than {LARGEST_CONTEXT} bytes together; every task carries them"
+        );
+        return Err(Refusal(ErrorDetails::system(Code::PayloadTooLarge, message)));
     }
     Ok(())
 }

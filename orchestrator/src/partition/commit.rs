@@ -132,10 +132,14 @@ impl Owner {
                 written.push((key.clone(), layout::write_changes(&mut cached.run, writes)));
             }
         }
-        let now = self.shared.clock.now();
+        // The run's own timer goes with it, or tells later that its key need not be remembered any more.
+        let remember = self.shared.settings.deduplication;
+        let until = self.shared.clock.now().after(remember);
         for key in &self.batch.forgotten {
             if let Some(cached) = self.runs.cached(key) {
-                layout::forget(&cached.run, self.shared.settings.deduplication, now, writes);
+                let stays = layout::forget(&cached.run, remember.as_millis() > 0, writes);
+                let place = Place { run: key.clone(), path: TaskPath::root() };
+                self.batch.timers.insert(place, stays.then_some(until));
             }
         }
         written

@@ -10,6 +10,7 @@
 mod cancel;
 mod faults;
 mod messages;
+mod nodes;
 mod readme;
 mod system;
 mod work;

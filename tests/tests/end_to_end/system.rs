@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use oarlock_broker::embedded::Embedded;
 use oarlock_broker::{Broker, Delivery, Message, Publication, Subscription, topology};
+use oarlock_orchestrator::members::Members;
 use oarlock_orchestrator::members::memory::Memory as Alone;
 use oarlock_orchestrator::store::Store;
 use oarlock_orchestrator::store::memory::Memory;
@@ -24,24 +25,53 @@ pub(super) struct System {
     pub(super) node: Node,
 }
 
+/// What several nodes share.
+pub(super) struct Parts {
+    broker: Arc<dyn Broker>,
+    store: Arc<dyn Store>,
+    members: Arc<dyn Members>,
+}
+
+impl Parts {
+    pub(super) async fn fresh() -> Self {
+        Self {
+            broker: Arc::new(Embedded::new()),
+            store: Arc::new(Memory::new()),
+            members: Arc::new(Alone::new()),
+        }
+    }
+
+    pub(super) fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
+    /// Another node over them.
+    pub(super) async fn node(&self, name: &str, settings: Settings) -> System {
+        let settings = Settings { node: name.to_owned(), ..settings };
+        let (broker, store, members) = (self.broker.clone(), self.store.clone(), self.members.clone());
+        let node = Node::start(broker.clone(), store, members, settings, Clock::system()).await.unwrap();
+        assert!(node.ready_within(PATIENCE).await, "the partitions are not owned: {:?}", node.readiness());
+        System { broker, node }
+    }
+}
+
 /// Settings for tests: one partition, short waits.
 pub(super) fn settings() -> Settings {
     let mut settings = Settings { partitions: 1, delivery_limit: 3, ..Settings::default() };
+    let producer = request("", Json::Null).security_context;
+    settings.producers.insert("*".to_owned(), SecurityContext { user_id: "shop".to_owned(), ..producer });
     settings.engine.cancel_grace = oarlock_protocol::Span::from_secs(20);
     settings
 }
 
 impl System {
     pub(super) async fn start() -> Self {
-        Self::over(Arc::new(Embedded::new()), Arc::new(Memory::new()), settings()).await
+        Parts::fresh().await.node("alone", settings()).await
     }
 
     pub(super) async fn over(broker: Arc<dyn Broker>, store: Arc<dyn Store>, settings: Settings) -> Self {
-        let node = Node::start(broker.clone(), store, Arc::new(Alone::new()), settings, Clock::system())
-            .await
-            .unwrap();
-        assert!(node.ready_within(PATIENCE).await, "the partitions are not owned");
-        Self { broker, node }
+        let parts = Parts { broker, store, members: Arc::new(Alone::new()) };
+        parts.node("alone", settings).await
     }
 
     pub(super) fn worker(&self) -> Builder {
@@ -113,5 +143,17 @@ pub(super) fn request(workflow: &str, input: Json) -> StartMessage {
             permissions: vec!["read".to_owned(), "write".to_owned()],
             ..SecurityContext::default()
         },
+    }
+}
+
+/// Polls `look` until it answers `Some`; fails when that takes too long.
+pub(super) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, look: impl Fn() -> F) -> T {
+    let begun = std::time::Instant::now();
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(begun.elapsed() < PATIENCE, "waited {PATIENCE:?} in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }

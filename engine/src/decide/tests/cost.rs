@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::steps::{group, parallel, task, workflow};
+use super::steps::{With, group, parallel, task, workflow};
 use super::world::{Setup, World, scenario};
 use oarlock_protocol::Json;
 use oarlock_protocol::instance::WorkflowStatus::Completed;
@@ -19,10 +19,10 @@ fn most_rows_written(world: &mut World, path: impl Fn(usize) -> String, count: u
         let result = oarlock_protocol::message::Outcome::Completed { output: json!({"n": n}) };
         world.admits = false;
         world.answer_attempt(&path(n), attempt, result, Default::default());
-        most = most.max(world.written.len());
+        most = most.max(world.written.rows.len());
         for offered in std::mem::take(&mut world.offers) {
             world.admit(offered.as_str());
-            most = most.max(world.written.len());
+            most = most.max(world.written.rows.len());
         }
     }
     world.ended(Completed, "-");
@@ -69,6 +69,83 @@ fn ten_thousand_steps_in_one_decision_need_no_stack() {
     let world = World::start_unchecked(&Setup::from(workflow(json!([group("g", json!(steps))]))));
     world.ended(Completed, "-");
     assert_eq!(world.variable("n"), json!(10_000));
+}
+
+/// Tasks that each copy a text of 64 KiB, all at once.
+fn burdened(count: usize) -> Setup {
+    let copy = |n| task(&format!("t{n}")).with(json!({"inputMappings": {"text": "${ input.text }"}}));
+    let copies: Vec<Json> = (0..count).map(copy).collect();
+    let mut setup = Setup::from(workflow(json!([parallel("p", json!(copies))])));
+    setup.input = json!({"text": "x".repeat(64 * 1024)});
+    setup
+}
+
+#[test]
+fn what_ends_a_block_writes_no_input_again() {
+    let mut world = World::start_unchecked(&burdened(600));
+    assert_eq!(world.published.len(), 600);
+    world.cancel();
+    assert_eq!(world.written.rows.len(), 601);
+    assert!(world.written.bytes < 601 * 1024, "{}", world.written.bytes);
+    assert_eq!(world.instance().task_instances[600].input.as_ref(), Some(&world.run.input));
+}
+
+#[test]
+fn what_ends_handlers_writes_no_output_again() {
+    let written = json!([{"type": "VALUE", "value": "${ taskOutput.missing }", "target": "v"}]);
+    let failing = |n| {
+        let handlers = json!([task(&format!("h{n}"))]);
+        task(&format!("t{n}")).with(json!({"variableMappings": written, "onError": handlers}))
+    };
+    let tasks: Vec<Json> = (0..100).map(failing).collect();
+    let mut world = World::start_unchecked(&Setup::from(workflow(json!([parallel("p", json!(tasks))]))));
+    world.admits = false;
+    for n in 0..100 {
+        world.complete(&format!("/p/t{n}"), json!({"text": "x".repeat(64 * 1024)}));
+    }
+    assert_eq!(world.offers.len(), 100);
+    world.cancel();
+    // Each failed task, its handlers and the task in them, and the block around all.
+    assert_eq!(world.written.rows.len(), 301);
+    assert!(world.written.bytes < 301 * 1024, "{}", world.written.bytes);
+}
+
+#[test]
+fn the_retries_of_a_task_write_its_input_once() {
+    let retried = task("a").with(json!({
+        "inputMappings": {"text": "${ input.text }"},
+        "retryPolicy": {"maxRetries": 9, "strategy": "FIXED", "initialDelay": "1ms"},
+    }));
+    let mut setup = Setup::from(workflow(json!([retried])));
+    setup.input = json!({"text": "x".repeat(64 * 1024)});
+    scenario(setup, |world| {
+        for _ in 0..9 {
+            world.fail("/a", "BUSY");
+            assert!(world.written.bytes < 16 * 1024, "{}", world.written.bytes);
+            world.advance(1);
+            assert!(world.written.bytes < 16 * 1024, "{}", world.written.bytes);
+        }
+        world.complete("/a", json!({}));
+        assert_eq!(world.instance().task_instances[0].input.as_ref(), Some(&world.run.input));
+    });
+}
+
+#[test]
+fn a_run_that_is_given_its_output_writes_it_once() {
+    let stop = json!({"id": "stop", "terminate": {"status": "COMPLETED", "output": "${ input.text }"}});
+    let steps = json!([parallel("p", json!([task("a"), task("b"), group("g", json!([task("c"), stop]))]))]);
+    let mut setup = Setup::from(workflow(steps));
+    setup.input = json!({"text": "x".repeat(64 * 1024)});
+    scenario(setup, |world| {
+        world.complete("/p/g/c", json!({}));
+        assert_eq!((world.run.head.status.as_str(), world.instance().output), ("RUNNING", None));
+        for path in ["/p/a", "/p/b"] {
+            world.complete(path, json!({}));
+            assert!(world.written.bytes < 16 * 1024, "{}", world.written.bytes);
+        }
+        world.ended(Completed, "-");
+        assert_eq!(world.instance().output, Some(world.run.input["text"].clone()));
+    });
 }
 
 #[test]

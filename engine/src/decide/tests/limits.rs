@@ -89,6 +89,16 @@ fn an_error_keeps_no_more_than_it_may() {
 }
 
 #[test]
+fn the_details_that_terminate_gives_are_bounded_as_any() {
+    let stop = json!({"id": "stop", "terminate": {"status": "FAILED", "output": "x".repeat(100_000)}});
+    scenario(workflow(json!([stop])), |world| {
+        world.ended(Failed, "TERMINATED");
+        let details = world.error("/").details.to_string();
+        assert!(details.contains("left out"), "{} bytes", details.len());
+    });
+}
+
+#[test]
 fn a_task_that_names_more_variables_than_a_message_holds_is_not_dispatched() {
     let variables = json!({"variables": {"x": "x".repeat(60), "y": "y".repeat(60)}});
     let naming = |names: Json| task("a").with(json!({"contextVariables": names}));

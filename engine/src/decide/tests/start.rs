@@ -73,6 +73,28 @@ fn what_lies_in_the_head_must_be_small_and_well_spelled() {
 }
 
 #[test]
+fn a_security_context_that_is_too_large_is_refused_at_the_door() {
+    let setup = Setup::from(workflow(json!([task("a")])));
+    let plan = steps::plan(setup.definition.clone());
+    let asked = |roles: usize, permissions: usize, environment: usize| {
+        let mut request = request(&setup);
+        let context = &mut request.security_context;
+        context.roles = vec!["r".repeat(roles)];
+        context.permissions = vec!["p".repeat(permissions)];
+        context.environment_id = Some("e".repeat(environment));
+        start(&plan, request, &setup.settings, BEGIN).map(drop).map_err(|refusal| refusal.0)
+    };
+    assert_eq!(asked(20_000, 20_000, 20_000), Ok(()));
+    for (roles, permissions, environment) in
+        [(66_000, 1, 1), (1, 66_000, 1), (1, 1, 66_000), (30_000, 30_000, 6_000)]
+    {
+        let error = asked(roles, permissions, environment).unwrap_err();
+        assert_eq!(error.code, "PAYLOAD_TOO_LARGE");
+        assert!(error.message.contains("permissions"), "{}", error.message);
+    }
+}
+
+#[test]
 fn a_start_writes_every_part_and_says_what_follows() {
     let extra = json!({"variables": {"x": 1}, "timeouts": {"total": "1h"}});
     let setup = Setup::from(workflow(json!([task("a")])).with(extra));

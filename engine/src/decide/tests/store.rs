@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use oarlock_protocol::{Json, RunKey, TaskPath, Timestamp};
+use serde::Serialize;
 
 use crate::plan::Plan;
 use crate::run::Run;
@@ -15,30 +16,59 @@ pub(super) struct Store {
     output: Option<Vec<u8>>,
     variables: BTreeMap<String, Vec<u8>>,
     rows: BTreeMap<TaskPath, Vec<u8>>,
+    inputs: BTreeMap<TaskPath, Vec<u8>>,
+    outputs: BTreeMap<TaskPath, Vec<u8>>,
+}
+
+/// What one event wrote.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Written {
+    /// The places of the rows.
+    pub(super) rows: Vec<TaskPath>,
+    /// How many bytes there were in all.
+    pub(super) bytes: usize,
+}
+
+impl Written {
+    fn json(&mut self, value: &impl Serialize) -> Vec<u8> {
+        let json = serde_json::to_vec(value).unwrap();
+        self.bytes += json.len();
+        json
+    }
 }
 
 impl Store {
-    /// Writes what changed; the places of the rows written.
-    pub(super) fn write(&mut self, run: &mut Run) -> Vec<TaskPath> {
+    /// Writes what changed.
+    pub(super) fn write(&mut self, run: &mut Run) -> Written {
         let changes = std::mem::take(&mut run.changes);
+        let mut written = Written::default();
         if changes.head {
-            self.head = serde_json::to_vec(&run.head).unwrap();
+            self.head = written.json(&run.head);
         }
         if changes.input {
-            self.input = serde_json::to_vec(&run.input).unwrap();
+            self.input = written.json(&run.input);
         }
         if changes.output {
-            self.output = Some(serde_json::to_vec(&run.output).unwrap());
+            self.output = Some(written.json(&run.output));
         }
         for name in changes.variables {
-            let value = serde_json::to_vec(&run.variables[&name]).unwrap();
+            let value = written.json(&run.variables[&name]);
             self.variables.insert(name, value);
         }
-        let paths: Vec<TaskPath> = changes.rows.into_iter().filter(|path| !path.is_root()).collect();
-        for path in &paths {
-            self.rows.insert(path.clone(), serde_json::to_vec(&run.rows[path]).unwrap());
+        written.rows = changes.rows.into_iter().filter(|path| !path.is_root()).collect();
+        for path in written.rows.clone() {
+            let row = written.json(&run.rows[&path]);
+            self.rows.insert(path, row);
         }
-        paths
+        for path in changes.inputs {
+            let input = written.json(&run.rows[&path].input);
+            self.inputs.insert(path, input);
+        }
+        for path in changes.outputs {
+            let output = written.json(&run.rows[&path].output);
+            self.outputs.insert(path, output);
+        }
+        written
     }
 
     /// The run as another owner would load it.
@@ -51,6 +81,12 @@ impl Store {
         }
         for (path, row) in &self.rows {
             run.rows.insert(path.clone(), serde_json::from_slice(row).unwrap());
+        }
+        for (path, input) in &self.inputs {
+            run.rows.get_mut(path).unwrap().input = serde_json::from_slice(input).unwrap();
+        }
+        for (path, output) in &self.outputs {
+            run.rows.get_mut(path).unwrap().output = serde_json::from_slice(output).unwrap();
         }
         run.restore(plan, now).unwrap();
         run

@@ -11,7 +11,7 @@ use serde_json::json;
 
 use super::invariants::Invariants;
 use super::steps;
-use super::store::Store;
+use super::store::{Store, Written};
 use crate::decide::{Decider, start};
 use crate::effect::Effect;
 use crate::event::Event;
@@ -81,8 +81,8 @@ pub(super) struct World {
     pub(super) forgotten: bool,
     /// Every change of a task, as `/path STATUS`.
     pub(super) trace: Vec<String>,
-    /// The rows that the last event wrote.
-    pub(super) written: Vec<TaskPath>,
+    /// What the last event wrote.
+    pub(super) written: Written,
     /// Whether whatever is offered is let out at once.
     pub(super) admits: bool,
     /// Timers as memory knows them: later than stored ones while heartbeats come.
@@ -146,7 +146,7 @@ impl World {
             stale: 0,
             forgotten: false,
             trace: Vec::new(),
-            written: Vec::new(),
+            written: Written::default(),
             admits: true,
             near: BTreeMap::new(),
             store: Store::default(),
@@ -195,7 +195,7 @@ impl World {
 
     fn commit(&mut self, effects: Vec<Effect>) {
         self.written = self.store.write(&mut self.run);
-        self.run.compact(&self.plan, &self.written);
+        self.run.compact(&self.plan, &self.written.rows);
         self.perform(effects);
     }
 
