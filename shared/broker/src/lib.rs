@@ -4,6 +4,7 @@
 
 pub mod embedded;
 pub mod port;
+pub mod rabbitmq;
 pub mod topology;
 
 pub use port::{
