@@ -6,19 +6,29 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use oarlock_broker::embedded::Embedded;
+use oarlock_broker::rabbitmq::{RabbitMq, Settings};
 use oarlock_orchestrator::store::Store;
 use oarlock_orchestrator::store::file::File;
 use oarlock_orchestrator::store::lease::Clock;
 use oarlock_orchestrator::store::memory::Memory;
+use oarlock_tests::conformance::vhost::Vhost;
 use oarlock_tests::conformance::{broker, store};
 
 mod brokers {
     use super::*;
 
     oarlock_tests::broker_rules!(embedded, fresh_embedded);
+    oarlock_tests::broker_rules!(rabbitmq, fresh_rabbitmq);
 
     async fn fresh_embedded() -> broker::Harness {
         broker::Harness::new(Arc::new(Embedded::new()), "test.", Duration::from_millis(20), ())
+    }
+
+    async fn fresh_rabbitmq() -> broker::Harness {
+        let vhost = Vhost::create();
+        let settings = Settings { nodes: vec![vhost.uri()], ..Settings::default() };
+        let rabbitmq = Arc::new(RabbitMq::connect(settings).unwrap());
+        broker::Harness::new(rabbitmq, "test.", Duration::from_millis(150), vhost)
     }
 }
 

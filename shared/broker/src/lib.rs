@@ -5,6 +5,7 @@
 pub mod embedded;
 pub mod parking;
 pub mod port;
+pub mod rabbitmq;
 pub mod topology;
 
 pub use port::{

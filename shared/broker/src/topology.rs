@@ -1,5 +1,10 @@
 //! The queues: every name and declaration is made here.
 //!
+//! The embedded broker keeps a declaration as it is. What it becomes on RabbitMQ, as arguments of a queue, is written in
+//! `rabbitmq/declare.rs` and nowhere else: a durable queue is a quorum queue with a delivery limit, an exclusive one a
+//! classic queue of the connection that consumes. Every message goes through the default exchange, dead letters too, so
+//! there is no exchange and no binding to declare.
+//!
 //! ```text
 //! producer ──▶ oarlock.start ─────────▶ orchestrator (any)
 //!              oarlock.inbox.<p> ─────▶ owner of partition p: results, progress, starts, signals, cancels

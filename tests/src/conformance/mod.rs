@@ -11,6 +11,7 @@
 
 pub mod broker;
 pub mod store;
+pub mod vhost;
 
 /// How long a rule waits for what must come before it fails: long enough for a loaded machine.
 pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
