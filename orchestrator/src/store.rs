@@ -15,6 +15,7 @@ use oarlock_protocol::{RunKey, Span};
 pub mod file;
 pub mod lease;
 pub mod memory;
+pub mod redis;
 
 /// What a caller can do about a failure.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

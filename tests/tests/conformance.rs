@@ -1,18 +1,21 @@
 //! Every adapter of a port passes the port's suite: a test for each rule and adapter.
-#![allow(clippy::unwrap_used, reason = "a harness that cannot be made fails its test")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a harness that cannot be made fails its test")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use oarlock_broker::embedded::Embedded;
-use oarlock_broker::rabbitmq::{RabbitMq, Settings};
+use oarlock_broker::rabbitmq::{RabbitMq, Settings as RabbitMqSettings};
+use oarlock_orchestrator::members;
 use oarlock_orchestrator::store::Store;
 use oarlock_orchestrator::store::file::File;
 use oarlock_orchestrator::store::lease::Clock;
 use oarlock_orchestrator::store::memory::Memory;
+use oarlock_orchestrator::store::redis::{Redis, Settings as RedisSettings};
 use oarlock_tests::conformance::vhost::Vhost;
-use oarlock_tests::conformance::{broker, store};
+use oarlock_tests::conformance::{broker, members as membership, store};
+use oarlock_tests::resp;
 
 mod brokers {
     use super::*;
@@ -26,7 +29,7 @@ mod brokers {
 
     async fn fresh_rabbitmq() -> broker::Harness {
         let vhost = Vhost::create();
-        let settings = Settings { nodes: vec![vhost.uri()], ..Settings::default() };
+        let settings = RabbitMqSettings { nodes: vec![vhost.uri()], ..RabbitMqSettings::default() };
         let rabbitmq = Arc::new(RabbitMq::connect(settings).unwrap());
         broker::Harness::new(rabbitmq, "test.", Duration::from_millis(150), vhost)
     }
@@ -37,6 +40,8 @@ mod stores {
 
     oarlock_tests::store_rules!(memory, fresh_memory);
     oarlock_tests::store_rules!(file, fresh_file);
+    oarlock_tests::store_rules!(redis, fresh_redis);
+    oarlock_tests::store_rules!(redis_cluster, fresh_redis_cluster);
 
     async fn fresh_memory() -> store::Harness {
         let (clock, pass) = manual_clock();
@@ -51,16 +56,85 @@ mod stores {
         store::Harness::new(Arc::clone(&file), file, pass, folder)
     }
 
-    /// A clock that stands still, and what makes it go on.
-    fn manual_clock() -> (Clock, store::Pass) {
-        let now_ms = Arc::new(AtomicU64::new(1));
-        let set = Arc::clone(&now_ms);
-        let pass: store::Pass = Box::new(move |span| {
-            set.fetch_add(span.as_millis(), Ordering::SeqCst);
-            Box::pin(std::future::ready(()))
-        });
-        (Arc::new(move || now_ms.load(Ordering::SeqCst)), pass)
+    async fn fresh_redis() -> store::Harness {
+        let ([one, other], guard) = redis_nodes(vec![address("OARLOCK_TEST_REDIS")], false);
+        store::Harness::new(one, other, real_time(), guard)
     }
+
+    async fn fresh_redis_cluster() -> store::Harness {
+        let ([one, other], guard) = redis_nodes(cluster_nodes(), true);
+        store::Harness::new(one, other, real_time(), guard)
+    }
+}
+
+mod members_of_nodes {
+    use super::*;
+
+    oarlock_tests::members_rules!(memory, fresh_memory);
+    oarlock_tests::members_rules!(redis, fresh_redis);
+    oarlock_tests::members_rules!(redis_cluster, fresh_redis_cluster);
+
+    async fn fresh_memory() -> membership::Harness {
+        let (clock, pass) = manual_clock();
+        let memory = Arc::new(members::memory::Memory::with_clock(clock));
+        membership::Harness::new(memory.clone(), memory, pass, ())
+    }
+
+    async fn fresh_redis() -> membership::Harness {
+        let ([one, other], guard) = redis_nodes(vec![address("OARLOCK_TEST_REDIS")], false);
+        membership::Harness::new(one, other, real_time(), guard)
+    }
+
+    async fn fresh_redis_cluster() -> membership::Harness {
+        let ([one, other], guard) = redis_nodes(cluster_nodes(), true);
+        membership::Harness::new(one, other, real_time(), guard)
+    }
+}
+
+/// A clock that stands still, and what makes it go on.
+fn manual_clock() -> (Clock, store::Pass) {
+    let now_ms = Arc::new(AtomicU64::new(1));
+    let set = Arc::clone(&now_ms);
+    let pass: store::Pass = Box::new(move |span| {
+        set.fetch_add(span.as_millis(), Ordering::SeqCst);
+        Box::pin(std::future::ready(()))
+    });
+    (Arc::new(move || now_ms.load(Ordering::SeqCst)), pass)
+}
+
+/// The clock of a server cannot be set, so time really passes.
+fn real_time() -> store::Pass {
+    Box::new(|span| Box::pin(tokio::time::sleep(span.into())))
+}
+
+/// Two nodes on one fresh prefix, and what removes its keys.
+fn redis_nodes(nodes: Vec<String>, cluster: bool) -> ([Arc<Redis>; 2], RemovesKeys) {
+    let prefix = format!("test-{}", uuid::Uuid::new_v4().simple());
+    let settings =
+        RedisSettings { nodes: nodes.clone(), cluster, prefix: prefix.clone(), ..RedisSettings::default() };
+    let node = || Arc::new(Redis::connect(settings.clone()).unwrap());
+    ([node(), node()], RemovesKeys { nodes, prefix })
+}
+
+/// Leaves nothing behind on servers that others use.
+struct RemovesKeys {
+    nodes: Vec<String>,
+    prefix: String,
+}
+
+impl Drop for RemovesKeys {
+    fn drop(&mut self) {
+        resp::remove(&self.nodes, &self.prefix);
+    }
+}
+
+fn cluster_nodes() -> Vec<String> {
+    address("OARLOCK_TEST_REDIS_CLUSTER").split(',').map(str::to_owned).collect()
+}
+
+fn address(variable: &str) -> String {
+    let missing = format!("{variable} names the server to test with: run `cargo xtask test`");
+    std::env::var(variable).expect(&missing)
 }
 
 /// A rule that a suite's list forgets is never run.
@@ -87,6 +161,10 @@ fn every_rule_is_listed() {
                 include_str!("../src/conformance/store/writing.rs"),
             ]
             .concat(),
+        ),
+        (
+            include_str!("../src/conformance/members.rs"),
+            include_str!("../src/conformance/members.rs").to_owned(),
         ),
     ];
     for (list, rules) in suites {

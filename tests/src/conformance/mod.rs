@@ -1,7 +1,7 @@
 //! The suites that every adapter of a port passes, a rule a function.
 //!
 //! A rule gets a harness: a fresh broker or store that no other test touches, and what is needed to wait for it. The binary
-//! `tests/conformance.rs` names the adapters; `broker_rules!` and `store_rules!` make one test for each rule and adapter.
+//! `tests/conformance.rs` names the adapters; `broker_rules!`, `store_rules!` and `members_rules!` make one test for each rule and adapter.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -10,6 +10,7 @@
 )]
 
 pub mod broker;
+pub mod members;
 pub mod store;
 pub mod vhost;
 
