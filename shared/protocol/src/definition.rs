@@ -11,6 +11,7 @@ use crate::{Json, JsonMap, Span};
 
 /// A workflow as registered; (`id`, `version`) never changes its meaning.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WorkflowDefinition {
     /// Its name: an identifier.
@@ -50,6 +51,7 @@ pub struct WorkflowDefinition {
 
 /// Limits in time of a whole run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct WorkflowTimeouts {
     /// From start to end; then the run ends TIMED_OUT.
@@ -65,6 +67,7 @@ impl WorkflowTimeouts {
 
 /// The policies of one kind of task, wherever a workflow uses it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TaskDefinition {
     /// The name under which workers offer it, such as `payment.charge`.
@@ -106,6 +109,7 @@ pub struct TaskDefinition {
 
 /// At most `limit` dispatches in every `per`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[allow(missing_docs, reason = "the type's sentence names both")]
 pub struct RateLimit {
@@ -115,6 +119,7 @@ pub struct RateLimit {
 
 /// Limits in time of one task; the configured defaults where absent.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct TaskTimeouts {
     /// From ready to started, of one attempt.
@@ -151,6 +156,7 @@ impl TaskTimeouts {
 
 /// How the delay grows from one retry to the next.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum RetryStrategy {
     /// Always the initial delay.
@@ -164,6 +170,7 @@ pub enum RetryStrategy {
 
 /// What happens when no retry is left.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum OnExhausted {
     /// The task fails.
@@ -175,6 +182,7 @@ pub enum OnExhausted {
 
 /// Whether and when a failed attempt is followed by another.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RetryPolicy {
     /// How many further attempts there may be.
@@ -227,6 +235,7 @@ impl Default for RetryPolicy {
 
 /// One step of a workflow. Absent lists mean nothing; `dependsOn` alone tells an absent from an empty one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Task {
     /// Its name, unique in the whole workflow.
@@ -274,6 +283,7 @@ pub struct Task {
 
 /// What a step does: in text the one key that names it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub enum TaskKind {
     /// Dispatches the named task to a worker.
@@ -292,6 +302,7 @@ pub enum TaskKind {
 
 /// One case of a `switch`: `when` an expression, or `otherwise: true` on the last.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SwitchCase {
     /// An expression; the first case where it is true is taken.
@@ -306,6 +317,7 @@ pub struct SwitchCase {
 
 /// How a `terminate` task ends the run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Terminate {
     /// COMPLETED or FAILED.
@@ -320,6 +332,7 @@ pub struct Terminate {
 
 /// How a `terminate` task can end a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum TerminateStatus {

@@ -17,6 +17,7 @@ pub const LARGEST_DETAILS: usize = 32 * 1024;
 
 /// What went wrong: a code to decide by, a message to read, details to look into, and whether trying again may help.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ErrorDetails {
     /// One of the codes of [`Code`], or the task's own, such as `CARD_DECLINED`.

@@ -101,6 +101,7 @@ impl ExecutionId {
 
 /// Names a run together with its tenant: the address that every key, timer and message carries.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RunKey {
     /// Whose run it is.

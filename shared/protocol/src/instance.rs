@@ -9,6 +9,7 @@ use crate::{
 
 /// Where a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum WorkflowStatus {
     /// Accepted, nothing decided yet.
@@ -64,6 +65,7 @@ impl WorkflowStatus {
 
 /// Where a task of a run stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum TaskStatus {
     /// Known, and waiting for others.
@@ -113,6 +115,7 @@ impl TaskStatus {
 
 /// What kind of step a task instance is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[allow(missing_docs, reason = "the names are those of the definition language")]
 pub enum InstanceKind {
@@ -128,6 +131,7 @@ pub enum InstanceKind {
 
 /// A run: one execution of a workflow definition.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs, reason = "each field is told in docs/data-model.md")]
 pub struct WorkflowInstance {
@@ -159,6 +163,7 @@ pub struct WorkflowInstance {
 
 /// What a run has cost so far: sums over its closed attempts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 #[allow(missing_docs, reason = "each field is told in docs/data-model.md")]
 pub struct WorkflowMetrics {
@@ -177,6 +182,7 @@ pub struct WorkflowMetrics {
 
 /// One step of a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs, reason = "each field is told in docs/data-model.md")]
 pub struct TaskInstance {
@@ -210,6 +216,7 @@ pub struct TaskInstance {
 
 /// One dispatch of a task instance.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs, reason = "each field is told in docs/data-model.md")]
 pub struct Attempt {
@@ -234,6 +241,7 @@ pub struct Attempt {
 
 /// What one execution cost, as the worker measured it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", default)]
 pub struct TaskMetrics {
     /// From the handler's begin to its end.
@@ -246,6 +254,7 @@ pub struct TaskMetrics {
 
 /// What a task is told of the run around it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TaskExecutionContext {
     /// The run.
@@ -267,6 +276,7 @@ pub struct TaskExecutionContext {
 
 /// One line of a run's history.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct HistoryEntry {
     /// When it happened.
@@ -291,6 +301,7 @@ pub struct HistoryEntry {
 
 /// One row of a list of runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 #[allow(missing_docs, reason = "fields of WorkflowInstance")]
 pub struct WorkflowSummary {

@@ -14,6 +14,8 @@ mod mapping;
 pub mod message;
 pub mod name;
 pub mod path;
+#[cfg(feature = "schema")]
+mod schema;
 pub mod security;
 pub mod time;
 

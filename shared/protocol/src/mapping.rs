@@ -8,6 +8,7 @@ use crate::Json;
 
 /// What goes from a task's output into a variable. They run in order, each seeing the variables as the last left them.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "type", rename_all = "SCREAMING_SNAKE_CASE", deny_unknown_fields)]
 pub enum VariableMapping {
     /// A part of the output, as it is.
@@ -62,6 +63,7 @@ impl VariableMapping {
 
 /// One named transformation: `trim`, or `{round: 2}` with its argument.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(untagged)]
 pub enum Transformation {
     /// Without an argument.

@@ -68,6 +68,7 @@ impl Kind {
 
 /// Asks a partition for a run: what became of a [`StartRequest`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct StartMessage {
     /// Version of this form.
@@ -94,6 +95,7 @@ pub struct StartMessage {
 
 /// Hands a worker one attempt.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct TaskMessage {
     /// Version of this form.
@@ -122,6 +124,7 @@ pub struct TaskMessage {
 
 /// How an attempt ended, or why it goes on without this worker.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "status", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "camelCase")]
 pub enum Outcome {
     /// The handler returned this.
@@ -151,6 +154,7 @@ pub enum Outcome {
 
 /// Where a message of a worker belongs: what its task message told.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct AttemptAddress {
     /// The run and its tenant.
@@ -164,6 +168,7 @@ pub struct AttemptAddress {
 
 /// A worker's answer.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ResultMessage {
     /// Version of this form.
@@ -186,6 +191,7 @@ pub struct ResultMessage {
 
 /// A sign of life of an attempt that lasts: 0 says that it runs and where, greater ones are heartbeats.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ProgressMessage {
     /// Version of this form.
@@ -212,6 +218,7 @@ pub struct ProgressMessage {
 
 /// What the orchestrator tells a worker on its control queue.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct ControlMessage {
     /// Version of this form.
@@ -225,6 +232,7 @@ pub struct ControlMessage {
 
 /// What a worker is told to do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "order", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "camelCase")]
 pub enum Order {
     /// Progress `n` is recorded: go on.
@@ -243,6 +251,7 @@ pub enum Order {
 
 /// Asks that a run end.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct CancelMessage {
     /// Version of this form.
@@ -259,6 +268,7 @@ pub struct CancelMessage {
 
 /// Tells a run something from outside.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SignalMessage {
     /// Version of this form.
@@ -277,6 +287,7 @@ pub struct SignalMessage {
 
 /// A payload kept elsewhere: the reserved value `{"$payload": {…}}`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PayloadReference {
     /// Where it is.

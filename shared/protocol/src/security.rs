@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// How guarded a task must be run; the router may send it to other queues by it. Ordered from LOW to CRITICAL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum SecurityLevel {
@@ -15,6 +16,7 @@ pub enum SecurityLevel {
 
 /// How sensitive the data of a task is. Ordered from PUBLIC to RESTRICTED.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 #[allow(missing_docs, reason = "the names say it")]
 pub enum DataClassification {
@@ -26,6 +28,7 @@ pub enum DataClassification {
 
 /// What a task or workflow demands of the security context it runs under.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct SecurityRequirements {
     /// Permissions the run must hold, each of them.
@@ -41,6 +44,7 @@ pub struct SecurityRequirements {
 
 /// On whose behalf a run acts; for a task also what that task demands.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct SecurityContext {
     /// Who started the run.

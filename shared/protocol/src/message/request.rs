@@ -12,6 +12,7 @@ use crate::{ErrorDetails, Json, RunId, RunKey};
 /// What a producer puts on the queue `oarlock.start`: the words of `POST /v1/runs`. On whose behalf it asks is not
 /// said here: the broker tells which user published it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct StartRequest {
     /// Version of this form.
@@ -34,6 +35,7 @@ pub struct StartRequest {
 
 /// Asks an orchestrator for a definition that it may not know yet.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct RegisterMessage {
     /// Version of this form.
@@ -46,6 +48,7 @@ pub struct RegisterMessage {
 
 /// Asks the owner of a run to tell when it has ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct WatchMessage {
     /// Version of this form.
@@ -57,6 +60,7 @@ pub struct WatchMessage {
 
 /// The answer to a request, on its `reply_to` and with its `correlation_id`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct AnswerMessage {
     /// Version of this form.
@@ -68,6 +72,7 @@ pub struct AnswerMessage {
 
 /// What became of a request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "status", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "camelCase")]
 pub enum Answer {
     /// The run is committed.
