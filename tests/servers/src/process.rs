@@ -1,0 +1,107 @@
+//! A server's process: started so that it ends with this one, ended by its id.
+//!
+//! Called by the servers. Never ends a process by its name.
+
+#![allow(
+    unsafe_code,
+    reason = "what a child does between fork and exec is told to the standard library in an unsafe block"
+)]
+
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command};
+use std::sync::OnceLock;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::{Error, Result, wait};
+
+/// A running process of this one. Killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Process {
+    child: Child,
+}
+
+impl Process {
+    /// Starts a command in a process group of its own, so that a Ctrl-C meant for the tests does not reach it first. On Linux it is
+    /// killed when this process dies, however that happens.
+    pub(crate) fn start(mut command: Command) -> Result<Self> {
+        command.process_group(0);
+        #[cfg(target_os = "linux")]
+        {
+            let parent = rustix::process::getpid();
+            // SAFETY: between fork and exec only two system calls are made; nothing is allocated or locked.
+            unsafe { command.pre_exec(move || die_with(parent)) };
+        }
+        let what = format!("starting {}", command.get_program().to_string_lossy());
+        let child = from_a_lasting_thread(command).map_err(Error::io(what))?;
+        Ok(Self { child })
+    }
+
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Whether it still runs; a stopped one does.
+    pub(crate) fn runs(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Sends a signal, unless it ended before.
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        if self.runs() {
+            // It can only have ended meanwhile, and then it stays known by this id until it is waited for.
+            let _ = kill_process(Pid::from_child(&self.child), signal);
+        }
+    }
+
+    /// Ends it with SIGKILL and waits for its end.
+    pub(crate) fn kill(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    /// Asks it to end with SIGTERM, and waits for that.
+    pub(crate) fn terminate(&mut self, limit: Duration) -> Result<()> {
+        self.signal(Signal::CONT);
+        self.signal(Signal::TERM);
+        let what = format!("process {} ends after SIGTERM", self.id());
+        wait::until(&what, limit, || if self.runs() { Err("it runs".to_owned()) } else { Ok(()) })
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn die_with(parent: Pid) -> std::io::Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    // The parent may have died before the line above.
+    if rustix::process::getppid() == Some(parent) { Ok(()) } else { Err(std::io::ErrorKind::NotFound.into()) }
+}
+
+/// What the starting thread is sent: a command, and where its child goes.
+type Order = (Command, SyncSender<std::io::Result<Child>>);
+
+/// Starts a command from a thread that lasts as long as this process. Linux kills the child when the *thread* that
+/// started it ends; a test's thread ends with the test, a shared server does not.
+fn from_a_lasting_thread(command: Command) -> std::io::Result<Child> {
+    static STARTER: OnceLock<SyncSender<Order>> = OnceLock::new();
+    let starter = STARTER.get_or_init(|| {
+        let (sender, orders) = sync_channel::<Order>(0);
+        std::thread::spawn(move || {
+            for (mut command, answer) in orders {
+                let _ = answer.send(command.spawn());
+            }
+        });
+        sender
+    });
+    let gone = || std::io::Error::other("the thread that starts servers is gone");
+    let (answer, child) = sync_channel(1);
+    starter.send((command, answer)).map_err(|_| gone())?;
+    child.recv().map_err(|_| gone())?
+}
