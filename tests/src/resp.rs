@@ -79,3 +79,27 @@ fn read(stream: &mut BufReader<TcpStream>) -> Reply {
         _ => panic!("no answer of Redis: {line}"),
     }
 }
+
+/// A prefix of keys that no one else uses. Dropping it removes every key under it, so that nothing is left on shared servers.
+pub struct RemovesKeys {
+    nodes: Vec<String>,
+    prefix: String,
+}
+
+impl RemovesKeys {
+    /// A fresh prefix on these servers.
+    pub fn of(nodes: &[String]) -> Self {
+        Self { nodes: nodes.to_vec(), prefix: format!("test-{}", uuid::Uuid::new_v4().simple()) }
+    }
+
+    /// The prefix.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+}
+
+impl Drop for RemovesKeys {
+    fn drop(&mut self) {
+        remove(&self.nodes, &self.prefix);
+    }
+}

@@ -13,7 +13,7 @@ use oarlock_orchestrator::store::file::File;
 use oarlock_orchestrator::store::lease::Clock;
 use oarlock_orchestrator::store::memory::Memory;
 use oarlock_orchestrator::store::redis::{Redis, Settings as RedisSettings};
-use oarlock_tests::conformance::vhost::Vhost;
+use oarlock_test_servers::{Vhost, shared};
 use oarlock_tests::conformance::{broker, members as membership, store};
 use oarlock_tests::resp;
 
@@ -28,7 +28,7 @@ mod brokers {
     }
 
     async fn fresh_rabbitmq() -> broker::Harness {
-        let vhost = Vhost::create();
+        let vhost = Vhost::create(&shared().management).unwrap();
         let settings = RabbitMqSettings { nodes: vec![vhost.uri()], ..RabbitMqSettings::default() };
         let rabbitmq = Arc::new(RabbitMq::connect(settings).unwrap());
         broker::Harness::new(rabbitmq, "test.", Duration::from_millis(150), vhost)
@@ -57,7 +57,7 @@ mod stores {
     }
 
     async fn fresh_redis() -> store::Harness {
-        let ([one, other], guard) = redis_nodes(vec![address("OARLOCK_TEST_REDIS")], false);
+        let ([one, other], guard) = redis_nodes(vec![shared().redis.clone()], false);
         store::Harness::new(one, other, real_time(), guard)
     }
 
@@ -81,7 +81,7 @@ mod members_of_nodes {
     }
 
     async fn fresh_redis() -> membership::Harness {
-        let ([one, other], guard) = redis_nodes(vec![address("OARLOCK_TEST_REDIS")], false);
+        let ([one, other], guard) = redis_nodes(vec![shared().redis.clone()], false);
         membership::Harness::new(one, other, real_time(), guard)
     }
 
@@ -108,33 +108,16 @@ fn real_time() -> store::Pass {
 }
 
 /// Two nodes on one fresh prefix, and what removes its keys.
-fn redis_nodes(nodes: Vec<String>, cluster: bool) -> ([Arc<Redis>; 2], RemovesKeys) {
-    let prefix = format!("test-{}", uuid::Uuid::new_v4().simple());
+fn redis_nodes(nodes: Vec<String>, cluster: bool) -> ([Arc<Redis>; 2], resp::RemovesKeys) {
+    let removes = resp::RemovesKeys::of(&nodes);
     let settings =
-        RedisSettings { nodes: nodes.clone(), cluster, prefix: prefix.clone(), ..RedisSettings::default() };
+        RedisSettings { nodes, cluster, prefix: removes.prefix().to_owned(), ..RedisSettings::default() };
     let node = || Arc::new(Redis::connect(settings.clone()).unwrap());
-    ([node(), node()], RemovesKeys { nodes, prefix })
-}
-
-/// Leaves nothing behind on servers that others use.
-struct RemovesKeys {
-    nodes: Vec<String>,
-    prefix: String,
-}
-
-impl Drop for RemovesKeys {
-    fn drop(&mut self) {
-        resp::remove(&self.nodes, &self.prefix);
-    }
+    ([node(), node()], removes)
 }
 
 fn cluster_nodes() -> Vec<String> {
-    address("OARLOCK_TEST_REDIS_CLUSTER").split(',').map(str::to_owned).collect()
-}
-
-fn address(variable: &str) -> String {
-    let missing = format!("{variable} names the server to test with: run `cargo xtask test`");
-    std::env::var(variable).expect(&missing)
+    shared().redis_cluster.clone()
 }
 
 /// A rule that a suite's list forgets is never run.

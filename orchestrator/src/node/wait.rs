@@ -20,9 +20,8 @@ impl Node {
     /// # Errors
     /// As [`Node::get`].
     pub async fn wait(&self, key: &RunKey, time: Duration) -> Result<Option<WorkflowInstance>, Error> {
-        match tokio::time::timeout(time, self.ended(key)).await {
-            Ok(ended) => drop(ended?),
-            Err(_) => {}
+        if let Ok(ended) = tokio::time::timeout(time, self.ended(key)).await {
+            ended?;
         }
         self.get(key).await
     }

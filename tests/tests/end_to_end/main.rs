@@ -7,10 +7,6 @@
     reason = "a test that fails names its line"
 )]
 
-mod cancel;
-mod faults;
-mod messages;
-mod nodes;
-mod readme;
-mod system;
-mod work;
+mod cluster;
+mod embedded;
+mod servers;

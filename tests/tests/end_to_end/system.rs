@@ -4,17 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oarlock_broker::embedded::Embedded;
+use oarlock_broker::rabbitmq;
 use oarlock_broker::{Broker, Delivery, Message, Publication, Subscription, topology};
 use oarlock_orchestrator::members::Members;
 use oarlock_orchestrator::members::memory::Memory as Alone;
-use oarlock_orchestrator::store::Store;
 use oarlock_orchestrator::store::memory::Memory;
+use oarlock_orchestrator::store::{Store, redis};
 use oarlock_orchestrator::{Clock, Node, Settings};
 use oarlock_protocol::instance::WorkflowInstance;
 use oarlock_protocol::message::StartMessage;
 use oarlock_protocol::security::SecurityContext;
 use oarlock_protocol::{FORMAT, Json, RunId, RunKey};
+use oarlock_test_servers::{Vhost, shared};
+use oarlock_tests::resp::RemovesKeys;
 use oarlock_worker::{Builder, Worker};
+
+use super::BACKEND;
 
 /// Nothing here takes this long unless it hangs.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
@@ -23,35 +28,77 @@ pub(super) const TENANT: &str = "acme";
 pub(super) struct System {
     pub(super) broker: Arc<dyn Broker>,
     pub(super) node: Node,
+    /// Dropped last: removes what the test left on the servers.
+    _parts: Option<Parts>,
 }
 
-/// What several nodes share.
+/// What the nodes of a test run over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(dead_code, reason = "each module of tests runs over one of them")]
+pub(super) enum Backend {
+    /// The embedded broker and the store in memory.
+    Embedded,
+    /// RabbitMQ and one Redis.
+    Servers,
+    /// RabbitMQ and a Redis Cluster.
+    Cluster,
+}
+
+/// What several nodes share: on servers every node has connections of its own.
 pub(super) struct Parts {
-    broker: Arc<dyn Broker>,
-    store: Arc<dyn Store>,
-    members: Arc<dyn Members>,
+    made: Made,
+}
+
+enum Made {
+    Here { broker: Arc<dyn Broker>, store: Arc<dyn Store>, members: Arc<dyn Members> },
+    There { vhost: Vhost, redis: redis::Settings, _removes: RemovesKeys },
 }
 
 impl Parts {
     pub(super) async fn fresh() -> Self {
-        Self {
-            broker: Arc::new(Embedded::new()),
-            store: Arc::new(Memory::new()),
-            members: Arc::new(Alone::new()),
-        }
+        let servers = match BACKEND {
+            Backend::Embedded => {
+                let (broker, store) = (Arc::new(Embedded::new()), Arc::new(Memory::new()));
+                return Self { made: Made::Here { broker, store, members: Arc::new(Alone::new()) } };
+            }
+            Backend::Servers => vec![shared().redis.clone()],
+            Backend::Cluster => shared().redis_cluster.clone(),
+        };
+        let vhost = Vhost::create(&shared().management).unwrap();
+        let removes = RemovesKeys::of(&servers);
+        let redis = redis::Settings {
+            nodes: servers,
+            cluster: BACKEND == Backend::Cluster,
+            prefix: removes.prefix().to_owned(),
+            ..redis::Settings::default()
+        };
+        Self { made: Made::There { vhost, redis, _removes: removes } }
     }
 
-    pub(super) fn store(&self) -> &dyn Store {
-        &*self.store
+    /// The store, as another node would see it.
+    pub(super) async fn store(&self) -> Arc<dyn Store> {
+        let (_, store, _) = self.connect();
+        // Asked before anything else; the answer is what the first node had fixed.
+        store.partitions(1).await.unwrap();
+        store
+    }
+
+    fn connect(&self) -> (Arc<dyn Broker>, Arc<dyn Store>, Arc<dyn Members>) {
+        match &self.made {
+            Made::Here { broker, store, members } => (broker.clone(), store.clone(), members.clone()),
+            Made::There { vhost, redis, .. } => {
+                let rabbit = rabbitmq::Settings { nodes: vec![vhost.uri()], ..rabbitmq::Settings::default() };
+                let redis = Arc::new(redis::Redis::connect(redis.clone()).unwrap());
+                (Arc::new(rabbitmq::RabbitMq::connect(rabbit).unwrap()), redis.clone(), redis)
+            }
+        }
     }
 
     /// Another node over them.
     pub(super) async fn node(&self, name: &str, settings: Settings) -> System {
         let settings = Settings { node: name.to_owned(), ..settings };
-        let (broker, store, members) = (self.broker.clone(), self.store.clone(), self.members.clone());
-        let node = Node::start(broker.clone(), store, members, settings, Clock::system()).await.unwrap();
-        assert!(node.ready_within(PATIENCE).await, "the partitions are not owned: {:?}", node.readiness());
-        System { broker, node }
+        let (broker, store, members) = self.connect();
+        System::begin_node(broker, store, members, settings).await
     }
 }
 
@@ -66,12 +113,26 @@ pub(super) fn settings() -> Settings {
 
 impl System {
     pub(super) async fn start() -> Self {
-        Parts::fresh().await.node("alone", settings()).await
+        let parts = Parts::fresh().await;
+        let system = parts.node("alone", settings()).await;
+        Self { _parts: Some(parts), ..system }
     }
 
+    /// A node over the given parts, embedded.
+    #[allow(dead_code, reason = "not every backend's tests need it")]
     pub(super) async fn over(broker: Arc<dyn Broker>, store: Arc<dyn Store>, settings: Settings) -> Self {
-        let parts = Parts { broker, store, members: Arc::new(Alone::new()) };
-        parts.node("alone", settings).await
+        Self::begin_node(broker, store, Arc::new(Alone::new()), settings).await
+    }
+
+    async fn begin_node(
+        broker: Arc<dyn Broker>,
+        store: Arc<dyn Store>,
+        members: Arc<dyn Members>,
+        settings: Settings,
+    ) -> Self {
+        let node = Node::start(broker.clone(), store, members, settings, Clock::system()).await.unwrap();
+        assert!(node.ready_within(PATIENCE).await, "the partitions are not owned: {:?}", node.readiness());
+        Self { broker, node, _parts: None }
     }
 
     pub(super) fn worker(&self) -> Builder {

@@ -1,0 +1,16 @@
+//! The same tests over RabbitMQ and a Redis Cluster of three.
+
+const BACKEND: system::Backend = system::Backend::Cluster;
+
+#[path = "cancel.rs"]
+mod cancel;
+#[path = "messages.rs"]
+mod messages;
+#[path = "nodes.rs"]
+mod nodes;
+#[path = "readme.rs"]
+mod readme;
+#[path = "system.rs"]
+mod system;
+#[path = "work.rs"]
+mod work;

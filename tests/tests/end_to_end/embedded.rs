@@ -1,0 +1,18 @@
+//! The tests over the embedded broker and the store in memory.
+
+const BACKEND: system::Backend = system::Backend::Embedded;
+
+#[path = "cancel.rs"]
+mod cancel;
+#[path = "faults.rs"]
+mod faults;
+#[path = "messages.rs"]
+mod messages;
+#[path = "nodes.rs"]
+mod nodes;
+#[path = "readme.rs"]
+mod readme;
+#[path = "system.rs"]
+mod system;
+#[path = "work.rs"]
+mod work;

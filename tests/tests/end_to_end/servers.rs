@@ -1,0 +1,16 @@
+//! The same tests over RabbitMQ and one Redis.
+
+const BACKEND: system::Backend = system::Backend::Servers;
+
+#[path = "cancel.rs"]
+mod cancel;
+#[path = "messages.rs"]
+mod messages;
+#[path = "nodes.rs"]
+mod nodes;
+#[path = "readme.rs"]
+mod readme;
+#[path = "system.rs"]
+mod system;
+#[path = "work.rs"]
+mod work;
