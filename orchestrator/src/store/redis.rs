@@ -1,8 +1,7 @@
 //! The store on Redis, one server or a cluster: what several orchestrators share. Also the members port.
 //!
 //! Every change is one script in one round trip; what several partitions send at once, the server syncs to disk together. Keys
-//! are named in `redis/keys.rs` alone. Nothing here retries a call whose fate is unknown: it answers `Unavailable`, and the
-//! caller sends the same again. Its user needs the commands EVALSHA, SCRIPT LOAD, INFO and those the scripts and reads call;
+//! are named in `redis/keys.rs` alone. A call whose fate stays unknown answers `Unavailable`, and the caller sends the same again. Its user needs the commands EVALSHA, SCRIPT LOAD, INFO and those the scripts and reads call;
 //! CONFIG GET is asked, not needed.
 
 use std::collections::HashMap;

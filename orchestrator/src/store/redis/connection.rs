@@ -149,7 +149,7 @@ impl Target {
             let client = Client::open(node.clone())?;
             client.get_multiplexed_async_connection_with_config(&config).await
         };
-        let connection = connecting.await.map_err(|error| fault::connecting(&address, &error))?;
+        let connection = connecting.await.map_err(|error| fault::connecting(node.addr(), &error))?;
         Ok(Connection::Single(connection, address))
     }
 
