@@ -101,7 +101,8 @@ impl Redis {
             lanes: lanes(LANES),
             waiting: lanes(if settings.replicas == 0 { 0 } else { WAITING_LANES }),
             replicas: settings.replicas,
-            wait: Span::from_millis(settings.response_timeout.as_millis() / 2),
+            // 0 would wait for ever.
+            wait: Span::from_millis((settings.response_timeout.as_millis() / 2).max(1)),
             unanswered: Mutex::default(),
             findings,
         })
@@ -163,7 +164,12 @@ impl Store for Redis {
         let count = fixed.unwrap_or(wanted);
         check_count(count)?;
         self.names.fix(count);
-        Ok(count)
+        match self.names.count() {
+            Some(known) if known != count => Err(Error::Unusable(format!(
+                "it had {known} partitions and has {count} now: somebody emptied it; end every orchestrator that uses it"
+            ))),
+            _ => Ok(count),
+        }
     }
 
     async fn own(&self, partition: u32, claim: &Claim) -> Result<Ownership, Error> {

@@ -57,6 +57,8 @@ async fn addresses_that_cannot_be_understood_are_refused_without_their_password(
     assert!(unusable(none.map(drop)).contains("no Redis node"));
     let braces = Redis::connect(Settings { prefix: "a{b}".to_owned(), ..Settings::default() });
     assert!(unusable(braces.map(drop)).contains("prefix"));
+    let hasty = Redis::connect(Settings { response_timeout: Span::from_millis(0), ..Settings::default() });
+    assert!(unusable(hasty.map(drop)).contains("timeouts"));
 }
 
 #[tokio::test]
@@ -174,4 +176,8 @@ async fn a_number_of_partitions_without_sense_is_refused() {
     // Fixed once, nobody's wish matters.
     assert_eq!(store_at(&server.url()).partitions(0).await, Ok(3));
     assert!(unusable(store.own(3, &claim(None)).await).contains("no partition 3"));
+    // Under a store that somebody emptied, runs would be looked for in other partitions.
+    server.command(&["FLUSHALL"]);
+    assert_eq!(store_at(&server.url()).partitions(5).await, Ok(5));
+    assert!(unusable(store.partitions(3).await).contains("had 3 partitions and has 5"));
 }
