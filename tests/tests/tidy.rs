@@ -143,6 +143,25 @@ fn only_the_broker_names_lapin() {
     assert_none(named.map(|file| file.path).collect(), "only shared/broker names lapin");
 }
 
+#[test]
+fn only_the_redis_store_names_redis() {
+    let houses = ["orchestrator/src/store/redis", "orchestrator/benches/redis.rs"];
+    let elsewhere =
+        tree().into_iter().filter(|file| !houses.iter().any(|house| file.path.starts_with(house)));
+    let names = |file: &File| {
+        if file.path.starts_with("orchestrator/") {
+            // Modules may have the name; the library is what paths begin with.
+            let calls = |line: &str| line.contains(" redis::") || line.contains("(redis::");
+            file.is_rust() && file.code().any(|(_, line)| calls(line))
+        } else {
+            // A crate cannot use what it does not depend on.
+            file.path.ends_with("/Cargo.toml") && file.code().any(|(_, line)| line.starts_with("redis"))
+        }
+    };
+    let named = elsewhere.filter(names).map(|file| file.path).collect();
+    assert_none(named, "only orchestrator/src/store/redis uses the redis library");
+}
+
 fn has_word(line: &str, word: &str) -> bool {
     let is_part = |c: char| c.is_alphanumeric() || c == '_';
     line.match_indices(word).any(|(at, _)| {

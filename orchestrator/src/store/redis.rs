@@ -1,8 +1,7 @@
 //! The store on Redis, one server or a cluster: what several orchestrators share. Also the members port.
 //!
 //! Every change is one script in one round trip; what several partitions send at once, the server syncs to disk together. Keys
-//! are named in `redis/keys.rs` alone. Nothing here retries a call whose fate is unknown: it answers `Unavailable`, and the
-//! caller sends the same again. Its user needs the commands EVALSHA, SCRIPT LOAD, INFO and those the scripts and reads call;
+//! are named in `redis/keys.rs` alone. A call whose fate stays unknown answers `Unavailable`, and the caller sends the same again. Its user needs the commands EVALSHA, SCRIPT LOAD, INFO and those the scripts and reads call;
 //! CONFIG GET is asked, not needed.
 
 use std::collections::HashMap;
@@ -102,7 +101,8 @@ impl Redis {
             lanes: lanes(LANES),
             waiting: lanes(if settings.replicas == 0 { 0 } else { WAITING_LANES }),
             replicas: settings.replicas,
-            wait: Span::from_millis(settings.response_timeout.as_millis() / 2),
+            // 0 would wait for ever.
+            wait: Span::from_millis((settings.response_timeout.as_millis() / 2).max(1)),
             unanswered: Mutex::default(),
             findings,
         })
@@ -164,7 +164,12 @@ impl Store for Redis {
         let count = fixed.unwrap_or(wanted);
         check_count(count)?;
         self.names.fix(count);
-        Ok(count)
+        match self.names.count() {
+            Some(known) if known != count => Err(Error::Unusable(format!(
+                "it had {known} partitions and has {count} now: somebody emptied it; end every orchestrator that uses it"
+            ))),
+            _ => Ok(count),
+        }
     }
 
     async fn own(&self, partition: u32, claim: &Claim) -> Result<Ownership, Error> {

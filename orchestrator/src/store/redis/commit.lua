@@ -7,7 +7,7 @@ if own[1] ~= ARGV[1] or own[2] ~= ARGV[2] then return redis.status_reply('FENCED
 
 local stored, seq = tonumber(own[3]), tonumber(ARGV[3])
 if seq <= stored then
-  -- There already. Written again all the same: WAIT looks only at what its own connection wrote.
+  -- There already. Written again all the same: WAIT promises only what its own connection wrote.
   redis.call('HSET', KEYS[1], 'seq', own[3])
   return redis.status_reply('OK')
 end

@@ -51,6 +51,9 @@ impl Target {
         if settings.nodes.is_empty() {
             return Err(Error::Unusable("no Redis node is named".to_owned()));
         }
+        if settings.response_timeout.is_zero() || settings.connect_timeout.is_zero() {
+            return Err(Error::Unusable("the timeouts of Redis must be longer than nothing".to_owned()));
+        }
         let read = |(number, url): (usize, &String)| {
             let known = url.starts_with("redis://") || url.starts_with("rediss://");
             let info = known.then(|| url.as_str().into_connection_info().ok()).flatten();
@@ -149,7 +152,7 @@ impl Target {
             let client = Client::open(node.clone())?;
             client.get_multiplexed_async_connection_with_config(&config).await
         };
-        let connection = connecting.await.map_err(|error| fault::connecting(&address, &error))?;
+        let connection = connecting.await.map_err(|error| fault::connecting(node.addr(), &error))?;
         Ok(Connection::Single(connection, address))
     }
 

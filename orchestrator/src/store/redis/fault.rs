@@ -1,14 +1,17 @@
 //! What went wrong between this process and Redis, as the port's errors and in words. It never shows a URL: those hold passwords.
 
-use std::error::Error as _;
+use std::error::Error as StdError;
 use std::io;
+use std::sync::Arc;
 
-use redis::{ErrorKind, RedisError, ServerError, ServerErrorKind, Value};
+use redis::{ConnectionAddr, ErrorKind, RedisError, ServerError, ServerErrorKind, Value};
 
 use crate::store::Error;
 
-/// Why a connection to `address` could not be made.
-pub(super) fn connecting(address: &str, error: &RedisError) -> Error {
+/// Why a connection to `node` could not be made.
+pub(super) fn connecting(node: &ConnectionAddr, error: &RedisError) -> Error {
+    let address = node.to_string();
+    let with_tls = matches!(node, ConnectionAddr::TcpTls { .. });
     let unavailable = |what: String| Error::Unavailable(format!("Redis at {address} {what}"));
     let unusable = |what: String| Error::Unusable(format!("Redis at {address} {what}"));
     if let Some(answered) = answered(error) {
@@ -21,12 +24,16 @@ pub(super) fn connecting(address: &str, error: &RedisError) -> Error {
         ErrorKind::InvalidClientConfig => return unusable(format!("cannot be addressed so: {error}")),
         _ => {}
     }
-    let Some(cause) = error.source().and_then(|cause| cause.downcast_ref::<io::Error>()) else {
+    let Some(cause) = cause(error) else {
         return unavailable(format!("cannot be reached: {error}"));
     };
     match cause.kind() {
         io::ErrorKind::ConnectionRefused => {
             unavailable("cannot be reached: nothing listens there".to_owned())
+        }
+        // A server without TLS waits for more of what it takes for a command.
+        io::ErrorKind::TimedOut if with_tls => {
+            unavailable("does not answer in time (a port without TLS needs redis://)".to_owned())
         }
         io::ErrorKind::TimedOut => unavailable("does not answer in time".to_owned()),
         // This is how the TLS library tells its errors.
@@ -95,6 +102,13 @@ pub(super) fn unexpected(value: &impl std::fmt::Debug) -> Error {
     // Cut off: an answer may hold megabytes.
     let text: String = format!("{value:?}").chars().take(200).collect();
     Error::Unusable(format!("Redis answers what no script of this release answers: {text}"))
+}
+
+fn cause(error: &RedisError) -> Option<&io::Error> {
+    let source = error.source()?;
+    // The library shares its causes, and hands out the share.
+    let shared = source.downcast_ref::<Arc<dyn StdError + Send + Sync>>();
+    shared.map_or(source, |shared| &**shared as &(dyn StdError + 'static)).downcast_ref()
 }
 
 fn answered(error: &RedisError) -> Option<ServerError> {

@@ -1,12 +1,13 @@
 //! One shared connection that is made at first use and made anew when it is lost. [`super::Redis`] has a few, and gives each
-//! partition one of them. It repeats a call only where the server certainly did not run it.
+//! partition one of them. It repeats a call once where the connection was lost or the server did not know the script: every call of
+//! this store may be repeated. It never repeats one that timed out.
 
 use std::sync::{Arc, Mutex as Shared, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use backoff::backoff::Backoff;
 use backoff::{ExponentialBackoff, ExponentialBackoffBuilder};
-use redis::{Pipeline, ServerErrorKind, Value};
+use redis::{Pipeline, RedisResult, ServerErrorKind, Value};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep_until};
 
@@ -68,13 +69,19 @@ impl Lane {
     /// # Errors
     /// `Unavailable` where they may or may not have been carried out, all or in part.
     pub(super) async fn send(&self, slot: u16, commands: &Pipeline) -> Result<Vec<Value>, Error> {
-        let (number, connection) = self.connection().await?;
-        let mut answers = self.exchange(number, &connection, slot, commands).await?;
-        if fault::first(&answers).is_some_and(|error| error.kind() == Some(ServerErrorKind::NoScript)) {
+        let (mut number, mut connection) = self.connection().await?;
+        let mut outcome = self.exchange(number, &connection, slot, commands).await;
+        if outcome.as_ref().is_err_and(|error| !error.is_timeout()) {
+            // The end of an idle connection shows when it is used, such as after a restart of the server.
+            (number, connection) = self.connection().await?;
+            outcome = self.exchange(number, &connection, slot, commands).await;
+        }
+        if outcome.as_ref().is_ok_and(|answers| lacks_script(answers)) {
             // A server that began anew, or one of a cluster that is new to us.
             self.note(self.target.greet(&connection, slot).await?);
-            answers = self.exchange(number, &connection, slot, commands).await?;
+            outcome = self.exchange(number, &connection, slot, commands).await;
         }
+        let answers = outcome.map_err(|error| fault::lost(&error))?;
         fault::first(&answers).map_or(Ok(()), |error| Err(fault::reply(error)))?;
         Ok(answers)
     }
@@ -85,7 +92,7 @@ impl Lane {
         connection: &Connection,
         slot: u16,
         commands: &Pipeline,
-    ) -> Result<Vec<Value>, Error> {
+    ) -> RedisResult<Vec<Value>> {
         let outcome = connection.send(slot, commands).await;
         let mut live = self.live();
         if live.number == number {
@@ -94,7 +101,7 @@ impl Lane {
                 live.connection = None;
             }
         }
-        outcome.map_err(|error| fault::lost(&error))
+        outcome
     }
 
     /// The connection; where there is none, the outcome of an attempt that began after this call.
@@ -144,6 +151,10 @@ impl Lane {
             *noted = findings;
         }
     }
+}
+
+fn lacks_script(answers: &[Value]) -> bool {
+    fault::first(answers).is_some_and(|error| error.kind() == Some(ServerErrorKind::NoScript))
 }
 
 impl Live {
