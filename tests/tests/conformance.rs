@@ -13,7 +13,7 @@ use oarlock_orchestrator::store::file::File;
 use oarlock_orchestrator::store::lease::Clock;
 use oarlock_orchestrator::store::memory::Memory;
 use oarlock_orchestrator::store::redis::{Redis, Settings as RedisSettings};
-use oarlock_tests::conformance::vhost::Vhost;
+use oarlock_test_servers::{Vhost, shared};
 use oarlock_tests::conformance::{broker, members as membership, store};
 use oarlock_tests::resp;
 
@@ -28,7 +28,7 @@ mod brokers {
     }
 
     async fn fresh_rabbitmq() -> broker::Harness {
-        let vhost = Vhost::create();
+        let vhost = Vhost::create(&shared().management).unwrap();
         let settings = RabbitMqSettings { nodes: vec![vhost.uri()], ..RabbitMqSettings::default() };
         let rabbitmq = Arc::new(RabbitMq::connect(settings).unwrap());
         broker::Harness::new(rabbitmq, "test.", Duration::from_millis(150), vhost)

@@ -12,7 +12,6 @@
 pub mod broker;
 pub mod members;
 pub mod store;
-pub mod vhost;
 
 /// How long a rule waits for what must come before it fails: long enough for a loaded machine.
 pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
