@@ -44,7 +44,7 @@ macro_rules! broker_rules {
             an_unknown_tag_does_nothing,
             an_acknowledger_works_elsewhere,
             what_a_dropped_consumer_held_comes_back_in_order,
-            what_consumers_give_back_takes_its_old_place,
+            what_consumers_give_back_comes_before_what_is_new,
             a_tag_of_an_ended_consumer_settles_nothing,
             a_requeued_delivery_comes_first_and_is_counted,
             a_rejected_delivery_goes_to_the_dead_letter_queue,

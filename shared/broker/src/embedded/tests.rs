@@ -129,3 +129,20 @@ async fn a_busy_queue_leaves_other_tasks_their_turn() {
     }
     assert!(other.is_finished());
 }
+
+#[tokio::test]
+async fn what_consumers_give_back_takes_its_old_place() {
+    let broker = broker_with("q", None).await;
+    let bodies = || (0..6u8).map(|number| Bytes::from(vec![number]));
+    publish(&broker, bodies().take(4)).await;
+    let mut first = consume(&broker, 2).await.unwrap();
+    let mut second = consume(&broker, 2).await.unwrap();
+    assert_eq!(first.receive(2).await.unwrap().len(), 2);
+    assert_eq!(second.receive(2).await.unwrap().len(), 2);
+    publish(&broker, bodies().skip(4)).await;
+    drop(second);
+    drop(first);
+    let again = consume(&broker, MANY).await.unwrap().receive(10).await.unwrap();
+    let again: Vec<_> = again.iter().map(|delivery| delivery.message.body[0]).collect();
+    assert_eq!(again, [0, 1, 2, 3, 4, 5]);
+}

@@ -9,9 +9,12 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::{FutureExt, StreamExt};
-use lapin::options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions, BasicRejectOptions};
-use lapin::types::{AMQPValue, FieldTable};
+use lapin::options::{
+    BasicAckOptions, BasicCancelOptions, BasicConsumeOptions, BasicQosOptions, BasicRejectOptions,
+};
+use lapin::types::{AMQPValue, FieldTable, ShortString};
 use lapin::{Channel, message};
+use tokio::runtime::Handle;
 use tokio::task::coop;
 use tokio::time::{Instant, Sleep, sleep, timeout};
 
@@ -34,7 +37,14 @@ pub(super) struct RabbitConsumer {
 }
 
 /// The channel, until the consumer ends, and what was handed out.
-struct Held(Mutex<Open>);
+struct Held {
+    open: Mutex<Open>,
+    /// The consumer's name on its channel.
+    name: ShortString,
+    limit: Duration,
+    /// Where the channel is closed: a consumer may be dropped by a thread without a runtime.
+    runtime: Handle,
+}
 
 struct Open {
     channel: Option<Channel>,
@@ -72,7 +82,12 @@ impl RabbitConsumer {
             .await
             .map_err(|_| reason::no_answer(&format!("consuming the queue '{queue}'"), control.limit()))?
             .map_err(|error| reason::of_queue(&queue, &error))?;
-        let held = Arc::new(Held(Mutex::new(Open { channel: Some(channel), tags: Tags::default() })));
+        let held = Arc::new(Held {
+            open: Mutex::new(Open { channel: Some(channel), tags: Tags::default() }),
+            name: deliveries.tag(),
+            limit: control.limit(),
+            runtime: Handle::current(),
+        });
         Ok(Self { queue, control, deliveries, held, silence: Silence::new(silence) })
     }
 
@@ -149,7 +164,7 @@ impl Drop for RabbitConsumer {
 
 impl Held {
     fn lock(&self) -> std::sync::MutexGuard<'_, Open> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the channel stands. What it brought before it was lost goes to others too by now.
@@ -171,8 +186,11 @@ impl Held {
     /// Closes the channel, so that the server gives what is unsettled to others, in order.
     fn end(&self) -> Error {
         if let Some(channel) = self.lock().channel.take() {
-            // Asked once, the close is on its way, behind every acknowledgement; nobody waits for its answer.
-            let _ = channel.close(200, "OK".into()).now_or_never();
+            let mut ending = Box::pin(end(channel, self.name.clone(), self.limit));
+            // Asked once, so that its first word stands behind every acknowledgement.
+            if ending.as_mut().now_or_never().is_none() {
+                self.runtime.spawn(ending);
+            }
         }
         Error::Ended
     }
@@ -192,6 +210,14 @@ impl Held {
             Some(Err(_)) => Err(Error::Ended),
         }
     }
+}
+
+/// Cancels the consumer, then closes its channel. The server keeps acknowledgements of a quorum queue back while many are
+/// under way, and forgets them with the channel: their messages would come again. Before it answers the cancelling it has
+/// heard of those under way, and passes the rest on.
+async fn end(channel: Channel, consumer: ShortString, limit: Duration) {
+    let _ = timeout(limit, channel.basic_cancel(consumer, BasicCancelOptions::default())).await;
+    let _ = timeout(limit, channel.close(200, "OK".into())).await;
 }
 
 #[async_trait]

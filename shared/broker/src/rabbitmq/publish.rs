@@ -7,7 +7,7 @@
 //! by what it carries.
 
 use std::collections::HashMap;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel, Confirmation, PublisherConfirm};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 
 use super::line::{Lines, Role, Watch};
 use super::{Settings, reason, wire};
@@ -177,8 +177,10 @@ async fn serve(
     let mut returned = Returned::default();
     let mut outcomes = Vec::with_capacity(sendings.len());
     let mut late = false;
+    let mut over = pin!(sleep_until(deadline));
     for sending in &mut sendings {
-        let outcome = if late { sending.outcome().now_or_never() } else { within(deadline, sending).await };
+        let outcome =
+            if late { sending.outcome().now_or_never() } else { within(over.as_mut(), sending).await };
         late = late || outcome.is_none();
         outcomes.push(match outcome {
             Some(Ok(confirmation)) => returned.take_in(confirmation),
@@ -229,14 +231,14 @@ fn begin<F: Future<Output = lapin::Result<PublisherConfirm>>>(publishing: F) -> 
 }
 
 /// The outcome, or none where the time is over.
-async fn within<F>(deadline: Instant, sending: &mut Sending<F>) -> Option<Result<Confirmation, Error>>
+async fn within<F>(over: Pin<&mut Sleep>, sending: &mut Sending<F>) -> Option<Result<Confirmation, Error>>
 where
     F: Future<Output = lapin::Result<PublisherConfirm>>,
 {
     tokio::select! {
         biased;
         outcome = sending.outcome() => Some(outcome),
-        () = sleep_until(deadline) => None,
+        () = over => None,
     }
 }
 

@@ -73,13 +73,15 @@ pub async fn what_a_dropped_consumer_held_comes_back_in_order(harness: Harness) 
     let mut consumer = harness.consume(&queue, 4).await;
     receive(&mut consumer, 4).await;
     drop(consumer);
+    harness.depth_becomes(&queue, 6).await;
     let again = receive(&mut harness.consume(&queue, 10).await, 6).await;
     assert_eq!(numbers(&again), [0, 1, 2, 3, 4, 5]);
     assert_eq!(again.iter().map(|d| d.deliveries).collect::<Vec<_>>(), [2, 2, 2, 2, 1, 1]);
 }
 
-/// Of two consumers the later one to end held earlier messages: all come back before what is new.
-pub async fn what_consumers_give_back_takes_its_old_place(harness: Harness) {
+/// What consumers give back comes before what is new, and what each of them held is in order. Between two consumers that end
+/// at different times there is none: RabbitMQ keeps what came back in the order in which it came back.
+pub async fn what_consumers_give_back_comes_before_what_is_new(harness: Harness) {
     let queue = harness.queue("q").await;
     let mut first = harness.consume(&queue, 2).await;
     harness.publish(&queue, 0..2).await;
@@ -91,7 +93,8 @@ pub async fn what_consumers_give_back_takes_its_old_place(harness: Harness) {
     drop(first);
     harness.depth_becomes(&queue, 6).await;
     let again = numbers(&receive(&mut harness.consume(&queue, 10).await, 6).await);
-    assert_eq!(again, [0, 1, 2, 3, 4, 5]);
+    let orders = [[0, 1, 2, 3, 4, 5], [2, 3, 0, 1, 4, 5]];
+    assert!(orders.iter().any(|order| again == order), "{again:?}");
 }
 
 /// An acknowledgement that comes after the consumer ended settles nothing, here or at another consumer.
