@@ -1,24 +1,34 @@
-//! `cargo xtask`: the project's own chores. Needs nothing but cargo; `.ci/run` calls it.
+//! `cargo xtask`: the project's own chores. `.ci/run` calls it.
 
 use std::path::Path;
 use std::process::ExitCode;
 
 mod deny;
+mod install;
 mod lint;
+mod servers;
+mod signals;
 mod steps;
 mod test;
+mod up;
 
 const HELP: &str = "\
 cargo xtask <CHORE>
 
   lint   format, clippy, documentation, and what the dependencies may be; changes nothing
   test   every test of the workspace, its documentation examples, and that the fuzz targets compile
+  up     the servers of the tests, for work by hand, until Ctrl-C; prints their addresses
+
+test and up need RabbitMQ, Redis and a python3 with pika. They take what is installed, else Docker for the servers, else
+install Debian's packages where they run as root, else say what to install. They start private servers on free ports of
+127.0.0.1 and stop them at the end. test uses those of a running up.
 
 Each chore runs all its steps, tells what failed in its last line, and exits with 1 then.";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    signals::watch();
     let passed = match arguments.as_slice() {
         [] | ["--help" | "-h" | "help"] => {
             steps::say(HELP);
@@ -26,6 +36,7 @@ fn main() -> ExitCode {
         }
         ["lint"] => lint::run(root()),
         ["test"] => test::run(root()),
+        ["up"] => up::run(root()),
         unknown => {
             steps::say(&format!("there is no chore '{}'\n\n{HELP}", unknown.join(" ")));
             return ExitCode::from(2);

@@ -6,6 +6,8 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, ensure};
 
+use crate::signals;
+
 /// The steps of one chore and how they went.
 pub(crate) struct Steps {
     chore: &'static str,
@@ -22,6 +24,12 @@ impl Steps {
 
     /// Runs one step. A failure is told at once and again in the last line; the other steps still run.
     pub(crate) fn step(&mut self, name: &'static str, run: impl FnOnce() -> Result<()>) {
+        if signals::received().is_some() {
+            if self.failed.last() != Some(&"interrupted") {
+                self.failed.push("interrupted");
+            }
+            return;
+        }
         let begun = Instant::now();
         say(&format!("== {} {name}", self.chore));
         match run() {
@@ -60,7 +68,11 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     let arguments: Vec<_> = command.get_args().map(|argument| argument.to_string_lossy()).collect();
     let line = format!("{} {}", command.get_program().to_string_lossy(), arguments.join(" "));
     say(&format!("$ {line}"));
-    let status = command.status().with_context(|| format!("cannot run {line}"))?;
+    let mut child = command.spawn().with_context(|| format!("cannot run {line}"))?;
+    signals::pass_to(child.id());
+    let status = child.wait();
+    signals::pass_to(0);
+    let status = status.with_context(|| format!("cannot wait for {line}"))?;
     ensure!(status.success(), "{status}");
     Ok(())
 }

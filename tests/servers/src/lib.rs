@@ -11,6 +11,7 @@ pub use redis::{Redis, RedisCluster};
 pub use shared::{Shared, shared};
 pub use vhost::{Queue, Vhost};
 
+pub mod containers;
 mod error;
 pub mod management;
 
@@ -26,3 +27,10 @@ mod wait;
 
 /// What the functions of this crate return.
 pub type Result<T> = std::result::Result<T, Error>;
+
+/// A file of the folder `config`.
+fn settings(name: &str) -> std::path::PathBuf {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config");
+    // In a container the folder is at its full path.
+    folder.canonicalize().unwrap_or(folder).join(name)
+}

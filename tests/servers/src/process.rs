@@ -7,27 +7,40 @@
     reason = "what a child does between fork and exec is told to the standard library in an unsafe block"
 )]
 
+use std::fs::File;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::OnceLock;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::{Error, Result, wait};
+use crate::{Error, Result, containers, wait};
+
+/// Docker needs a moment to tell that a container has ended.
+const END: Duration = Duration::from_secs(10);
 
 /// A running process of this one. Killed when dropped.
 #[derive(Debug)]
 pub(crate) struct Process {
     child: Child,
+    /// The name of its container, where it runs in one.
+    container: Option<String>,
 }
 
 impl Process {
     /// Starts a command in a process group of its own, so that a Ctrl-C meant for the tests does not reach it first. On Linux it is
     /// killed when this process dies, however that happens.
-    pub(crate) fn start(mut command: Command) -> Result<Self> {
-        command.process_group(0);
+    ///
+    /// A container is not: only its client dies then.
+    pub(crate) fn start(command: Command, log: &Path) -> Result<Self> {
+        let (mut command, container) = contained(command)?;
+        let log = File::options().create(true).append(true).open(log);
+        let log =
+            log.and_then(|log| Ok((log.try_clone()?, log))).map_err(Error::io("the log of a server"))?;
+        command.stdin(Stdio::null()).stdout(log.0).stderr(log.1).process_group(0);
         #[cfg(target_os = "linux")]
         {
             let parent = rustix::process::getpid();
@@ -36,11 +49,11 @@ impl Process {
         }
         let what = format!("starting {}", command.get_program().to_string_lossy());
         let child = from_a_lasting_thread(command).map_err(Error::io(what))?;
-        Ok(Self { child })
+        Ok(Self { child, container })
     }
 
     pub(crate) fn id(&self) -> u32 {
-        self.child.id()
+        self.container.as_deref().map_or_else(|| self.child.id(), containers::process_id)
     }
 
     /// Whether it still runs; a stopped one does.
@@ -50,7 +63,13 @@ impl Process {
 
     /// Sends a signal, unless it ended before.
     pub(crate) fn signal(&mut self, signal: Signal) {
-        if self.runs() {
+        if !self.runs() {
+            return;
+        }
+        if let Some(container) = &self.container {
+            // A signal to its client would not do: Docker passes on neither KILL nor STOP.
+            containers::signal(container, name(signal));
+        } else {
             // It can only have ended meanwhile, and then it stays known by this id until it is waited for.
             let _ = kill_process(Pid::from_child(&self.child), signal);
         }
@@ -58,6 +77,13 @@ impl Process {
 
     /// Ends it with SIGKILL and waits for its end.
     pub(crate) fn kill(&mut self) {
+        if let Some(container) = self.container.clone() {
+            // Its client ends when it has ended.
+            containers::signal(&container, "KILL");
+            let _ = wait::until("a container ends", END, || {
+                (!self.runs()).then_some(()).ok_or(container.clone())
+            });
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -68,6 +94,30 @@ impl Process {
         self.signal(Signal::TERM);
         let what = format!("process {} ends after SIGTERM", self.id());
         wait::until(&what, limit, || if self.runs() { Err("it runs".to_owned()) } else { Ok(()) })
+    }
+}
+
+/// Runs a short command of a server to its end.
+pub(crate) fn output(command: Command) -> Result<Output> {
+    let (mut command, _) = contained(command)?;
+    let what = format!("running {}", command.get_program().to_string_lossy());
+    command.stdin(Stdio::null()).output().map_err(Error::io(what))
+}
+
+/// The command itself where its program has a path, which is where it is installed; else the same in a container.
+fn contained(command: Command) -> Result<(Command, Option<String>)> {
+    if Path::new(command.get_program()).is_absolute() {
+        return Ok((command, None));
+    }
+    containers::contain(&command).map(|(command, name)| (command, Some(name)))
+}
+
+fn name(signal: Signal) -> &'static str {
+    match signal {
+        Signal::STOP => "STOP",
+        Signal::CONT => "CONT",
+        Signal::TERM => "TERM",
+        _ => "KILL",
     }
 }
 

@@ -1,8 +1,9 @@
 //! Where the servers' programs are. Called by the servers, and by xtask, which installs what is missing.
 
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use crate::{Error, Result};
+use crate::{Error, Result, containers};
 
 /// Where packages put servers that are not on everybody's PATH.
 const FOLDERS: [&str; 6] =
@@ -26,9 +27,18 @@ pub fn redis() -> Result<PathBuf> {
     find("redis-server").ok_or(Error::NotInstalled("redis-server"))
 }
 
-/// Erlang's daemon that knows where its nodes listen. It comes with RabbitMQ.
-pub(crate) fn epmd() -> Result<PathBuf> {
-    find("epmd").ok_or(Error::NotInstalled("epmd"))
+/// A command that runs a program of a server: by its path where it is installed, else by its bare name, which
+/// [`crate::process`] runs in a container.
+pub(crate) fn command(name: &'static str) -> Result<Command> {
+    let installed = match name {
+        "rabbitmq-server" | "rabbitmqctl" => rabbitmq().map(|folder| folder.join(name)),
+        // Erlang's daemon that knows where its nodes listen comes with RabbitMQ.
+        _ => find(name).ok_or(Error::NotInstalled(name)),
+    };
+    match installed {
+        Err(_) if containers::are_allowed() => Ok(Command::new(name)),
+        installed => installed.map(Command::new),
+    }
 }
 
 fn find(name: &str) -> Option<PathBuf> {

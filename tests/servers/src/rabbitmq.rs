@@ -3,19 +3,19 @@
 //!
 //! It has its own name, cookie and `epmd`, so nothing of another RabbitMQ on the machine is touched.
 
-use std::fs::{File, create_dir_all, write};
+use std::fs::{create_dir_all, write};
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::Signal;
 use tempfile::TempDir;
 
 use crate::ports::Port;
-use crate::process::Process;
-use crate::{Error, Result, management, programs, wait};
+use crate::process::{self, Process};
+use crate::{Error, Result, management, programs, settings, wait};
 
 /// It takes five seconds alone, several times that where all tests start at once.
 const START: Duration = Duration::from_secs(120);
@@ -120,12 +120,12 @@ impl RabbitMq {
     /// Starts it on the same ports and data, after [`Self::kill`] or [`Self::stop`], and waits until it answers.
     pub fn start_again(&mut self) -> Result<()> {
         self.server = None;
-        let mut names = Command::new(programs::epmd()?);
+        let mut names = programs::command("epmd")?;
         names.args(["-address", "127.0.0.1", "-port", &self.names.number().to_string()]);
         let names = self.spawn(names)?;
         wait::until("epmd answers", START, || self.connects(&self.names))?;
         // With this variable the script becomes the Erlang machine: no shell stands between, whose id would be of no use.
-        let mut node = Command::new(programs::rabbitmq()?.join("rabbitmq-server"));
+        let mut node = programs::command("rabbitmq-server")?;
         node.env("detached", "true");
         let node = self.spawn(node)?;
         self.server = Some(Running { node, _names: names });
@@ -175,10 +175,10 @@ impl RabbitMq {
     /// Runs `rabbitmqctl` with these arguments against this node. Returns what it prints.
     pub fn control(&self, arguments: &[&str]) -> Result<String> {
         let request = format!("rabbitmqctl {}", arguments.join(" "));
-        let mut command = Command::new(programs::rabbitmq()?.join("rabbitmqctl"));
-        command.args(arguments).stdin(Stdio::null());
+        let mut command = programs::command("rabbitmqctl")?;
+        command.args(arguments);
         self.environment(&mut command);
-        let output = command.output().map_err(Error::io(&request))?;
+        let output = process::output(command)?;
         if !output.status.success() {
             let answer = String::from_utf8_lossy(&output.stderr).into_owned();
             return Err(Error::Refused { request, answer });
@@ -206,12 +206,8 @@ impl RabbitMq {
     }
 
     fn spawn(&self, mut command: Command) -> Result<Process> {
-        let log = File::options().create(true).append(true).open(self.log_file());
-        let log =
-            log.and_then(|log| Ok((log.try_clone()?, log))).map_err(Error::io("the log of RabbitMQ"))?;
-        command.stdin(Stdio::null()).stdout(log.0).stderr(log.1);
         self.environment(&mut command);
-        Process::start(command)
+        Process::start(command, &self.log_file())
     }
 
     /// What makes the node, its `epmd` and `rabbitmqctl` one private set. Every RABBITMQ_ variable of the caller is dropped.
@@ -271,7 +267,7 @@ impl RabbitMq {
 
 /// `config/rabbitmq.conf` of this project, which docker-compose.yml mounts too.
 pub fn settings_file() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/rabbitmq.conf")
+    settings("rabbitmq.conf")
 }
 
 /// Opens an AMQP connection as far as the server's first frame.

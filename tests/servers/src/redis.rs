@@ -1,8 +1,6 @@
 //! A private Redis on a loopback port, with its data in a temporary folder, from the settings of `config/redis.conf`.
 
-use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use rustix::process::Signal;
@@ -13,7 +11,7 @@ pub use cluster::RedisCluster;
 
 use crate::ports::Port;
 use crate::process::Process;
-use crate::{Error, Result, programs, wait};
+use crate::{Error, Result, programs, settings, wait};
 
 mod client;
 mod cluster;
@@ -140,13 +138,11 @@ impl Redis {
     /// Starts it on the same port and data, after [`Self::kill`] or [`Self::stop`], and waits until it answers.
     pub fn start_again(&mut self) -> Result<()> {
         self.server = None;
-        let log = File::options().create(true).append(true).open(self.log_file());
-        let log = log.and_then(|log| Ok((log.try_clone()?, log))).map_err(Error::io("the log of Redis"))?;
-        let mut command = Command::new(programs::redis()?);
+        let mut command = programs::command("redis-server")?;
         command.arg(settings_file()).args(["--bind", "127.0.0.1", "--port", &self.port.number().to_string()]);
         command.arg("--dir").arg(&self.folder).args(&self.arguments);
-        command.current_dir(&self.folder).stdin(Stdio::null()).stdout(log.0).stderr(log.1);
-        self.server = Some(Process::start(command)?);
+        command.current_dir(&self.folder);
+        self.server = Some(Process::start(command, &self.log_file())?);
         wait::until("Redis answers", START, || self.answers())?
     }
 
@@ -171,5 +167,5 @@ impl Redis {
 
 /// `config/redis.conf` of this project, which docker-compose.yml mounts too.
 pub fn settings_file() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../config/redis.conf")
+    settings("redis.conf")
 }

@@ -67,14 +67,18 @@ impl Shared {
 pub fn shared() -> &'static Shared {
     static SHARED: OnceLock<Shared> = OnceLock::new();
     SHARED.get_or_init(|| {
-        let found = Shared::read(|name| std::env::var(name).ok()).or_else(|| from_file(&file()));
-        found.unwrap_or_else(|| {
+        found().unwrap_or_else(|| {
             panic!(
                 "this test needs RabbitMQ and Redis: run `cargo xtask test`, or `cargo xtask up` in another terminal \
                  and this again"
             )
         })
     })
+}
+
+/// The same, nothing where there are none.
+pub fn found() -> Option<Shared> {
+    Shared::read(|name| std::env::var(name).ok()).or_else(|| from_file(&file()))
 }
 
 /// What `cargo xtask up` writes, and keeps locked while its servers run: `target/servers.env`.
