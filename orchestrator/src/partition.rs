@@ -126,7 +126,8 @@ pub(crate) fn spawn(
 ) -> (mpsc::Sender<Command>, tokio::task::JoinHandle<()>) {
     let (sender, commands) = mpsc::channel(COMMANDS);
     let span = tracing::info_span!("partition", partition);
-    let claimant = Claimant { shared, partition, commands, wish, owned, pulse, rolled_back: false };
+    let claimant =
+        Claimant { shared, partition, commands, wish, owned, pulse, rolled_back: false, complained: false };
     let task = tokio::spawn(claimant.own_forever().instrument(span));
     (sender, task)
 }
@@ -141,6 +142,8 @@ struct Claimant {
     pulse: Arc<Pulse>,
     /// Whether the store was seen to have lost commits of this partition.
     rolled_back: bool,
+    /// Whether it was said that the partition cannot be had: once is enough.
+    complained: bool,
 }
 
 impl Claimant {
@@ -192,7 +195,9 @@ impl Claimant {
                 tracing::warn!(error = %lost, "fenced: everything this node held of it is dropped");
             }
             Lost::Store(_) | Lost::Inbox(_) => {
-                tracing::warn!(error = %lost, "the partition is not owned; it will be claimed again");
+                if !std::mem::replace(&mut self.complained, true) {
+                    tracing::warn!(error = %lost, "the partition is not owned; it is claimed until it can be had");
+                }
             }
         }
     }
@@ -202,6 +207,7 @@ impl Claimant {
         let Some(mut lease) = Lease::take(&self.shared, self.partition).await? else { return Ok(false) };
         lease.restarted |= std::mem::take(&mut self.rolled_back);
         self.shared.counters.takeovers.fetch_add(1, Ordering::Relaxed);
+        self.complained = false;
         let token = lease.token.clone();
         let served = self.serve(lease).await;
         // Whatever ended it: nobody has to wait for the lease to run out. A token that is no longer valid does nothing.

@@ -84,7 +84,7 @@ pub(crate) fn refused(code: &str, message: impl Into<String>) -> Answer {
         code: code.to_owned(),
         message: message.into(),
         details: Json::Null,
-        retryable: false,
+        retryable: code == UNAVAILABLE,
     };
     Answer::Refused { error: error.bounded() }
 }
