@@ -23,7 +23,7 @@ pub(crate) struct Global {
     /// Prints JSON.
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// A file of settings; see config/oarlock.toml for all of them.
+    /// A file of settings; see config/oarlock.toml for all of them. Of `worker`: its worker.toml.
     #[arg(long, global = true, env = "OARLOCK_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Acts on behalf of this user.
@@ -38,7 +38,8 @@ pub(crate) struct Global {
     /// Holds this permission (may be repeated).
     #[arg(long = "permission", global = true, value_name = "NAME")]
     pub(crate) permissions: Vec<String>,
-    /// The server to speak to (apply, start, get, list, cancel, history).
+    /// The server to speak to (apply, start, get, list, cancel, history, parked, ready); of several, with commas between, one
+    /// that answers.
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) server: Option<String>,
     /// What is logged to stderr, such as info or warn,oarlock_worker=debug.
@@ -52,6 +53,10 @@ pub(crate) enum Command {
     Run(Run),
     /// Runs everything in this process until Ctrl-C, with HTTP: for developing.
     Dev(Dev),
+    /// Runs an orchestrator of a fleet, over RabbitMQ and Redis, until SIGTERM.
+    Orchestrator(Orchestrator),
+    /// Runs a worker of a fleet, over RabbitMQ, until SIGTERM.
+    Worker(Worker),
     /// Checks definitions and reports every problem with its place.
     Validate(Validate),
     /// Registers definitions with a server.
@@ -66,6 +71,11 @@ pub(crate) enum Command {
     Cancel(Cancel),
     /// Shows what happened in a run, in the order of time.
     History(RunName),
+    /// Shows, puts back or drops messages that nobody could understand.
+    #[command(subcommand)]
+    Parked(Parked),
+    /// Asks whether a server is ready, for health checks: exit code 0 where it is, 4 where it is not.
+    Ready,
 }
 
 /// Where a worker's handlers come from.
@@ -108,6 +118,63 @@ pub(crate) struct Dev {
     pub(crate) listen: Option<SocketAddr>,
     #[command(flatten)]
     pub(crate) handlers: Handlers,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Orchestrator {
+    /// Definitions to register, once the fleet takes them.
+    pub(crate) files: Vec<PathBuf>,
+    /// Where to listen for HTTP.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Checks settings and definitions, shows what would be used, and connects to nothing.
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Worker {
+    /// Executes a task by a command: input JSON on stdin, output JSON on stdout (may be repeated).
+    #[arg(long = "exec", value_name = "NAME='COMMAND'")]
+    pub(crate) exec: Vec<String>,
+    /// How many tasks run at once, instead of the worker's settings.
+    #[arg(long, value_name = "N")]
+    pub(crate) slots: Option<usize>,
+    /// How long tasks may run on after SIGTERM, instead of the settings.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) grace: Option<Span>,
+    /// Where to answer /healthz and /readyz; nowhere where absent.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) http_health: Option<SocketAddr>,
+    /// Checks the settings, shows what would be used, and connects to nothing.
+    #[arg(long)]
+    pub(crate) check: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Parked {
+    /// Lists the oldest parked messages.
+    List,
+    /// Shows one, with its body.
+    Show {
+        /// The message's id, as `list` prints it.
+        id: String,
+    },
+    /// Puts messages back where they came from.
+    Requeue(Choice),
+    /// Drops messages for good.
+    Drop(Choice),
+}
+
+/// Which parked messages.
+#[derive(Debug, Args)]
+pub(crate) struct Choice {
+    /// Their ids, as `parked list` prints them.
+    #[arg(value_name = "ID", required_unless_present = "all")]
+    pub(crate) ids: Vec<String>,
+    /// All that `parked list` shows.
+    #[arg(long, conflicts_with = "ids")]
+    pub(crate) all: bool,
 }
 
 #[derive(Debug, Args)]

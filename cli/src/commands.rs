@@ -1,17 +1,18 @@
 //! The subcommands: one file each.
 
 use std::io::{IsTerminal, Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use oarlock_definition::Report;
 use oarlock_protocol::Json;
 use oarlock_protocol::definition::WorkflowDefinition;
+use oarlock_worker::settings::FILE;
 use tracing_subscriber::EnvFilter;
 
 use crate::arguments::{Arguments, Command};
 use crate::client::Client;
-use crate::configuration::{Configuration, Log};
+use crate::configuration::{Configuration, Log, Source};
 use crate::exit::Failure;
 
 mod apply;
@@ -20,14 +21,33 @@ mod dev;
 mod get;
 mod history;
 mod list;
+mod orchestrator;
+mod parked;
+mod ready;
 mod run;
 mod start;
 mod validate;
+mod worker;
+
+/// What is logged where the settings name no level.
+const LEVEL: &str = "warn";
+/// The same of a fleet's processes: who took what over, and when a server came back, has to be found later.
+const LEVEL_OF_FLEET: &str = "warn,oarlock=info";
 
 /// Does what the arguments ask.
 pub(crate) async fn execute(arguments: Arguments) -> Result<ExitCode, Failure> {
-    let configuration = Configuration::load(&arguments.global)?;
-    begin_logging(&configuration.log)?;
+    let given = arguments.global.config.clone();
+    // What the flag names to `worker` is another kind of file than to all others.
+    let worker_file = given.clone().or_else(|| Some(PathBuf::from(FILE)).filter(|file| file.is_file()));
+    let is_worker = matches!(arguments.command, Command::Worker(_));
+    let source = if is_worker {
+        worker_file.as_deref().map_or(Source::None, Source::Worker)
+    } else {
+        given.as_deref().map_or(Source::None, Source::Settings)
+    };
+    let configuration = Configuration::load(&arguments.global, source)?;
+    let is_of_fleet = is_worker || matches!(arguments.command, Command::Orchestrator(_));
+    begin_logging(&configuration.log, if is_of_fleet { LEVEL_OF_FLEET } else { LEVEL })?;
     let json = arguments.global.json;
     let client = || Client::new(&configuration);
     match arguments.command {
@@ -40,12 +60,20 @@ pub(crate) async fn execute(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::List(list) => list::list(&client()?, list, json).await,
         Command::Cancel(cancel) => cancel::cancel(&client()?, cancel, json).await,
         Command::History(name) => history::history(&client()?, &name, json).await,
+        Command::Orchestrator(given) => orchestrator::orchestrator(&configuration, given, json).await,
+        Command::Worker(given) => worker::worker(&configuration, worker_file, given, json).await,
+        Command::Parked(what) => parked::parked(&client()?, what, json).await,
+        Command::Ready => ready::ready(&client()?, json).await,
     }
 }
 
-fn begin_logging(log: &Log) -> Result<(), Failure> {
-    let filter = EnvFilter::try_new(&log.level).map_err(|e| {
-        Failure::usage(format!("log.level '{}' is wrong: {e}; write warn, info or debug", log.level))
+/// Logs as the settings say; where they name no level, at `default`.
+fn begin_logging(log: &Log, default: &str) -> Result<(), Failure> {
+    let level = if log.level.is_empty() { default } else { &log.level };
+    // It logs the whole message that no queue takes, and every closed channel; what matters of it our own adapter tells.
+    let quiet = if level.contains("lapin") { "" } else { ",lapin=off" };
+    let filter = EnvFilter::try_new(format!("{level}{quiet}")).map_err(|e| {
+        Failure::usage(format!("log.level '{level}' is wrong: {e}; write warn, info or debug"))
     })?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     if log.json {

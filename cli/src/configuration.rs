@@ -1,27 +1,44 @@
 //! The settings: defaults compiled in, then a file, the environment, flags. An unknown key is an error.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::path::Path;
 
 use config::{Config, Environment, File, FileFormat};
+use oarlock_broker::rabbitmq;
 use oarlock_engine::router::Rule;
 use oarlock_orchestrator::Settings;
+use oarlock_orchestrator::store::redis;
 use oarlock_protocol::definition::TaskTimeouts;
-use oarlock_protocol::security::{SecurityContext, SecurityLevel};
+use oarlock_protocol::security::SecurityContext;
 use oarlock_protocol::{Span, name};
 use serde::Deserialize;
 
 use crate::arguments::Global;
 use crate::exit::Failure;
 
+mod sections;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use sections::Log;
+use sections::{
+    Broker, Client, Http, Limits, Orchestrator, Principal, Refusals, Retention, Router, Store, Tenants,
+    Timeouts, Worker,
+};
+
 /// The defaults, each with its comment.
 const DEFAULTS: &str = include_str!("../../config/oarlock.toml");
+/// The sections that a worker.toml may hold beside what is its own.
+const OF_WORKERS: [&str; 4] = ["broker", "limits", "log", "worker"];
 
 /// Every setting.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Configuration {
     orchestrator: Orchestrator,
+    pub(crate) broker: Broker,
+    pub(crate) store: Store,
+    pub(crate) worker: Worker,
     limits: Limits,
     timeouts: Timeouts,
     refusals: Refusals,
@@ -35,125 +52,51 @@ pub(crate) struct Configuration {
     pub(crate) log: Log,
 }
 
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Orchestrator {
-    node: String,
-    partitions: u32,
-    lease: Span,
-    window: usize,
-    cached_runs: usize,
-    delivery_limit: u32,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Limits {
-    payload_bytes: usize,
-    snapshot_bytes: usize,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Timeouts {
-    queue: Span,
-    execution: Span,
-    heartbeat: Span,
-    slack: Span,
-    cancel_grace: Span,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Refusals {
-    limit: u32,
-    delay: Span,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Retention {
-    finished_runs: Span,
-    deduplication: Span,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Http {
-    pub(crate) listen: SocketAddr,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Client {
-    pub(crate) server: String,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Principal {
-    user: String,
-    tenant: String,
-    #[serde(default)]
-    roles: Vec<String>,
-    #[serde(default)]
-    permissions: Vec<String>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Router {
-    rules: Vec<RouteRule>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RouteRule {
-    task: Option<String>,
-    tenant: Option<String>,
-    security_level: Option<SecurityLevel>,
-    priority: Option<u8>,
-    queue: String,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Tenants {
-    weights: HashMap<String, u32>,
-}
-
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Log {
-    pub(crate) level: String,
-    pub(crate) json: bool,
+/// The file that holds settings of one's own.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Source<'a> {
+    /// There is none.
+    None,
+    /// Like config/oarlock.toml.
+    Settings(&'a Path),
+    /// A worker.toml, which holds some of their sections; what else is in it is not read here.
+    Worker(&'a Path),
 }
 
 impl Configuration {
     /// Reads every source, and checks what the types cannot.
-    pub(crate) fn load(global: &Global) -> Result<Self, Failure> {
-        Self::load_from(global, std::env::vars().collect())
+    pub(crate) fn load(global: &Global, source: Source<'_>) -> Result<Self, Failure> {
+        Self::load_from(global, source, std::env::vars().collect())
     }
 
-    fn load_from(global: &Global, environment: HashMap<String, String>) -> Result<Self, Failure> {
+    fn load_from(
+        global: &Global,
+        source: Source<'_>,
+        environment: HashMap<String, String>,
+    ) -> Result<Self, Failure> {
+        let file = match source {
+            Source::None => String::new(),
+            Source::Settings(path) | Source::Worker(path) => format!(" (with {})", path.display()),
+        };
+        let wrong = |e: config::ConfigError| {
+            Failure::usage(format!("the settings{file} are wrong: {e}; config/oarlock.toml lists every key"))
+        };
         let mut builder = Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
-        if let Some(path) = &global.config {
-            let text = std::fs::read_to_string(path).map_err(|e| {
-                Failure::usage(format!("the settings {} cannot be read: {e}", path.display()))
-            })?;
-            builder = builder.add_source(File::from_str(&text, FileFormat::Toml));
+        match source {
+            Source::None => {}
+            Source::Settings(path) => {
+                builder = builder.add_source(File::from_str(&read(path)?, FileFormat::Toml));
+            }
+            Source::Worker(path) => {
+                builder = builder.add_source(of_worker(&read(path)?).map_err(wrong)?);
+            }
         }
         // Only names with a section are settings: commands of workers are given OARLOCK_RUN and others.
         let ours =
             environment.into_iter().filter(|(name, _)| name.starts_with("OARLOCK_") && name.contains("__"));
-        let source =
+        let variables =
             Environment::with_prefix("OARLOCK").prefix_separator("_").separator("__").try_parsing(true);
-        builder = builder.add_source(source.source(Some(ours.collect())));
-        let file =
-            global.config.as_ref().map(|path| format!(" (with {})", path.display())).unwrap_or_default();
-        let wrong = |e: config::ConfigError| {
-            Failure::usage(format!("the settings{file} are wrong: {e}; config/oarlock.toml lists every key"))
-        };
+        builder = builder.add_source(variables.source(Some(ours.collect())));
         let mut configuration: Configuration =
             builder.build().map_err(wrong)?.try_deserialize().map_err(wrong)?;
         configuration.apply(global);
@@ -179,6 +122,9 @@ impl Configuration {
         if let Some(level) = &global.log {
             self.log.level.clone_from(level);
         }
+        if self.orchestrator.node.is_empty() {
+            self.orchestrator.node = oarlock_worker::host_name();
+        }
     }
 
     fn check(&self) -> Result<(), String> {
@@ -202,11 +148,73 @@ impl Configuration {
                     .to_owned(),
             );
         }
+        for (key, span) in self.times() {
+            at_least(1, span.as_millis(), &format!("{key}, in milliseconds,"))?;
+        }
+        name::check_task_name(&self.orchestrator.node).map_err(|e| format!("orchestrator.node: {e}"))?;
         for rule in &self.router.rules {
             let sample = rule.queue.replace("{queue}", "q").replace("{tenant}", "t");
             name::check_task_name(&sample).map_err(|e| format!("router.rules: {e}"))?;
         }
         Ok(())
+    }
+
+    /// Times that make no sense when they are zero.
+    fn times(&self) -> [(&'static str, Span); 6] {
+        let (broker, store) = (&self.broker, &self.store);
+        [
+            ("broker.heartbeat", broker.heartbeat),
+            ("broker.confirm_timeout", broker.confirm_timeout),
+            ("broker.connect_timeout", broker.connect_timeout),
+            ("broker.silence", broker.silence),
+            ("store.response_timeout", store.response_timeout),
+            ("store.connect_timeout", store.connect_timeout),
+        ]
+    }
+
+    /// Checks what matters to an orchestrator of a fleet alone.
+    pub(crate) fn check_fleet(&self) -> Result<(), Failure> {
+        let (heartbeat, lease) = (self.broker.heartbeat, self.orchestrator.lease);
+        // The connection counts whole seconds.
+        let seconds = heartbeat.as_millis().div_ceil(1_000).max(1);
+        if seconds * 2_000 > lease.as_millis() {
+            return Err(Failure::usage(format!(
+                "broker.heartbeat is {heartbeat}, counted as {seconds} s, and orchestrator.lease is {lease}: a heartbeat is at \
+                 most half the lease, so that a lost owner's messages are free when its partition is"
+            )));
+        }
+        Ok(())
+    }
+
+    /// How to reach RabbitMQ; `name` is what it shows operators.
+    pub(crate) fn rabbitmq(&self, name: String) -> rabbitmq::Settings {
+        let broker = &self.broker;
+        rabbitmq::Settings {
+            nodes: broker.nodes.0.clone(),
+            name,
+            heartbeat: broker.heartbeat,
+            confirm_timeout: broker.confirm_timeout,
+            connect_timeout: broker.connect_timeout,
+            silence: broker.silence,
+        }
+    }
+
+    /// How to reach Redis.
+    pub(crate) fn redis(&self) -> redis::Settings {
+        let store = &self.store;
+        redis::Settings {
+            nodes: store.nodes.0.clone(),
+            cluster: store.cluster,
+            prefix: store.prefix.clone(),
+            replicas: store.replicas,
+            response_timeout: store.response_timeout,
+            connect_timeout: store.connect_timeout,
+        }
+    }
+
+    /// The largest input, output or variable, in bytes of JSON.
+    pub(crate) fn payload_bytes(&self) -> usize {
+        self.limits.payload_bytes
     }
 
     /// The settings of an orchestrator.
@@ -272,68 +280,21 @@ impl Principal {
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+fn read(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path)
+        .map_err(|e| Failure::usage(format!("the settings {} cannot be read: {e}", path.display())))
+}
 
-    fn global(config: Option<&std::path::Path>) -> Global {
-        Global {
-            json: false,
-            config: config.map(std::path::Path::to_path_buf),
-            user: None,
-            tenant: None,
-            roles: Vec::new(),
-            permissions: Vec::new(),
-            server: None,
-            log: None,
+/// The sections of a worker.toml that are settings like all others.
+fn of_worker(text: &str) -> Result<Config, config::ConfigError> {
+    let all = Config::builder().add_source(File::from_str(text, FileFormat::Toml)).build()?;
+    let mut ours = Config::builder();
+    for section in OF_WORKERS {
+        match all.get::<config::Value>(section) {
+            Ok(values) => ours = ours.set_override(section, values)?,
+            Err(config::ConfigError::NotFound(_)) => {}
+            Err(error) => return Err(error),
         }
     }
-
-    fn load(file: Option<&str>, environment: &[(&str, &str)]) -> Result<Configuration, String> {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("settings.toml");
-        let file = file.map(|text| {
-            std::fs::write(&path, text).unwrap();
-            path.as_path()
-        });
-        let environment = environment.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect();
-        Configuration::load_from(&global(file), environment).map_err(|failure| format!("{failure:?}"))
-    }
-
-    #[test]
-    fn the_defaults_are_those_of_the_crates() {
-        let defaults = load(None, &[]).unwrap().orchestrator();
-        let engine = oarlock_engine::Settings::default();
-        assert_eq!(format!("{:?}", defaults.engine), format!("{engine:?}"));
-    }
-
-    #[test]
-    fn later_sources_win() {
-        let file = "[http]\nlisten = '127.0.0.1:1'\n[limits]\npayload_bytes = 2048";
-        let environment =
-            [("OARLOCK_HTTP__LISTEN", "127.0.0.1:2"), ("OARLOCK_RUN", "of a command"), ("OTHER__X", "1")];
-        let configuration = load(Some(file), &environment).unwrap();
-        assert_eq!(configuration.http.listen.port(), 2);
-        assert_eq!(configuration.limits.payload_bytes, 2048);
-    }
-
-    #[test]
-    fn what_is_wrong_is_named() {
-        let rows = [
-            ("[http]\nlisen = 'x'", "lisen"),
-            ("[nonsense]\na = 1", "nonsense"),
-            ("[timeouts]\nqueue = 30", "queue"),
-            ("[timeouts]\nqueue = '30 parsecs'", "parsecs"),
-            ("[orchestrator]\npartitions = 0", "orchestrator.partitions"),
-            ("[principal]\ntenant = 'a/b'", "a/b"),
-            ("[router]\nrules = [{queue = 'a b'}]", "a b"),
-            ("[limits]\npayload_bytes = 100000000", "payload_bytes"),
-            ("= nonsense", "settings"),
-        ];
-        for (file, named) in rows {
-            let error = load(Some(file), &[]).expect_err(file);
-            assert!(error.contains(named) && error.contains("settings.toml"), "{file}: {error}");
-        }
-        assert!(load(None, &[("OARLOCK_HTTP__LISEN", "x")]).unwrap_err().contains("lisen"));
-    }
+    ours.build()
 }

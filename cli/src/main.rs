@@ -6,6 +6,9 @@ mod commands;
 mod configuration;
 mod embedded;
 mod exit;
+mod fleet;
+mod secret;
+mod serving;
 mod show;
 mod signals;
 
@@ -26,6 +29,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let json = arguments.global.json;
+    // One for the whole tree: the libraries of RabbitMQ, Redis and HTTP bring none. Nobody else installs one, so it cannot fail.
+    rustls::crypto::aws_lc_rs::default_provider().install_default().ok();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return exit::Failure::usage(format!("the runtime cannot start: {error}")).report(json),

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use axum::Router;
+pub use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 use oarlock_protocol::security::SecurityContext;
@@ -19,8 +19,10 @@ mod health;
 mod parked;
 mod principal;
 mod runs;
+mod waiting;
 
 pub use error::ErrorBody;
+pub use waiting::{Problems, health_alone, waiting};
 
 /// How much larger than the largest payload a request may be: names, keys and JSON around it.
 const AROUND_PAYLOAD: usize = 64 * 1024;
@@ -29,10 +31,16 @@ const AROUND_PAYLOAD: usize = 64 * 1024;
 struct State {
     node: Arc<Node>,
     principal: Arc<SecurityContext>,
+    warnings: Problems,
 }
 
 /// The routes over a node; requests without principal headers act as `principal`.
 pub fn router(node: Arc<Node>, principal: SecurityContext) -> Router {
+    router_with_warnings(node, principal, Arc::new(Vec::new))
+}
+
+/// As [`router`]; `/readyz` tells these warnings too, which are not in the way of being ready.
+pub fn router_with_warnings(node: Arc<Node>, principal: SecurityContext, warnings: Problems) -> Router {
     let limit = node.settings().engine.payload_bytes.saturating_add(AROUND_PAYLOAD);
     Router::new()
         .route("/healthz", get(health::alive))
@@ -48,7 +56,7 @@ pub fn router(node: Arc<Node>, principal: SecurityContext) -> Router {
         .fallback(error::no_route)
         .method_not_allowed_fallback(error::no_method)
         .layer(DefaultBodyLimit::max(limit))
-        .with_state(State { node, principal: Arc::new(principal) })
+        .with_state(State { node, principal: Arc::new(principal), warnings })
 }
 
 /// Serves the routes until `stop` ends, then finishes the requests that are under way.

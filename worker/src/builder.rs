@@ -17,6 +17,9 @@ use crate::{TaskContext, TaskError};
 const DEFAULT_MAX_PAYLOAD_BYTES: usize = 1024 * 1024;
 /// How long a cancelled handler may take to end, unless configured otherwise.
 const DEFAULT_CANCEL_GRACE: Duration = Duration::from_secs(5);
+/// After how long an attempt is acknowledged before it has ended, unless configured otherwise: half of the one minute below
+/// which no broker's limit on unacknowledged messages lies (RabbitMQ looks once a minute).
+const DEFAULT_EARLY_ACK: Duration = Duration::from_secs(30);
 /// Executions at once, unless configured otherwise: enough to wait on the network, few enough for commands.
 const DEFAULT_SLOTS: usize = 8;
 /// The longest readable part of a worker's id: it is part of a queue's name.
@@ -42,6 +45,7 @@ pub(crate) struct Binding {
 pub(crate) struct Limits {
     pub(crate) max_payload_bytes: usize,
     pub(crate) cancel_grace: Duration,
+    pub(crate) early_ack: Duration,
 }
 
 /// Why a worker cannot be built.
@@ -71,8 +75,11 @@ pub struct Builder {
 impl Worker {
     /// Begins a worker on `broker`.
     pub fn builder(broker: Arc<dyn Broker>) -> Builder {
-        let limits =
-            Limits { max_payload_bytes: DEFAULT_MAX_PAYLOAD_BYTES, cancel_grace: DEFAULT_CANCEL_GRACE };
+        let limits = Limits {
+            max_payload_bytes: DEFAULT_MAX_PAYLOAD_BYTES,
+            cancel_grace: DEFAULT_CANCEL_GRACE,
+            early_ack: DEFAULT_EARLY_ACK,
+        };
         let worker = Worker { broker, name: host_name(), slots: 0, tasks: BTreeMap::new(), limits };
         Builder { worker, slots: DEFAULT_SLOTS, problem: None }
     }
@@ -104,6 +111,15 @@ impl Builder {
     #[must_use]
     pub fn cancel_grace(mut self, grace: Duration) -> Self {
         self.worker.limits.cancel_grace = grace;
+        self
+    }
+
+    /// After how long a task that still runs is acknowledged, once the orchestrator has answered its sign of life; 30 s by
+    /// default. From then on its heartbeat keeps it, so keep this below the broker's own limit (RabbitMQ:
+    /// `consumer_timeout`, 30 min where not set). Until then a lost worker's tasks go back to their queue at once.
+    #[must_use]
+    pub fn early_ack(mut self, after: Duration) -> Self {
+        self.worker.limits.early_ack = after;
         self
     }
 
@@ -163,8 +179,8 @@ impl Builder {
     }
 }
 
-/// The host's name, spelled so that it may be part of a queue's name.
-fn host_name() -> String {
+/// The host's name, spelled so that it may be part of a queue's name, at most 60 characters; `worker` where it is unknown.
+pub fn host_name() -> String {
     let told = std::env::var("HOSTNAME").or_else(|_| std::fs::read_to_string("/proc/sys/kernel/hostname"));
     let spelled: String = told
         .unwrap_or_default()

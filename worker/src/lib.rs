@@ -42,7 +42,7 @@ pub mod http;
 mod runtime;
 pub mod settings;
 
-pub use builder::{BuildError, Builder, Worker};
+pub use builder::{BuildError, Builder, Worker, host_name};
 pub use context::TaskContext;
 pub use error::TaskError;
 pub use exec::Exec;

@@ -107,7 +107,7 @@ impl Shared {
             prefetch: worker.slots,
             slots: Arc::new(Semaphore::new(usize::from(worker.slots))),
             limits: worker.limits,
-            executions: Executions::default(),
+            executions: Executions::new(worker.limits.early_ack),
             outbox,
         }
     }

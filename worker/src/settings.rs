@@ -2,6 +2,7 @@
 //!
 //! ```toml
 //! slots = 4
+//! early_ack = "30s"
 //!
 //! [exec]
 //! "log.check" = "sh check.sh"
@@ -15,12 +16,13 @@
 //! allow_hosts = ["api.example.com", "127.0.0.1:*"]
 //! ```
 //!
-//! Commands run in the folder of the file. `cli` reads it; nothing of it ever comes from a definition.
+//! Commands run in the folder of the file. `cli` reads it; nothing of it ever comes from a definition. The sections `[broker]`,
+//! `[limits]`, `[log]` and `[worker]` are those of config/oarlock.toml: the binary reads them for `oarlock worker`, not this.
 
 mod near;
 mod read;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -35,6 +37,11 @@ use crate::{Exec, Worker, exec};
 
 /// The name of the file beside a workflow.
 pub const FILE: &str = "worker.toml";
+#[cfg(feature = "http")]
+const HTTP_QUEUE: &str = crate::http::TASK;
+/// Without the feature no worker comes of settings with hosts.
+#[cfg(not(feature = "http"))]
+const HTTP_QUEUE: &str = "";
 /// More than any sound file has: a wrong path must not be read into memory.
 const LARGEST_BYTES: u64 = 1024 * 1024;
 
@@ -43,6 +50,7 @@ const LARGEST_BYTES: u64 = 1024 * 1024;
 pub struct Settings {
     folder: PathBuf,
     slots: Option<usize>,
+    early_ack: Option<Duration>,
     commands: BTreeMap<String, CommandSettings>,
     allow_hosts: Option<Vec<HostPattern>>,
 }
@@ -93,7 +101,7 @@ pub enum Error {
 impl Settings {
     /// No commands and no hosts; commands that are added run in `folder`.
     pub fn empty(folder: PathBuf) -> Self {
-        Self { folder, slots: None, commands: BTreeMap::new(), allow_hosts: None }
+        Self { folder, slots: None, early_ack: None, commands: BTreeMap::new(), allow_hosts: None }
     }
 
     /// Reads and checks a file.
@@ -136,6 +144,23 @@ impl Settings {
         self.slots
     }
 
+    /// Lets so many executions run at once, whatever the file says.
+    pub fn set_slots(&mut self, slots: usize) {
+        self.slots = Some(slots);
+    }
+
+    /// After how long a task that still runs is acknowledged, where the file says so.
+    pub fn early_ack(&self) -> Option<Duration> {
+        self.early_ack
+    }
+
+    /// The queues a worker of these settings takes tasks from, without their prefix.
+    pub fn queues(&self) -> BTreeSet<&str> {
+        let commands = self.commands.iter();
+        let queues = commands.map(|(task, command)| command.queue.as_deref().unwrap_or(task));
+        queues.chain(self.has_http().then_some(HTTP_QUEUE)).collect()
+    }
+
     /// Whether the worker executes `http.request`.
     pub fn has_http(&self) -> bool {
         self.allow_hosts.is_some()
@@ -151,6 +176,9 @@ impl Settings {
         let mut builder = Worker::builder(broker);
         if let Some(slots) = self.slots {
             builder = builder.slots(slots);
+        }
+        if let Some(after) = self.early_ack {
+            builder = builder.early_ack(after);
         }
         for (task, settings) in self.commands {
             let exec = Exec::new(&settings.command, self.folder.clone()).kill_grace(settings.kill_grace);

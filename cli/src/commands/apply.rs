@@ -19,7 +19,7 @@ pub(super) async fn apply(client: &Client, arguments: &Files, json: bool) -> Res
     }
     let mut answers = Vec::new();
     for text in texts {
-        let answer: Json = client.post_text("/v1/definitions", text).await?;
+        let answer: Json = client.post_text("/v1/definitions", &text).await?;
         if !json {
             let new = answer.get("new").and_then(Json::as_bool).unwrap_or_default();
             let text =

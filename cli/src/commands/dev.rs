@@ -1,28 +1,22 @@
 //! `oarlock dev`: everything in this process until Ctrl-C, with HTTP.
 
-use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use oarlock_orchestrator::http;
 use serde_json::json;
-use tokio::net::TcpListener;
-use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout};
 
 use super::{note, read_definition, say, say_json};
 use crate::arguments::Dev;
 use crate::configuration::Configuration;
 use crate::embedded::{Embedded, Hands};
 use crate::exit::Failure;
+use crate::serving::Door;
 use crate::signals::Signals;
 
 /// How long open requests may take when the process is told to end.
 const END_REQUESTS: Duration = Duration::from_secs(5);
-/// The pause before waiting requests are ended again.
-const END_WAITS_AGAIN: Duration = Duration::from_millis(50);
 
 pub(super) async fn dev(
     configuration: &Configuration,
@@ -48,10 +42,7 @@ pub(super) async fn dev(
         }
     }
     let address = arguments.listen.unwrap_or(configuration.http.listen);
-    let listener = TcpListener::bind(address).await.map_err(|e| {
-        Failure::usage(format!("cannot listen on {address}: {e}; choose another with --listen"))
-    })?;
-    let address = listener.local_addr().unwrap_or(address);
+    let door = Door::open(address, "--listen")?;
     let names: Vec<_> = definitions.iter().map(|d| format!("{} version {}", d.id, d.version)).collect();
     let embedded = Embedded::start(configuration, arguments.data.as_deref(), hands, definitions).await?;
     let principal = configuration.principal();
@@ -59,38 +50,24 @@ pub(super) async fn dev(
         names.iter().for_each(|name| say(&format!("registered {name}")));
     }
     let mut signals = Signals::hear()?;
-    tell_where(&address.to_string(), worker.as_deref(), arguments.data.as_deref(), json);
-    let router = http::router(embedded.node.clone(), principal);
-    let (stop, stopped) = oneshot::channel::<()>();
-    let stopped = async move { drop(stopped.await) };
-    let mut server = tokio::spawn(http::serve(listener, router, stopped));
+    tell_where(&door.address.to_string(), worker.as_deref(), arguments.data.as_deref(), json);
+    let mut serving = door.serve(http::router(embedded.node.clone(), principal))?;
     tokio::select! {
-        ended = &mut server => return Err(Failure::unreachable(format!("the HTTP server ended: {ended:?}"))),
+        broken = serving.broken() => return Err(broken),
         _ = signals.told_to_end() => {}
     }
     if !json {
         note("stopping (Ctrl-C again leaves at once)");
     }
-    stop.send(()).ok();
+    let stop = async {
+        serving.end(END_REQUESTS, || embedded.node.end_waits()).await;
+        embedded.stop().await;
+    };
     tokio::select! {
-        () = async { end_requests(server, &embedded).await; embedded.stop().await } => {}
+        () = stop => {}
         _ = signals.told_to_end() => {}
     }
     Ok(ExitCode::SUCCESS)
-}
-
-/// Lets the requests that are under way end, which those that wait for a run would not do soon.
-async fn end_requests(mut server: JoinHandle<io::Result<()>>, embedded: &Embedded) {
-    let deadline = Instant::now() + END_REQUESTS;
-    while Instant::now() < deadline {
-        embedded.node.end_waits();
-        // Again and again: until a connection has heard of the end, it may bring one more request that waits.
-        if timeout(END_WAITS_AGAIN, &mut server).await.is_ok() {
-            return;
-        }
-    }
-    // Someone sends half a request and no more: nobody else waits for that.
-    server.abort();
 }
 
 fn tell_where(address: &str, worker: Option<&str>, data: Option<&Path>, json: bool) {

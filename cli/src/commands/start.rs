@@ -18,6 +18,11 @@ use crate::show::summary;
 /// The longest wait of one request; longer waits are several requests.
 const ONE_WAIT: Duration = Duration::from_secs(20);
 
+/// How long a server may be away while a run is waited for: longer than a restart, or a take-over by another.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The pause before it is asked again.
+const AGAIN: Duration = Duration::from_millis(500);
+
 #[derive(Serialize, Deserialize)]
 struct Started {
     id: RunId,
@@ -59,18 +64,35 @@ pub(super) async fn start(client: &Client, arguments: Start, json: bool) -> Resu
     Ok(exit::of_run(run.status))
 }
 
+/// Waits for the end of the run. A server that goes away meanwhile is asked again, or another.
 async fn wait(client: &Client, run: RunId, timeout: Option<Duration>) -> Result<WorkflowInstance, Failure> {
     let deadline = timeout.map(|timeout| Instant::now() + timeout);
+    let is_over = || deadline.is_some_and(|deadline| Instant::now() >= deadline);
+    let mut away: Option<Instant> = None;
     loop {
         let left = deadline.map_or(ONE_WAIT, |deadline| deadline.saturating_duration_since(Instant::now()));
-        let found: WorkflowInstance =
-            client.get_waiting(&format!("/v1/runs/{run}"), left.min(ONE_WAIT)).await?;
-        if found.status.is_terminal() {
-            return Ok(found);
-        }
-        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            let status = found.status.as_str();
-            return Err(Failure::too_long(format!("run {run} is still {status}; see `oarlock get {run}`")));
+        let status = match client.get_waiting(&format!("/v1/runs/{run}"), left.min(ONE_WAIT)).await {
+            Ok(WorkflowInstance { status, .. }) if !status.is_terminal() => {
+                away = None;
+                status.as_str()
+            }
+            Ok(found) => return Ok(found),
+            Err(failure)
+                if failure.is_unreachable() && away.is_none_or(|since| since.elapsed() < PATIENCE) =>
+            {
+                if away.is_none() {
+                    tracing::warn!(%run, "the server is away, trying on: {failure}");
+                }
+                away.get_or_insert_with(Instant::now);
+                client.turn();
+                tokio::time::sleep(AGAIN).await;
+                "out of reach"
+            }
+            Err(failure) => return Err(failure.about(run)),
+        };
+        if is_over() {
+            let text = format!("run {run} is still {status}; see `oarlock get {run}`");
+            return Err(Failure::too_long(text).about(run));
         }
     }
 }

@@ -31,6 +31,7 @@ pub(super) async fn ready(extract::State(state): extract::State<State>) -> Respo
     let body = json!({
         "status": if readiness.ready { "READY" } else { "NOT_READY" },
         "problems": readiness.problems,
+        "warnings": (state.warnings)(),
         "broker": broker,
         "node": state.node.member().name,
         "members": readiness.members,

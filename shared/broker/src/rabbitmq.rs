@@ -70,6 +70,27 @@ impl Default for Settings {
     }
 }
 
+impl Settings {
+    /// Checks the nodes without connecting.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Refused`] where there is no node, a URI is none, or its file of certificates cannot be read.
+    pub fn check(&self) -> Result<(), Error> {
+        self.read().map(drop)
+    }
+
+    fn read(&self) -> Result<Arc<[Node]>, Error> {
+        let nodes: Result<Vec<_>, _> =
+            self.nodes.iter().map(|uri| Node::parse(uri, self.heartbeat)).collect();
+        let nodes = nodes?;
+        if nodes.is_empty() {
+            return Err(Error::Refused("no node of RabbitMQ is named".to_owned()));
+        }
+        Ok(nodes.into())
+    }
+}
+
 /// RabbitMQ, reached over two connections that are made again when they are lost. Dropping it closes them once its
 /// consumers are gone too.
 pub struct RabbitMq {
@@ -91,12 +112,9 @@ impl RabbitMq {
     pub fn connect(settings: Settings) -> Result<Self, Error> {
         let runtime =
             tokio::runtime::Handle::try_current().map_err(|error| Error::Refused(error.to_string()))?;
-        let nodes = settings.nodes.iter().map(|uri| Node::parse(uri, settings.heartbeat));
-        let nodes: Arc<[Node]> = nodes.collect::<Result<Vec<_>, _>>()?.into();
-        let Some(first) = nodes.first() else {
-            return Err(Error::Refused("no node of RabbitMQ is named".to_owned()));
-        };
-        let lines = Arc::new(Lines::new(&format!("connecting to {}", first.place())));
+        let nodes = settings.read()?;
+        let first = nodes.first().map(Node::place).unwrap_or_default();
+        let lines = Arc::new(Lines::new(&format!("connecting to {first}")));
         let control = Arc::new(Control::new(&lines, settings.connect_timeout.into()));
         let supervisors = [Role::Publish, Role::Consume].map(|role| {
             let supervisor = Supervisor {

@@ -18,13 +18,11 @@ use super::signs::Signs;
 use super::verdict::Ending;
 use crate::TaskContext;
 
-/// An attempt that lasts longer is acknowledged as soon as the orchestrator has answered its sign of life; from then on
-/// its heartbeat keeps it, and no broker's limit on unacknowledged deliveries can strike.
-const ACKNOWLEDGE_AFTER: Duration = Duration::from_secs(60);
-
 /// The attempts this process holds.
-#[derive(Default)]
 pub(super) struct Executions {
+    /// An attempt that lasts longer is acknowledged as soon as the orchestrator has answered its sign of life; from then on
+    /// its heartbeat keeps it, and no broker's limit on unacknowledged deliveries can strike.
+    early_ack: Duration,
     table: Mutex<Table>,
     opened: Notify,
     emptied: Notify,
@@ -82,6 +80,11 @@ pub(super) struct Due {
 }
 
 impl Executions {
+    /// None yet; one that lasts longer than `early_ack` is acknowledged before its end.
+    pub(super) fn new(early_ack: Duration) -> Self {
+        Self { early_ack, table: Mutex::default(), opened: Notify::new(), emptied: Notify::new() }
+    }
+
     /// Enters a delivery.
     pub(super) fn begin(&self, context: &TaskContext, receipt: Receipt, end_grace: Duration) -> Begun {
         let mut table = self.lock();
@@ -182,7 +185,7 @@ impl Executions {
     pub(super) fn tick(&self, now: Instant, mut send: impl FnMut(&TaskContext, u64) -> bool) -> Due {
         let mut due = Due::default();
         for execution in self.lock().open.values_mut() {
-            execution.tick(now, &mut send, &mut due);
+            execution.tick(now, self.early_ack, &mut send, &mut due);
         }
         due
     }
@@ -246,7 +249,13 @@ impl Execution {
         }
     }
 
-    fn tick(&mut self, now: Instant, send: &mut impl FnMut(&TaskContext, u64) -> bool, due: &mut Due) {
+    fn tick(
+        &mut self,
+        now: Instant,
+        early_ack: Duration,
+        send: &mut impl FnMut(&TaskContext, u64) -> bool,
+        due: &mut Due,
+    ) {
         let limit = self.context.limit();
         if now >= limit.at {
             // The limit is known to the handler beforehand: only what it has to clean up is waited for.
@@ -266,8 +275,7 @@ impl Execution {
         {
             signs.sent(now);
         }
-        if signs.are_answered() && now.saturating_duration_since(self.context.started()) >= ACKNOWLEDGE_AFTER
-        {
+        if signs.are_answered() && now.saturating_duration_since(self.context.started()) >= early_ack {
             due.acknowledge.extend(self.receipt.take());
         }
     }

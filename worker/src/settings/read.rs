@@ -17,6 +17,13 @@ use crate::hosts::HostPattern;
 /// A longer grace would hold a slot for a command that is not ending.
 const LONGEST_KILL_GRACE: Span = Span::from_secs(600);
 
+/// The earliest and the latest early acknowledgement: a broker's own limit is 30 minutes where nobody changed it.
+const EARLY_ACK: std::ops::RangeInclusive<Span> = Span::from_secs(1)..=Span::from_secs(20 * 60);
+/// The file's own keys.
+const OWN_KEYS: [&str; 4] = ["slots", "early_ack", "exec", "http"];
+/// Sections of the settings of the binary, which reads them itself.
+const OTHER_SECTIONS: [&str; 4] = ["broker", "limits", "log", "worker"];
+
 /// The settings in `text`, the content of `file`; its commands run in `folder`.
 pub(super) fn settings(text: &str, file: &Path, folder: PathBuf) -> Result<Settings, Error> {
     let reader = Reader { text, file };
@@ -28,7 +35,9 @@ pub(super) fn settings(text: &str, file: &Path, folder: PathBuf) -> Result<Setti
             "slots" => settings.slots = Some(reader.slots(value)?),
             "exec" => settings.commands = reader.commands(value)?,
             "http" => settings.allow_hosts = Some(reader.http(value)?),
-            other => return Err(reader.unknown(key, other, &["slots", "exec", "http"])),
+            "early_ack" => settings.early_ack = Some(reader.early_ack(value)?.into()),
+            other if OTHER_SECTIONS.contains(&other) => {}
+            other => return Err(reader.unknown(key, other, &[OWN_KEYS, OTHER_SECTIONS].concat())),
         }
     }
     Ok(settings)
@@ -49,6 +58,16 @@ impl Reader<'_> {
         };
         let slots = number.filter(|slots| (1..=usize::from(u16::MAX)).contains(slots));
         slots.ok_or_else(|| self.wrong(value.span().start, "`slots` is a number from 1 to 65535, such as 4"))
+    }
+
+    fn early_ack(&self, value: &Value<'_>) -> Result<Span, Error> {
+        let span: Span =
+            self.text(value, "early_ack")?.parse().map_err(|error| self.wrong(value.span().start, error))?;
+        if EARLY_ACK.contains(&span) {
+            return Ok(span);
+        }
+        let (least, most) = (EARLY_ACK.start(), EARLY_ACK.end());
+        Err(self.wrong(value.span().start, format!("`early_ack` is {least} to {most}, such as \"30s\"")))
     }
 
     fn commands(&self, value: &Value<'_>) -> Result<BTreeMap<String, CommandSettings>, Error> {
@@ -192,11 +211,11 @@ mod tests {
     #[test]
     fn both_forms_of_a_command_and_the_hosts_are_read() {
         let settings = read(
-            "slots = 4\n[exec]\n\"log.check\" = \"sh check.sh\"\n[exec.\"log.split\"]\ncommand = \"sh split.sh\"\n\
+            "slots = 4\nearly_ack = \"1m\"\n[broker]\nnodes = []\n[exec]\n\"log.check\" = \"sh check.sh\"\n[exec.\"log.split\"]\ncommand = \"sh split.sh\"\n\
              queue = \"logs\"\nkill_grace = \"5s\"\n[http]\nallow_hosts = [\"api.example.com\", \"127.0.0.1:*\"]\n",
         )
         .unwrap();
-        assert_eq!(settings.slots(), Some(4));
+        assert_eq!((settings.slots(), settings.early_ack()), (Some(4), Some(Duration::from_secs(60))));
         assert_eq!(settings.commands()["log.check"].command, "sh check.sh");
         let split = &settings.commands()["log.split"];
         assert_eq!((split.queue.as_deref(), split.kill_grace), (Some("logs"), Duration::from_secs(5)));
@@ -207,7 +226,12 @@ mod tests {
     fn every_fault_is_told_with_its_place_and_remedy() {
         for (text, told) in [
             ("slots = 4\nslotz = 4\n", "worker.toml:2:1: unknown key 'slotz': did you mean 'slots'?"),
-            ("colour = 4\n", "worker.toml:1:1: unknown key 'colour' (known here: slots, exec, http)"),
+            (
+                "colour = 4\n",
+                "worker.toml:1:1: unknown key 'colour' (known here: slots, early_ack, exec, http, broker, limits, log, worker)",
+            ),
+            ("early_ack = \"1h\"\n", "worker.toml:1:13: `early_ack` is 1s to 20m, such as \"30s\""),
+            ("early_ack = 30\n", "worker.toml:1:13: `early_ack` wants a text in quotes"),
             ("slots = 0\n", "worker.toml:1:9: `slots` is a number from 1 to 65535"),
             ("slots = \"4\"\n", "worker.toml:1:9: `slots` is a number"),
             (

@@ -1,0 +1,150 @@
+//! `oarlock worker`: one of a fleet's workers, over RabbitMQ, until it is told to end.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use oarlock_broker::Broker;
+use oarlock_broker::rabbitmq::RabbitMq;
+use oarlock_orchestrator::http;
+use oarlock_protocol::Span;
+use oarlock_worker::settings::{self, Settings};
+use oarlock_worker::{Running, host_name};
+use serde_json::json;
+
+use super::{note, say, say_json};
+use crate::arguments::Worker;
+use crate::configuration::Configuration;
+use crate::exit::Failure;
+use crate::fleet;
+use crate::serving::{Door, Serving};
+use crate::show::table;
+use crate::signals::Signals;
+
+/// How long questions about health may take when the process ends.
+const END_REQUESTS: Duration = Duration::from_millis(200);
+
+pub(super) async fn worker(
+    configuration: &Configuration,
+    file: Option<PathBuf>,
+    arguments: Worker,
+    json: bool,
+) -> Result<ExitCode, Failure> {
+    let mut settings = load(file.as_deref(), &arguments.exec)?;
+    if let Some(slots) = arguments.slots {
+        settings.set_slots(slots);
+    }
+    let grace = arguments.grace.unwrap_or(configuration.worker.grace);
+    let queues: Vec<String> = settings.queues().into_iter().map(str::to_owned).collect();
+    if arguments.check {
+        fleet::check_broker(configuration)?;
+        show(configuration, file.as_deref(), &settings, grace, json);
+        return Ok(ExitCode::SUCCESS);
+    }
+    let mut signals = Signals::hear()?;
+    let broker = fleet::broker(configuration, format!("oarlock worker {}", host_name()))?;
+    let builder = settings.into_worker(broker.clone()).map_err(|e| Failure::usage(e.to_string()))?;
+    let worker = builder.max_payload_bytes(configuration.payload_bytes()).build();
+    let worker = worker.map_err(|e| Failure::usage(e.to_string()))?;
+    let health = arguments.http_health.map(|address| tell_health(address, &broker)).transpose()?;
+    let reminder = tokio::spawn(fleet::remind_for_ever(broker));
+    let running = tokio::select! {
+        running = worker.start() => running.map_err(|e| Failure::usage(e.to_string()))?,
+        _ = signals.told_to_end() => return Ok(ExitCode::SUCCESS),
+    };
+    let address = health.as_ref().map(|(address, _)| address.as_str());
+    tell_what(running.worker_id().as_str(), &queues, address, json);
+    signals.told_to_end().await;
+    reminder.abort();
+    if !json {
+        let open = running.open();
+        note(&format!(
+            "ending: {open} tasks run on, {grace} at most (Ctrl-C or SIGTERM again leaves at once)"
+        ));
+    }
+    tokio::select! {
+        () = drain(running, grace, json) => {}
+        _ = signals.told_to_end() => {}
+    }
+    if let Some((_, serving)) = health {
+        serving.end(END_REQUESTS, || {}).await;
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The worker's settings: of the file, then of the flags.
+fn load(file: Option<&Path>, exec: &[String]) -> Result<Settings, Failure> {
+    let wrong = |error: settings::Error| Failure::usage(error.to_string());
+    let mut settings = match file {
+        Some(file) => Settings::load(file).map_err(wrong)?,
+        None => Settings::empty(PathBuf::from(".")),
+    };
+    for flag in exec {
+        let (name, command) = settings::parse_exec_flag(flag).map_err(wrong)?;
+        settings.add_command(name, command);
+    }
+    if settings.is_empty() {
+        return Err(Failure::usage(match file {
+            Some(file) => format!("{} names no task: name a command under [exec]", file.display()),
+            None => "nothing to execute: there is no worker.toml here; name one with --config, or give \
+                     --exec NAME='COMMAND'"
+                .to_owned(),
+        }));
+    }
+    Ok(settings)
+}
+
+/// Answers whether the worker can work: the broker is all it needs.
+fn tell_health(address: std::net::SocketAddr, broker: &Arc<RabbitMq>) -> Result<(String, Serving), Failure> {
+    let door = Door::open(address, "--http-health")?;
+    let health = broker.health();
+    let problems = Arc::new(move || fleet::problem(&health.borrow()).into_iter().collect());
+    Ok((format!("http://{}", door.address), door.serve(http::health_alone(problems))?))
+}
+
+/// Lets what runs end, and tells what did not.
+async fn drain(running: Running, grace: Span, json: bool) {
+    let given_back = running.drain(grace.into()).await.given_back;
+    if json {
+        say_json(&json!({"givenBack": given_back}));
+    } else {
+        say(&format!("ended; {given_back} attempts given back"));
+    }
+}
+
+fn tell_what(id: &str, queues: &[String], health: Option<&str>, json: bool) {
+    if json {
+        return say_json(&json!({"worker": id, "queues": queues, "health": health}));
+    }
+    say(&format!("worker {id}"));
+    if let Some(address) = health {
+        say(&format!("health on {address}"));
+    }
+    say(&format!("takes tasks from {}; SIGTERM ends", queues.join(", ")));
+}
+
+fn show(configuration: &Configuration, file: Option<&Path>, settings: &Settings, grace: Span, json: bool) {
+    let nodes = configuration.broker.nodes.shown();
+    let file = file.map(|file| file.display().to_string());
+    let queues: Vec<&str> = settings.queues().into_iter().collect();
+    let tasks: Vec<&str> = settings.commands().keys().map(String::as_str).collect();
+    if json {
+        return say_json(&json!({
+            "file": file, "broker": {"nodes": nodes}, "queues": queues, "commands": tasks, "http": settings.has_http(),
+            "slots": settings.slots(), "grace": grace, "payloadBytes": configuration.payload_bytes(),
+        }));
+    }
+    let slots = settings.slots().map_or_else(|| "the default".to_owned(), |slots| slots.to_string());
+    let rows = [
+        ("file", file.unwrap_or_else(|| "none".to_owned())),
+        ("broker", nodes.join(", ")),
+        ("queues", queues.join(", ")),
+        ("commands", tasks.join(", ")),
+        ("HTTP requests", if settings.has_http() { "yes" } else { "no" }.to_owned()),
+        ("slots", slots),
+        ("grace", grace.to_string()),
+    ];
+    let rows: Vec<_> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
+    say(&table::text(&rows));
+}

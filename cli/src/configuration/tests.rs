@@ -1,0 +1,150 @@
+//! The settings as they are read, merged and checked.
+
+use super::*;
+
+fn global(config: Option<&std::path::Path>) -> Global {
+    Global {
+        json: false,
+        config: config.map(std::path::Path::to_path_buf),
+        user: None,
+        tenant: None,
+        roles: Vec::new(),
+        permissions: Vec::new(),
+        server: None,
+        log: None,
+    }
+}
+
+fn load(file: Option<&str>, environment: &[(&str, &str)]) -> Result<Configuration, String> {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("settings.toml");
+    let file = file.map(|text| {
+        std::fs::write(&path, text).unwrap();
+        path.as_path()
+    });
+    let environment = environment.iter().map(|&(k, v)| (k.to_owned(), v.to_owned())).collect();
+    let source = file.map_or(Source::None, Source::Settings);
+    Configuration::load_from(&global(file), source, environment).map_err(|failure| format!("{failure:?}"))
+}
+
+#[test]
+fn the_defaults_are_those_of_the_crates() {
+    let defaults = load(None, &[]).unwrap().orchestrator();
+    let engine = oarlock_engine::Settings::default();
+    assert_eq!(format!("{:?}", defaults.engine), format!("{engine:?}"));
+}
+
+#[test]
+fn the_servers_defaults_are_those_of_the_adapters() {
+    let defaults = load(None, &[]).unwrap();
+    let (ours, theirs) = (defaults.rabbitmq(String::new()), rabbitmq::Settings::default());
+    assert_eq!(
+        (ours.heartbeat, ours.confirm_timeout, ours.connect_timeout, ours.silence),
+        (theirs.heartbeat, theirs.confirm_timeout, theirs.connect_timeout, theirs.silence)
+    );
+    let (ours, theirs) = (defaults.redis(), redis::Settings::default());
+    assert_eq!(
+        (ours.nodes, ours.cluster, ours.prefix, ours.replicas, ours.response_timeout, ours.connect_timeout),
+        (
+            theirs.nodes,
+            theirs.cluster,
+            theirs.prefix,
+            theirs.replicas,
+            theirs.response_timeout,
+            theirs.connect_timeout
+        )
+    );
+    assert!(defaults.check_fleet().is_ok() && !defaults.orchestrator().node.is_empty());
+}
+
+#[test]
+fn addresses_are_a_list_or_a_text_with_commas() {
+    let list = "[broker]\nnodes = ['amqp://a', 'amqp://b']";
+    let text = [("OARLOCK_BROKER__NODES", "amqp://a, amqp://b"), ("OARLOCK_STORE__NODES", "redis://c")];
+    for (file, environment) in [(Some(list), &[][..]), (None, &text[..])] {
+        let configuration = load(file, environment).unwrap();
+        assert_eq!(configuration.rabbitmq(String::new()).nodes, ["amqp://a", "amqp://b"]);
+    }
+    assert_eq!(load(Some(list), &text).unwrap().redis().nodes, ["redis://c"]);
+}
+
+#[test]
+fn no_error_shows_a_password() {
+    let rows = [
+        "[broker]\nnodes = ['amqp://u:secret@h'",
+        "[broker]\nnodes = [['amqp://u:secret@h']]",
+        "[broker]\nnodes = {a = 'amqp://u:secret@h'}",
+        "[broker]\nnode = 'amqp://u:secret@h'",
+        "[broker]\nheartbeat = 'amqp://u:secret@h'",
+        "[store]\nnodes = 'redis://:secret@h\ncluster = 1",
+        "[store]\ncluster = 'redis://:secret@h'",
+    ];
+    for file in rows {
+        let error = load(Some(file), &[]).expect_err(file);
+        assert!(!error.contains("secret"), "{error}");
+    }
+    let told = format!("{:?}", load(Some("[broker]\nnodes = ['amqp://u:secret@h']"), &[]).unwrap());
+    assert!(told.contains("amqp://u:***@h") && !told.contains("secret"), "{told}");
+}
+
+#[test]
+fn a_heartbeat_is_at_most_half_the_lease() {
+    let rows = [("5s", "10s", true), ("5s", "9s", false), ("4500ms", "9s", false), ("500ms", "2s", true)];
+    for (heartbeat, lease, good) in rows {
+        let file = format!("[broker]\nheartbeat = '{heartbeat}'\n[orchestrator]\nlease = '{lease}'");
+        let checked = load(Some(&file), &[]).unwrap().check_fleet().map_err(|failure| failure.to_string());
+        assert_eq!(checked.is_ok(), good, "{heartbeat} {lease}");
+        assert!(checked.err().is_none_or(|error| error.contains("at most half the lease")));
+    }
+}
+
+#[test]
+fn a_file_of_workers_holds_some_sections_and_what_is_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("worker.toml");
+    let load = |text: &str| {
+        std::fs::write(&path, text).unwrap();
+        Configuration::load_from(&global(None), Source::Worker(&path), HashMap::new())
+    };
+    let sections = "slots = 4\n[exec]\n\"a.b\" = 'x'\n[http]\nallow_hosts = []\n[broker]\nnodes = ['amqp://a']\n\
+                    [worker]\ngrace = '1s'\n[limits]\npayload_bytes = 2048\n[log]\nlevel = 'debug'\n";
+    let configuration = load(sections).unwrap();
+    assert_eq!(configuration.broker.nodes.0, ["amqp://a"]);
+    assert_eq!((configuration.worker.grace, configuration.payload_bytes()), (Span::from_secs(1), 2048));
+    assert_eq!(configuration.log.level, "debug");
+    let error = load("[broker]\nnode = []").unwrap_err().to_string();
+    assert!(error.contains("worker.toml") && error.contains("node"), "{error}");
+}
+
+#[test]
+fn later_sources_win() {
+    let file = "[http]\nlisten = '127.0.0.1:1'\n[limits]\npayload_bytes = 2048";
+    let environment =
+        [("OARLOCK_HTTP__LISTEN", "127.0.0.1:2"), ("OARLOCK_RUN", "of a command"), ("OTHER__X", "1")];
+    let configuration = load(Some(file), &environment).unwrap();
+    assert_eq!(configuration.http.listen.port(), 2);
+    assert_eq!(configuration.limits.payload_bytes, 2048);
+}
+
+#[test]
+fn what_is_wrong_is_named() {
+    let rows = [
+        ("[http]\nlisen = 'x'", "lisen"),
+        ("[nonsense]\na = 1", "nonsense"),
+        ("[timeouts]\nqueue = 30", "queue"),
+        ("[timeouts]\nqueue = '30 parsecs'", "parsecs"),
+        ("[orchestrator]\npartitions = 0", "orchestrator.partitions"),
+        ("[orchestrator]\nnode = 'a b'", "orchestrator.node"),
+        ("[broker]\nheartbeat = '0s'", "broker.heartbeat"),
+        ("[store]\nreplicas = -1", "replicas"),
+        ("[principal]\ntenant = 'a/b'", "a/b"),
+        ("[router]\nrules = [{queue = 'a b'}]", "a b"),
+        ("[limits]\npayload_bytes = 100000000", "payload_bytes"),
+        ("= nonsense", "settings"),
+    ];
+    for (file, named) in rows {
+        let error = load(Some(file), &[]).expect_err(file);
+        assert!(error.contains(named) && error.contains("settings.toml"), "{file}: {error}");
+    }
+    assert!(load(None, &[("OARLOCK_HTTP__LISEN", "x")]).unwrap_err().contains("lisen"));
+}
