@@ -102,12 +102,11 @@ fn the_servers_of_compose_have_the_settings_the_tests_use() {
 }
 
 #[test]
-fn every_service_has_an_image_a_check_or_a_reason_and_a_policy_to_come_back() {
+fn every_service_has_an_image_a_check_and_a_policy_to_come_back() {
     for (name, service) in services() {
         assert!(service["image"].is_string(), "{name} names no image");
         assert_eq!(service["restart"], "unless-stopped", "{name}");
-        // Nothing asks a worker anything: its consumers are what shows that it lives.
-        assert_eq!(service["healthcheck"].is_null(), name == "worker", "{name}");
+        assert!(!texts(&service["healthcheck"]["test"]).is_empty(), "{name} has no check");
         for (needed, how) in service["depends_on"].as_object().into_iter().flatten() {
             assert_eq!(how["condition"], "service_healthy", "{name} waits for {needed}");
             assert!(
@@ -181,11 +180,61 @@ fn our_services_are_told_where_the_servers_are() {
     );
 }
 
+/// Where the image has the example's worker.toml.
+const IN_THE_IMAGE: &str = "/etc/oarlock/worker.toml";
+
+/// The binary takes the command and the settings of each service, and would use what they say.
+#[test]
+fn our_services_run_with_their_command_and_environment() {
+    for Ours { name, arguments, environment } in ours() {
+        let file = root().join("examples/access-log/worker.toml");
+        let here = |argument: &String| if argument == IN_THE_IMAGE { file.clone() } else { argument.into() };
+        let mut command = Command::new(oarlock());
+        command.args(arguments.iter().map(here)).args(["--check", "--json"]).env_clear().envs(&environment);
+        let output = command.output().unwrap();
+        assert!(output.status.success(), "{name}: {}", String::from_utf8_lossy(&output.stderr));
+        let told: Value = serde_json::from_slice(&output.stdout).unwrap();
+        let told = told.to_string();
+        assert!(told.contains("@rabbitmq:5672"), "{name}: {told}");
+        if name == "orchestrator" {
+            assert!(told.contains("redis:6379") && told.contains("0.0.0.0:7070"), "{told}");
+        } else {
+            assert!(told.contains("log.count"), "{told}");
+        }
+    }
+}
+
+/// The checks of our services are commands of the binary: asked of nobody they say that nobody is there.
+#[test]
+fn the_checks_of_our_services_are_commands_of_the_binary() {
+    for (name, service) in services().iter().filter(|(_, service)| !service["build"].is_null()) {
+        let check = texts(&service["healthcheck"]["test"]);
+        assert_eq!(check[..2], ["CMD", "oarlock"], "{name}");
+        let nobody = oarlock_test_servers::Proxy::start("127.0.0.1:1").unwrap();
+        nobody.reset().unwrap();
+        let mut command = Command::new(oarlock());
+        let there = |argument: &String| argument.replace("127.0.0.1:7072", &nobody.address());
+        command.args(check[2..].iter().map(there)).env_clear();
+        command.env("OARLOCK_CLIENT__SERVER", format!("http://{}", nobody.address()));
+        let output = command.output().unwrap();
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!([3, 4].contains(&output.status.code().unwrap()), "{name}: {} {text}", output.status);
+    }
+}
+
+/// The binary beside this test, which the tests of its own package build.
+fn oarlock() -> PathBuf {
+    let test = std::env::current_exe().unwrap();
+    let binary = test.ancestors().nth(2).unwrap().join("oarlock");
+    assert!(binary.is_file(), "build the binary first: cargo build");
+    binary
+}
+
 /// The worker's settings in the image are those of the example: they say what it may run, and every script is there.
 #[test]
 fn the_worker_of_compose_has_something_to_do() {
     let worker = ours().into_iter().find(|service| service.name == "worker").unwrap();
-    assert_eq!(worker.arguments[1..], ["--config", "/etc/oarlock/worker.toml"]);
+    assert_eq!(worker.arguments[1..3], ["--config", IN_THE_IMAGE]);
     let folder = root().join("examples/access-log");
     let settings: toml::Table = std::fs::read_to_string(folder.join("worker.toml")).unwrap().parse().unwrap();
     let commands = settings["exec"].as_table().unwrap();

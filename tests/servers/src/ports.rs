@@ -59,3 +59,23 @@ fn lock(path: &Path) -> Option<File> {
 fn is_free(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).is_ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_is_taken_once_while_it_is_held() {
+        let held: Vec<Port> = (0..50).map(|_| Port::take().unwrap()).collect();
+        let mut numbers: Vec<u16> = held.iter().map(Port::number).collect();
+        numbers.sort_unstable();
+        numbers.dedup();
+        assert_eq!(numbers.len(), 50);
+        let folder = std::env::temp_dir().join("oarlock-ports");
+        let can_be_taken = |number: &u16| lock(&folder.join(number.to_string())).is_some();
+        assert!(!numbers.iter().any(can_be_taken), "another process could take one");
+        drop(held);
+        // Another process may have taken one meanwhile, not all.
+        assert!(numbers.iter().any(can_be_taken), "they stay taken for ever");
+    }
+}

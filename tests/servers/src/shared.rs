@@ -96,3 +96,41 @@ fn from_file(path: &Path) -> Option<Shared> {
     let values: HashMap<&str, &str> = text.lines().filter_map(|line| line.split_once('=')).collect();
     Shared::read(|name| values.get(name).map(|value| (*value).to_owned()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_counts_only_while_the_process_that_wrote_it_lives() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("servers.env");
+        let written = Shared {
+            rabbitmq: "amqp://guest:guest@127.0.0.1:1".to_owned(),
+            management: "http://127.0.0.1:2".to_owned(),
+            redis: "redis://127.0.0.1:3".to_owned(),
+            redis_cluster: ["redis://127.0.0.1:4", "redis://127.0.0.1:5"].map(str::to_owned).to_vec(),
+            python: "/usr/bin/python3".into(),
+        };
+        let lines = written.variables().into_iter().map(|(name, value)| format!("{name}={value}\n"));
+        std::fs::write(&path, lines.collect::<String>()).unwrap();
+        assert_eq!(from_file(&path), None);
+        let holder = File::open(&path).unwrap();
+        holder.lock().unwrap();
+        assert_eq!(from_file(&path), Some(written));
+        drop(holder);
+        assert_eq!(from_file(&path), None);
+        assert_eq!(from_file(&folder.path().join("absent")), None);
+    }
+
+    #[test]
+    fn a_variable_that_is_missing_or_empty_makes_it_no_set() {
+        let all = |name: &str| Some(format!("value of {name}"));
+        assert!(Shared::read(all).is_some());
+        assert!(Shared::read(|name| all(name).filter(|_| name != variable::REDIS)).is_none());
+        assert!(
+            Shared::read(|name| if name == variable::PYTHON { Some(String::new()) } else { all(name) })
+                .is_none()
+        );
+    }
+}
