@@ -184,7 +184,9 @@ impl Claimant {
 
     fn lose(&mut self, lost: &Lost) {
         let counters = &self.shared.counters;
-        counters.lost_partitions.fetch_add(1, Ordering::Relaxed);
+        if *self.owned.borrow() {
+            counters.lost_partitions.fetch_add(1, Ordering::Relaxed);
+        }
         match lost {
             Lost::Store(store::Error::RolledBack { .. }) => {
                 self.rolled_back = true;
@@ -212,7 +214,9 @@ impl Claimant {
         let served = self.serve(lease).await;
         // Whatever ended it: nobody has to wait for the lease to run out. A token that is no longer valid does nothing.
         self.shared.store.release(self.partition, &token).await?;
-        served.map(|()| true)
+        served?;
+        tracing::info!("partition handed over");
+        Ok(true)
     }
 
     async fn serve(&mut self, lease: Lease) -> Result<(), Lost> {

@@ -5,15 +5,21 @@
 
 mod bad_commands;
 mod cancelling;
+mod checks;
 mod data;
 mod example;
+mod fleet;
 mod harness;
 mod http;
 mod kills;
 mod lists;
+mod orchestrators;
+mod parked;
+mod private_servers;
 mod run;
 mod server;
 mod settings;
 mod starts;
 mod terminal;
 mod validate;
+mod workers;

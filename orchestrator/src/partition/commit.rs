@@ -166,11 +166,14 @@ impl Owner {
     /// lease is over before that, the partition is lost: whoever takes it next finds out what the store has.
     async fn commit_until_answered(&mut self, writes: &[Write]) -> Result<(), Lost> {
         let seq = self.lease.seq + 1;
+        let mut told = false;
         loop {
             match self.shared.store.commit(self.partition, &self.lease.token, seq, writes).await {
                 Ok(()) => break,
                 Err(store::Error::Unavailable(reason)) if !self.lease.is_over() => {
-                    tracing::warn!(reason, "the store does not answer; the same commit is sent again");
+                    if !std::mem::replace(&mut told, true) {
+                        tracing::warn!(reason, "the store does not answer; the same commit is sent again");
+                    }
                     self.pulse.beat();
                     tokio::time::sleep(STORE_AGAIN).await;
                 }

@@ -19,6 +19,8 @@ pub(crate) struct Lease {
     pub(crate) restarted: bool,
     span: Duration,
     until: Instant,
+    /// Whether it was told that it cannot be renewed.
+    told: bool,
 }
 
 impl Lease {
@@ -29,7 +31,7 @@ impl Lease {
             Ownership::Owned { token, seq, restarted } => {
                 let span = Duration::from(shared.settings.lease);
                 tracing::info!(epoch = token.epoch, seq, restarted, "partition taken");
-                Ok(Some(Lease { token, seq, restarted, span, until: asked + span }))
+                Ok(Some(Lease { token, seq, restarted, span, until: asked + span, told: false }))
             }
             Ownership::HeldBy { holder, expires_in } => {
                 tracing::debug!(holder, %expires_in, "the partition is held by another node");
@@ -54,11 +56,14 @@ impl Lease {
         match shared.store.own(partition, &claim(shared, Some(self.token.clone()))).await {
             Ok(Ownership::Owned { .. }) => {
                 self.until = asked + self.span;
+                self.told = false;
                 Ok(())
             }
             Ok(Ownership::HeldBy { .. }) => Err(store::Error::Fenced(partition).into()),
             Err(store::Error::Unavailable(reason)) if !self.is_over() => {
-                tracing::warn!(reason, "the lease could not be renewed; it still runs");
+                if !std::mem::replace(&mut self.told, true) {
+                    tracing::warn!(reason, "the lease could not be renewed; it still runs");
+                }
                 tokio::time::sleep(RENEW_AGAIN).await;
                 Ok(())
             }
