@@ -55,10 +55,11 @@ pub(crate) fn remove_containers(label: &str) {
 /// Sees to docker compose, which checks docker-compose.yml. Its absence fails the test that needs it, no other.
 pub(crate) fn compose() {
     let plugin = steps::works(Command::new("docker").args(["compose", "version"]));
-    if !plugin && !steps::works(Command::new("docker-compose").arg("version")) {
-        if let Err(error) = packages(&["docker-compose"]) {
-            say(&format!("docker compose is not there to check docker-compose.yml: {error:#}"));
-        }
+    if !plugin
+        && !steps::works(Command::new("docker-compose").arg("version"))
+        && let Err(error) = packages(&["docker-compose"])
+    {
+        say(&format!("docker compose is not there to check docker-compose.yml: {error:#}"));
     }
 }
 
