@@ -229,6 +229,7 @@ impl Configuration {
             delivery_limit: self.orchestrator.delivery_limit,
             deduplication: self.retention.deduplication,
             producers: self.producers.iter().map(|(user, who)| (user.clone(), who.context())).collect(),
+            orchestrators: None,
             watchdog: false,
             engine: self.engine(),
         }

@@ -14,7 +14,7 @@ request = {"format": 1, "workflow": "greet", "input": {"name": NAME}, "key": KEY
 named = {"message_id": KEY, "correlation_id": KEY, "reply_to": answers, "type": "oarlock.start"}
 # The broker lets nobody name another user than the one who is logged in.
 named |= {"user_id": parameters.credentials.username, "content_type": "application/json", "delivery_mode": 2}
-channel.basic_publish("", "oarlock.start", json.dumps(request), pika.BasicProperties(**named), mandatory=True)
+channel.basic_publish("oarlock.start", "", json.dumps(request), pika.BasicProperties(**named), mandatory=True)
 for _, properties, body in channel.consume(answers, auto_ack=True, inactivity_timeout=30):
     if body is None:
         sys.exit(f"no answer within 30 s; asking again with the key {KEY} is safe")

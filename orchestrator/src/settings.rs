@@ -26,6 +26,9 @@ pub struct Settings {
     pub deduplication: Span,
     /// On whose behalf a producer's starts act, by the user of the broker who published them; `*` for everybody else.
     pub producers: HashMap<String, SecurityContext>,
+    /// The broker's user of the orchestrators: nobody else may ask anything of a partition through its inbox. Where absent the
+    /// broker does not tell users apart.
+    pub orchestrators: Option<String>,
     /// Whether a partition that stands still for two leases ends the process: where the process is this node alone.
     pub watchdog: bool,
     /// The limits and defaults of every decision.
@@ -44,6 +47,7 @@ impl Default for Settings {
             delivery_limit: 20,
             deduplication: Span::from_secs(24 * 60 * 60),
             producers: HashMap::new(),
+            orchestrators: None,
             watchdog: false,
             engine: oarlock_engine::Settings::default(),
         }

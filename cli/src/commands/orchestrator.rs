@@ -106,6 +106,7 @@ impl Beginning<'_> {
         let mut settings = self.configuration.orchestrator();
         // Here the process is the node and nothing else.
         settings.watchdog = true;
+        settings.orchestrators = self.configuration.rabbitmq(String::new()).user()?;
         let (broker, redis) = (self.broker.clone(), self.redis.clone());
         Node::start(broker, redis.clone(), redis, settings, Clock::system()).await
     }

@@ -166,6 +166,11 @@ impl Owner {
                     self.park(&delivery.message, &reason).await;
                 }
             }
+            Ok(Incoming::Request(_)) if !self.may_ask(delivery) => {
+                let told = "only orchestrators may ask this of an inbox, and the broker's user who sent it is none; \
+                    a start goes to the exchange oarlock.start";
+                self.park(&delivery.message, told).await;
+            }
             Ok(Incoming::Request(request)) => {
                 let asker = Return::of(&delivery.message).map_or(Asker::Nobody, Asker::Elsewhere);
                 if let Some(reason) = self.take_request(request, asker).await? {
@@ -175,6 +180,12 @@ impl Owner {
             Err(reason) => self.park(&delivery.message, &reason).await,
         }
         Ok(())
+    }
+
+    /// Whether an orchestrator sent it, as far as the broker tells users apart.
+    fn may_ask(&self, delivery: &Delivery) -> bool {
+        let orchestrators = self.shared.settings.orchestrators.as_ref();
+        orchestrators.is_none_or(|user| delivery.user_id.as_ref() == Some(user))
     }
 
     /// Puts a message where operators find it. Until the broker has it there, the partition waits: it is never dropped.

@@ -94,6 +94,8 @@ pub enum Health {
 pub enum QueueKind {
     /// Outlives broker and processes; replicated where the broker can.
     Durable,
+    /// As durable, and reached by an exchange of its own name too: who may publish to that alone can reach nothing else.
+    Entry,
     /// Belongs to the process that declared it, and goes with it.
     Exclusive,
 }

@@ -101,6 +101,18 @@ pub struct RabbitMq {
     supervisors: [AbortHandle; 2],
 }
 
+impl Settings {
+    /// Whom the server knows its clients by; none where the nodes are told different users, or certificates tell who it is.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], where a node is no URI.
+    pub fn user(&self) -> Result<Option<String>, Error> {
+        let nodes = self.nodes.iter().map(|uri| Node::parse(uri, self.heartbeat));
+        let nodes = nodes.collect::<Result<Vec<_>, _>>()?;
+        Ok(address::user_of_all(&nodes).map(str::to_owned))
+    }
+}
+
 impl RabbitMq {
     /// Begins to connect and returns at once; [`Broker::health`] tells when it is done. Until then calls wait, at most for
     /// the times of the settings.
@@ -127,7 +139,7 @@ impl RabbitMq {
             };
             runtime.spawn(supervisor.run()).abort_handle()
         });
-        let publisher = Publisher::new(&lines, &settings);
+        let publisher = Publisher::new(&lines, &settings, address::user_of_all(&nodes));
         Ok(Self { settings, lines, control, publisher, supervisors })
     }
 }

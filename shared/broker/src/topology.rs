@@ -6,7 +6,7 @@
 //! there is no exchange and no binding to declare.
 //!
 //! ```text
-//! producer ──▶ oarlock.start ─────────▶ orchestrator (any)
+//! producer ──▶ oarlock.start ─────────▶ orchestrator (any)      an exchange of that name leads there too
 //!              oarlock.inbox.<p> ─────▶ owner of partition p: results, progress, starts, signals, cancels
 //!              oarlock.tasks.<queue> ─▶ workers            ──dead──▶ oarlock.dead
 //!              oarlock.control.<worker> ▶ that worker: answers, cancels (exclusive)
@@ -88,12 +88,14 @@ pub fn node_declaration(name: &str) -> QueueDeclaration {
 
 /// The queues that every orchestrator shares: of starts, of dead letters, of what is parked.
 pub fn shared_declarations() -> [QueueDeclaration; 3] {
-    [START, DEAD, PARKED].map(|name| QueueDeclaration {
-        name: name.to_owned(),
-        kind: QueueKind::Durable,
-        delivery_limit: None,
-        dead_letter: None,
-    })
+    [(START, QueueKind::Entry), (DEAD, QueueKind::Durable), (PARKED, QueueKind::Durable)].map(
+        |(name, kind)| QueueDeclaration {
+            name: name.to_owned(),
+            kind,
+            delivery_limit: None,
+            dead_letter: None,
+        },
+    )
 }
 
 /// Declares the queues that every orchestrator shares.

@@ -1,10 +1,11 @@
 //! Whole runs in one process: node, worker, embedded broker and store together, also when messages, commits and owners fail.
 
 #![allow(
+    clippy::duplicate_mod,
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a test that fails names its line"
+    reason = "a test that fails names its line; each backend runs the same tests"
 )]
 
 mod cluster;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use oarlock_broker::parking::Parked;
 use oarlock_broker::{Message, Publication, Subscription, topology};
 use oarlock_orchestrator::store::{Fields, Key};
 use oarlock_protocol::instance::WorkflowStatus;
@@ -220,6 +221,21 @@ async fn a_start_without_a_principal_is_parked() {
     let Answer::Refused { error } = refused else { panic!("{refused:?}") };
     assert!(error.message.contains("[producers]"), "{error:?}");
     assert_eq!(system.node.parked().await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn only_orchestrators_may_ask_an_inbox() {
+    let parts = Parts::fresh().await;
+    let mut settings = settings();
+    settings.orchestrators = Some("orchestrators".to_owned());
+    let system = parts.node("strict", settings).await;
+    system.register("{id: fine, version: 1, tasks: [{id: a, set: {x: 1}}]}").await;
+    let forged = request("fine", json!({}));
+    system.tell_inbox(Kind::Start.as_str(), serde_json::to_vec(&forged).unwrap()).await;
+    let parked = Parked::read(system.take(topology::PARKED).await);
+    assert!(parked.reason.contains("only orchestrators"), "{}", parked.reason);
+    let run = RunKey::new(TENANT, forged.workflow_instance_id);
+    assert_eq!(system.node.get(&run).await.unwrap(), None);
 }
 
 #[tokio::test]

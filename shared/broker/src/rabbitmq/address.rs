@@ -3,7 +3,7 @@
 //! Used by [`super::RabbitMq::connect`] and the supervisor. It opens nothing but the file of certificates that a URI names.
 
 use lapin::tcp::OwnedTLSConfig;
-use lapin::uri::{AMQPScheme, AMQPUri};
+use lapin::uri::{AMQPScheme, AMQPUri, SASLMechanism};
 use oarlock_protocol::Span;
 
 use crate::Error;
@@ -52,6 +52,15 @@ impl Node {
     pub(super) fn is_encrypted(&self) -> bool {
         self.uri.scheme == AMQPScheme::AMQPS
     }
+}
+
+/// Who logs in at every node; none where that differs, or where it is not the URI that tells.
+pub(super) fn user_of_all(nodes: &[Node]) -> Option<&str> {
+    let first = nodes.first()?;
+    let same = |node: &Node| {
+        node.user() == first.user() && node.uri.query.auth_mechanism != Some(SASLMechanism::External)
+    };
+    nodes.iter().all(same).then(|| first.user())
 }
 
 /// An IPv6 address, which lapin's parser passes over.

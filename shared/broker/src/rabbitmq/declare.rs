@@ -8,9 +8,9 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use lapin::options::QueueDeclareOptions;
+use lapin::options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions};
 use lapin::types::{AMQPValue, FieldTable};
-use lapin::{Channel, Connection};
+use lapin::{Channel, Connection, ExchangeKind};
 use tokio::time::timeout;
 
 use super::line::{Lines, Role, Watch};
@@ -42,7 +42,15 @@ impl Control {
     /// Makes sure that a queue exists.
     pub(super) async fn declare(&self, queue: &QueueDeclaration) -> Result<(), Error> {
         self.ask(&queue.name, options(queue.kind), arguments(queue)).await?;
-        if queue.kind == QueueKind::Durable {
+        if queue.kind == QueueKind::Entry {
+            let channel = self.line.channel(self.limit).await?;
+            let opened = timeout(self.limit, open_entry(&channel, &queue.name)).await;
+            opened
+                .map_err(|_| reason::no_answer(&format!("the exchange '{}'", queue.name), self.limit))?
+                .map_err(|error| reason::of_queue(&queue.name, &error))?;
+            channel.close(200, "done".into()).await.ok();
+        }
+        if queue.kind != QueueKind::Exclusive {
             let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
             if durable.len() < MOST_REMEMBERED {
                 durable.insert(queue.name.clone(), queue.clone());
@@ -80,7 +88,11 @@ impl Control {
                     None => channel.insert(connection.create_channel().await?),
                 };
                 let name = queue.name.as_str().into();
-                channel.queue_declare(name, options(queue.kind), arguments(queue)).await
+                channel.queue_declare(name, options(queue.kind), arguments(queue)).await?;
+                if queue.kind == QueueKind::Entry {
+                    open_entry(channel, &queue.name).await?;
+                }
+                Ok(())
             };
             match timeout(self.limit, declared).await {
                 Ok(Ok(_)) => {}
@@ -119,6 +131,14 @@ impl Control {
         *place = Some(channel);
         Ok(u64::from(count))
     }
+}
+
+/// The exchange that leads to a queue and to nothing else, whatever routing key a publisher names.
+async fn open_entry(channel: &Channel, queue: &str) -> lapin::Result<()> {
+    let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+    let none = FieldTable::default();
+    channel.exchange_declare(queue.into(), ExchangeKind::Fanout, durable, none.clone()).await?;
+    channel.queue_bind(queue.into(), queue.into(), "".into(), QueueBindOptions::default(), none).await
 }
 
 fn options(kind: QueueKind) -> QueueDeclareOptions {

@@ -36,6 +36,8 @@ pub(super) struct Publisher {
     pool: Arc<Pool>,
     connect_timeout: Duration,
     confirm_timeout: Duration,
+    /// Who publishes, where that is known: the server lets nobody name another.
+    user: Option<ShortString>,
 }
 
 /// Channels that nobody uses now.
@@ -45,13 +47,14 @@ struct Pool {
 }
 
 impl Publisher {
-    pub(super) fn new(lines: &Lines, settings: &Settings) -> Self {
+    pub(super) fn new(lines: &Lines, settings: &Settings, user: Option<&str>) -> Self {
         let places = Arc::new(Semaphore::new(CHANNELS));
         Self {
             line: lines.watch(Role::Publish),
             pool: Arc::new(Pool { idle: Mutex::default(), places }),
             connect_timeout: settings.connect_timeout.into(),
             confirm_timeout: settings.confirm_timeout.into(),
+            user: user.and_then(|user| ShortString::try_new(user.to_owned()).ok()),
         }
     }
 
@@ -74,7 +77,7 @@ impl Publisher {
         };
         let (answer, outcomes) = oneshot::channel();
         // On its own, so that the channel is left in order where the caller is dropped or the time is over.
-        tokio::spawn(serve(lease, publications, deadline, answer));
+        tokio::spawn(serve(lease, publications, self.user.clone(), deadline, answer));
         outcomes.await.unwrap_or_else(|_| vec![Err(unconfirmed(self.confirm_timeout)); count])
     }
 
@@ -158,6 +161,7 @@ struct Label {
 async fn serve(
     lease: Lease,
     publications: Vec<Publication>,
+    user: Option<ShortString>,
     deadline: Instant,
     answer: oneshot::Sender<Vec<Result<(), Error>>>,
 ) {
@@ -166,7 +170,7 @@ async fn serve(
     let mut labels = Vec::with_capacity(publications.len());
     let mut sendings = Vec::with_capacity(publications.len());
     for Publication { queue, mut message } in publications {
-        sendings.push(match prepare(&queue, &mut message, seconds) {
+        sendings.push(match prepare(&queue, &mut message, seconds, user.as_ref()) {
             Ok((routing_key, properties)) => {
                 begin(send(&lease.channel, routing_key, properties, message.body))
             }
@@ -206,8 +210,9 @@ fn prepare(
     queue: &str,
     message: &mut Message,
     seconds: u64,
+    user: Option<&ShortString>,
 ) -> Result<(ShortString, BasicProperties), Error> {
-    Ok((wire::short("name of the queue", queue.to_owned())?, wire::properties(message, seconds)?))
+    Ok((wire::short("name of the queue", queue.to_owned())?, wire::properties(message, seconds, user)?))
 }
 
 async fn send(

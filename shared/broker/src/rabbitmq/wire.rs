@@ -24,7 +24,11 @@ pub(super) fn seconds_now() -> u64 {
 }
 
 /// The properties of a message that is sent. It takes them out of the message and leaves body and message id.
-pub(super) fn properties(message: &mut Message, seconds: u64) -> Result<BasicProperties, Error> {
+pub(super) fn properties(
+    message: &mut Message,
+    seconds: u64,
+    user: Option<&ShortString>,
+) -> Result<BasicProperties, Error> {
     if message.body.len() > LARGEST_BODY {
         let length = message.body.len();
         return Err(Error::Refused(format!(
@@ -37,6 +41,9 @@ pub(super) fn properties(message: &mut Message, seconds: u64) -> Result<BasicPro
         .with_content_type("application/json".into())
         .with_delivery_mode(PERSISTENT)
         .with_timestamp(seconds);
+    if let Some(user) = user {
+        properties = properties.with_user_id(user.clone());
+    }
     if let Some(correlation) = message.correlation_id.take() {
         properties = properties.with_correlation_id(short("correlation id", correlation)?);
     }
