@@ -4,6 +4,7 @@ use std::io::{IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use oarlock_broker::rabbitmq::LIBRARY_LOG;
 use oarlock_definition::Report;
 use oarlock_protocol::Json;
 use oarlock_protocol::definition::WorkflowDefinition;
@@ -70,8 +71,8 @@ pub(crate) async fn execute(arguments: Arguments) -> Result<ExitCode, Failure> {
 /// Logs as the settings say; where they name no level, at `default`.
 fn begin_logging(log: &Log, default: &str) -> Result<(), Failure> {
     let level = if log.level.is_empty() { default } else { &log.level };
-    // It logs the whole message that no queue takes, and every closed channel; what matters of it our own adapter tells.
-    let quiet = if level.contains("lapin") { "" } else { ",lapin=off" };
+    // Unless somebody asks for it by name.
+    let quiet = if level.contains(LIBRARY_LOG) { String::new() } else { format!(",{LIBRARY_LOG}=off") };
     let filter = EnvFilter::try_new(format!("{level}{quiet}")).map_err(|e| {
         Failure::usage(format!("log.level '{level}' is wrong: {e}; write warn, info or debug"))
     })?;

@@ -20,8 +20,13 @@ const AGAIN: Duration = Duration::from_millis(500);
 pub(crate) async fn answer_for_ever(broker: Arc<dyn Broker>, node: String) {
     let worker = WorkerId::fresh(&node);
     loop {
-        if let Err(error) = answer(&*broker, &worker).await {
-            tracing::warn!(%error, "dead letters are not answered now; trying again");
+        match answer(&*broker, &worker).await {
+            Ok(()) => {}
+            // Whoever keeps the connection tells that it is lost.
+            Err(error @ (Error::Unavailable(_) | Error::Ended)) => {
+                tracing::debug!(%error, "dead letters are not answered now; trying again");
+            }
+            Err(error) => tracing::warn!(%error, "dead letters are not answered now; trying again"),
         }
         tokio::time::sleep(AGAIN).await;
     }

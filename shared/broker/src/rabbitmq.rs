@@ -39,6 +39,10 @@ mod supervisor;
 mod tags;
 mod wire;
 
+/// The target of the AMQP library's own log lines. They hold whole messages, of those that no queue took: leave them off.
+/// What of them matters to operators this adapter tells.
+pub const LIBRARY_LOG: &str = "lapin";
+
 /// How to reach RabbitMQ, and how long to wait for it.
 #[derive(Clone)]
 pub struct Settings {
