@@ -20,7 +20,10 @@ async fn survive(servers: &Servers, places: &Places, proxy: &Proxy, fault: fn(&P
     work(|| fault(proxy));
     let away = Instant::now();
     let starts = fleet.begin(100..110);
-    println!("told after {:?}", fleet.until_it_says(sentence).await);
+    let told = fleet.until_it_says(sentence).await;
+    println!("told after {told:?}");
+    // A lease, and the second between two beats.
+    assert!(told < Duration::from_millis(4_500), "{told:?}");
     let later = fleet.begin(110..120);
     tokio::time::sleep_until((away + AWAY).into()).await;
     let told = fleet.nodes[0].readiness();
