@@ -13,5 +13,6 @@
 mod fleet;
 mod rabbitmq_killed;
 mod redis_killed;
+mod redis_rolled_back;
 mod servers;
 mod unreachable;

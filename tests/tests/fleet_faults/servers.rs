@@ -1,5 +1,6 @@
 //! The servers of one test, and the network before them.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use oarlock_broker::rabbitmq;
@@ -58,6 +59,11 @@ impl Servers {
             full.map_or(Ok(()), |queue| Err(format!("{queue:?}")))
         })
         .await;
+        self.until_outboxes_are_empty().await;
+    }
+
+    /// Waits until every task that was published is known to be.
+    pub(super) async fn until_outboxes_are_empty(&self) {
         let store = self.places().store();
         store.partitions(PARTITIONS).await.unwrap();
         eventually("the outboxes are empty", || async {
@@ -91,5 +97,14 @@ impl Places {
     pub(super) fn store(&self) -> Arc<redis::Redis> {
         let settings = redis::Settings { nodes: vec![self.redis.clone()], ..redis::Settings::default() };
         Arc::new(redis::Redis::connect(settings).unwrap())
+    }
+}
+
+/// Copies a folder of files.
+pub(super) fn copy(from: &Path, to: &Path) {
+    std::fs::create_dir_all(to).unwrap();
+    for entry in std::fs::read_dir(from).unwrap() {
+        let entry = entry.unwrap();
+        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
     }
 }
