@@ -117,6 +117,11 @@ impl Definitions {
         Ok(writes)
     }
 
+    /// Forgets the compiled ones: each is read from the store again when it is asked for.
+    pub(crate) fn forget(&self) {
+        self.kept().clear();
+    }
+
     async fn newest(&self, tenant: &str, id: &str) -> Result<Option<u32>, Error> {
         let value = self.field(tenant, id, &layout::newest_field(tenant, id)).await?;
         Ok(value.and_then(|value| std::str::from_utf8(&value).ok()?.parse().ok()))

@@ -11,6 +11,7 @@ use oarlock_protocol::message::{Answer, StartMessage};
 use oarlock_protocol::{ErrorDetails, RunKey};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 use crate::clock::Clock;
@@ -58,6 +59,15 @@ struct Slot {
     wish: watch::Sender<Wish>,
     owned: watch::Receiver<bool>,
     commands: mpsc::Sender<Command>,
+}
+
+impl Slot {
+    /// Asks the partition; none where it is lost meanwhile.
+    async fn ask(&self, request: Request) -> Option<Answer> {
+        let (reply, answer) = oneshot::channel();
+        self.commands.send(Command { request, reply }).await.ok()?;
+        answer.await.ok()
+    }
 }
 
 /// A start that was accepted.
@@ -272,19 +282,21 @@ impl Node {
 
     /// Asks the owner of a partition: here where that is this node, else through its inbox.
     async fn request(&self, partition: u32, request: Request) -> Result<Answer, Error> {
+        let until = Instant::now() + asks::PATIENCE;
         if self.owns(partition)
             && let Some(slot) = self.slots.get(partition as usize)
         {
-            let (reply, answer) = oneshot::channel();
-            let command = Command { request: request.clone(), reply };
-            if slot.commands.send(command).await.is_ok()
-                && let Ok(answer) = answer.await
-            {
-                return Ok(answer);
+            match tokio::time::timeout_at(until, slot.ask(request.clone())).await {
+                Ok(Some(answer)) => return Ok(answer),
+                // Lost meanwhile; whoever owns it now may be asked the same again.
+                Ok(None) => {}
+                Err(_) => {
+                    let problem = "this node owns it and waits for the store or the broker".to_owned();
+                    return Err(Error::NoAnswer { partition, problem });
+                }
             }
-            // Lost meanwhile; whoever owns it now may be asked the same again.
         }
-        self.asks.ask(partition, &request).await
+        self.asks.ask(partition, &request, until).await
     }
 
     fn owns(&self, partition: u32) -> bool {

@@ -208,13 +208,19 @@ impl Claimant {
     async fn own_once(&mut self) -> Result<bool, Lost> {
         let Some(mut lease) = Lease::take(&self.shared, self.partition).await? else { return Ok(false) };
         lease.restarted |= std::mem::take(&mut self.rolled_back);
+        if lease.restarted {
+            // One of them may have been registered by a commit that is lost.
+            self.shared.definitions.forget();
+        }
         self.shared.counters.takeovers.fetch_add(1, Ordering::Relaxed);
         self.complained = false;
         let token = lease.token.clone();
         let served = self.serve(lease).await;
         // Whatever ended it: nobody has to wait for the lease to run out. A token that is no longer valid does nothing.
-        self.shared.store.release(self.partition, &token).await?;
+        let released = self.shared.store.release(self.partition, &token).await;
+        // What ended it comes first: of a rollback the next take has to know.
         served?;
+        released?;
         tracing::info!("partition handed over");
         Ok(true)
     }

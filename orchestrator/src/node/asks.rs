@@ -18,7 +18,7 @@ use super::Error;
 use crate::partition::Request;
 
 /// How long an answer is waited for: a partition without an owner has one again by then, where any node lives.
-const PATIENCE: Duration = Duration::from_secs(25);
+pub(super) const PATIENCE: Duration = Duration::from_secs(25);
 /// After this long the same is asked again: the answer may have been lost with a connection. Requests may be repeated.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 /// The pause before a broker that failed is tried again.
@@ -54,12 +54,16 @@ impl Asks {
         Self { broker, node: node.to_owned(), pending, listening, listener }
     }
 
-    /// Asks the owner of a partition, and waits for the answer.
+    /// Asks the owner of a partition, and waits for the answer until then.
     ///
     /// # Errors
     /// The broker does not take the request, or nobody answers: whether it was done is unknown.
-    pub(super) async fn ask(&self, partition: u32, request: &Request) -> Result<Answer, Error> {
-        let until = Instant::now() + PATIENCE;
+    pub(super) async fn ask(
+        &self,
+        partition: u32,
+        request: &Request,
+        until: Instant,
+    ) -> Result<Answer, Error> {
         let mut question = self.question();
         let mut problem = "nobody answered".to_owned();
         while Instant::now() < until {

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 use super::Slot;
 use crate::members::{Member, Members, wanted_owner};
 use crate::partition::Wish;
+use crate::store::Error;
 
 /// The longest pause between two beats: as long as a hand-over waits for being noticed.
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
@@ -31,24 +32,37 @@ pub(super) async fn beat_for_ever(
     known: watch::Sender<Membership>,
 ) {
     let pause = (Duration::from(lease) / 4).min(LONGEST_PAUSE);
+    let within = Duration::from(lease);
     loop {
-        match members.beat(&me, lease).await {
+        let mut beat = members.beat(&me, lease);
+        let answer = match tokio::time::timeout(within, &mut beat).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                // By now nothing that this node owns is sure to be its own. The call goes on: it ends with its connection.
+                let error = Error::Unavailable(format!("it has not answered for {lease}"));
+                tell_problem(&known, &error);
+                beat.await
+            }
+        };
+        match answer {
             Ok(living) => {
                 wish(&me, &living, &slots);
                 known.send_if_modified(|known| notice(known, living));
             }
             // What this node owns it keeps for as long as its leases run.
-            Err(error) => {
-                known.send_if_modified(|known| {
-                    if known.problem.is_none() {
-                        tracing::warn!(%error, "the store does not answer; this node goes on with what it owns");
-                    }
-                    known.problem.replace(error.to_string()) != known.problem
-                });
-            }
+            Err(error) => tell_problem(&known, &error),
         }
         tokio::time::sleep(pause).await;
     }
+}
+
+fn tell_problem(known: &watch::Sender<Membership>, error: &Error) {
+    known.send_if_modified(|known| {
+        if known.problem.is_none() {
+            tracing::warn!(%error, "the store does not answer; this node goes on with what it owns");
+        }
+        known.problem.replace(error.to_string()) != known.problem
+    });
 }
 
 fn wish(me: &Member, living: &[Member], slots: &[Slot]) {

@@ -26,6 +26,8 @@ pub(super) struct Batch {
     pub(super) changes: Vec<Change>,
     /// Runs whose time in the store is over.
     pub(super) forgotten: Vec<RunKey>,
+    /// Whether an answer rests on what was committed before: it is given only where the store still holds that.
+    pub(super) confirms: bool,
     /// Answers to those who asked.
     pub(super) replies: Vec<Reply>,
     /// Those elsewhere who wait for the end of a run.

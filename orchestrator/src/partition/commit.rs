@@ -103,6 +103,7 @@ impl Owner {
             .iter()
             .any(|key| self.runs.cached(key).is_some_and(|c| !c.run.changes.is_empty()));
         let others = !self.batch.writes.is_empty() || !self.batch.timers.is_empty();
+        let others = others || std::mem::take(&mut self.batch.confirms);
         if !(changed || others || flush) {
             if self.publisher.has_confirmed() && self.flush_at.is_none() {
                 self.flush_at = Some(Instant::now() + FLUSH);

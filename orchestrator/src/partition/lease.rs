@@ -54,6 +54,10 @@ impl Lease {
     pub(super) async fn renew(&mut self, shared: &Shared, partition: u32) -> Result<(), Lost> {
         let asked = Instant::now();
         match shared.store.own(partition, &claim(shared, Some(self.token.clone()))).await {
+            // An owner with nothing to commit would not notice otherwise, and go on from what only it knows.
+            Ok(Ownership::Owned { seq, .. }) if seq < self.seq => {
+                Err(store::Error::RolledBack { partition, stored: seq, mine: self.seq }.into())
+            }
             Ok(Ownership::Owned { .. }) => {
                 self.until = asked + self.span;
                 self.told = false;

@@ -82,6 +82,8 @@ impl Owner {
             Err(error) => return Ok(answer::refused(answer::UNUSABLE, error.to_string())),
         };
         if let Some((request_digest, version)) = existing {
+            // Memory may know what the store has lost.
+            self.batch.confirms = true;
             let same = request_digest == decide::digest(&request);
             return Ok(if same { accepted(&key, version, true) } else { answer::other_request(&key) });
         }
