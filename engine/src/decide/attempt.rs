@@ -3,7 +3,7 @@
 use oarlock_protocol::code::Code;
 use oarlock_protocol::definition::{OnExhausted, TaskTimeouts};
 use oarlock_protocol::instance::{Attempt, TaskMetrics, TaskStatus, WorkflowStatus};
-use oarlock_protocol::{ErrorDetails, ExecutionId, TaskPath, Timestamp};
+use oarlock_protocol::{ErrorDetails, ExecutionId, TaskPath, Timestamp, WorkerId};
 
 use super::Decider;
 use crate::effect::Effect;
@@ -130,7 +130,9 @@ impl Decider<'_> {
             attempt.error = close.error.cloned();
             attempt.metrics = close.metrics;
             attempt.deliveries = attempt.deliveries.max(close.deliveries);
-            attempt.worker_id = close.worker.cloned().or(attempt.worker_id.take());
+            if let Some(worker) = close.worker {
+                hand_to(attempt, worker);
+            }
             let begun = attempt.start_time.unwrap_or(now);
             costs = (begun.since(attempt.ready_at).as_millis(), now.since(begun).as_millis());
         }
@@ -268,8 +270,20 @@ impl Decider<'_> {
 pub(super) struct Close<'a> {
     pub(super) error: Option<&'a ErrorDetails>,
     pub(super) metrics: Option<TaskMetrics>,
-    pub(super) worker: Option<&'a oarlock_protocol::WorkerId>,
+    pub(super) worker: Option<&'a WorkerId>,
     pub(super) deliveries: u32,
+}
+
+/// How many lost workers an attempt names: as many as the default delivery limit lets it lose.
+const EARLIER_WORKERS: usize = 20;
+
+/// Notes who holds the attempt now. Who held it before stays named: a worker that dies leaves no other trace.
+pub(super) fn hand_to(attempt: &mut Attempt, worker: &WorkerId) {
+    attempt.earlier_workers.retain(|earlier| earlier != worker);
+    let before = attempt.worker_id.replace(worker.clone());
+    attempt.earlier_workers.extend(before.filter(|before| before != worker));
+    let surplus = attempt.earlier_workers.len().saturating_sub(EARLIER_WORKERS);
+    attempt.earlier_workers.drain(..surplus);
 }
 
 /// The point `milliseconds` before `now`, as far as there is one.
@@ -282,6 +296,7 @@ fn opened(execution_id: ExecutionId, queue: &str, ready_at: Timestamp, now: Time
         execution_id,
         queue: queue.to_owned(),
         worker_id: None,
+        earlier_workers: Vec::new(),
         deliveries: 0,
         ready_at,
         scheduled_at: now,

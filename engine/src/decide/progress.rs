@@ -5,7 +5,7 @@ use oarlock_protocol::instance::TaskStatus;
 use oarlock_protocol::message::{ControlMessage, Order, ProgressMessage};
 
 use super::Decider;
-use super::attempt::before;
+use super::attempt::{before, hand_to};
 use crate::effect::Effect;
 use crate::plan::NodeId;
 use crate::run::{Row, Stage};
@@ -51,7 +51,7 @@ impl Decider<'_> {
         let Some(work) = row.work_mut() else { return };
         let Some(attempt) = work.attempts.last_mut() else { return };
         let started = before(now, progress.running_ms).max(attempt.scheduled_at);
-        attempt.worker_id = Some(progress.worker_id.clone());
+        hand_to(attempt, &progress.worker_id);
         attempt.start_time = Some(started);
         attempt.deliveries = attempt.deliveries.max(progress.deliveries);
         if let Stage::Open(open) = &mut work.stage {

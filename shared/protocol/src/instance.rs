@@ -224,6 +224,9 @@ pub struct Attempt {
     pub queue: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker_id: Option<WorkerId>,
+    /// Who held it before and was lost: the latest few, the oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub earlier_workers: Vec<WorkerId>,
     /// How often a worker was handed it: more than one after a worker was lost.
     pub deliveries: u32,
     /// When the task was ready for it: its queue time counts from here.

@@ -90,6 +90,7 @@ fn a_second_worker_takes_over_after_a_redelivery() {
         world.event(Event::Progress(Box::new(late)));
         assert!(world.told.is_empty(), "the first worker has lost it: {:?}", world.told);
         assert_eq!(attempt_of(world).worker_id, Some(worker("two")));
+        assert_eq!(attempt_of(world).earlier_workers, [worker("one")], "who was lost stays named");
         world.advance(9_000);
         assert_eq!(world.status("/a"), "RUNNING", "the second worker has its own time");
         world.complete("/a", json!({}));
@@ -100,6 +101,7 @@ fn a_second_worker_takes_over_after_a_redelivery() {
             (2, Some(worker("one"))),
             "whoever answers first"
         );
+        assert_eq!(attempt.earlier_workers, [worker("two")]);
     });
 }
 
