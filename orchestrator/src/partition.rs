@@ -26,6 +26,7 @@ mod batch;
 mod commit;
 mod due;
 mod effects;
+mod hearing;
 pub(crate) mod inbox;
 mod lease;
 mod owner;
@@ -36,6 +37,7 @@ mod takeover;
 mod timers;
 
 pub(crate) use answer::Return;
+use hearing::Hearing;
 use lease::Lease;
 use owner::Owner;
 
@@ -126,8 +128,17 @@ pub(crate) fn spawn(
 ) -> (mpsc::Sender<Command>, tokio::task::JoinHandle<()>) {
     let (sender, commands) = mpsc::channel(COMMANDS);
     let span = tracing::info_span!("partition", partition);
-    let claimant =
-        Claimant { shared, partition, commands, wish, owned, pulse, rolled_back: false, complained: false };
+    let claimant = Claimant {
+        shared,
+        partition,
+        commands,
+        wish,
+        owned,
+        pulse,
+        rolled_back: false,
+        deaf: false,
+        complained: false,
+    };
     let task = tokio::spawn(claimant.own_forever().instrument(span));
     (sender, task)
 }
@@ -142,6 +153,8 @@ struct Claimant {
     pulse: Arc<Pulse>,
     /// Whether the store was seen to have lost commits of this partition.
     rolled_back: bool,
+    /// Whether the inbox ended: workers may not have been able to answer since.
+    deaf: bool,
     /// Whether it was said that the partition cannot be had: once is enough.
     complained: bool,
 }
@@ -197,6 +210,7 @@ impl Claimant {
                 tracing::warn!(error = %lost, "fenced: everything this node held of it is dropped");
             }
             Lost::Store(_) | Lost::Inbox(_) => {
+                self.deaf |= matches!(lost, Lost::Inbox(_));
                 if !std::mem::replace(&mut self.complained, true) {
                     tracing::warn!(error = %lost, "the partition is not owned; it is claimed until it can be had");
                 }
@@ -232,7 +246,8 @@ impl Claimant {
         let subscription = Subscription { queue: topology::inbox(partition), prefetch: PREFETCH, priority };
         let waiting = shared.broker.depth(&subscription.queue).await.map_err(Lost::Inbox)?;
         let inbox = shared.broker.consume(subscription).await.map_err(Lost::Inbox)?;
-        let mut owner = Owner::new(shared.clone(), partition, lease, waiting, self.pulse.clone());
+        let hearing = Hearing::new(waiting, std::mem::take(&mut self.deaf));
+        let mut owner = Owner::new(shared.clone(), partition, lease, hearing, self.pulse.clone());
         owner.take_over().await?;
         self.owned.send_replace(true);
         owner.serve(inbox, &mut self.commands, &mut self.wish).await

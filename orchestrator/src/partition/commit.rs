@@ -48,7 +48,7 @@ impl Owner {
         self.commit().await
     }
 
-    fn broker_takes(&self) -> bool {
+    pub(super) fn broker_takes(&self) -> bool {
         *self.health.borrow() == Health::Ready
     }
 

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::answer::{Asker, Return};
 use super::batch::Batch;
+use super::hearing::Hearing;
 use super::inbox::{self, Incoming};
 use super::lease::Lease;
 use super::publisher::Publisher;
@@ -26,8 +27,6 @@ use crate::watchdog::Pulse;
 pub(super) const ROUND: usize = 256;
 /// The most bytes of messages that one commit answers.
 const ROUND_BYTES: usize = 32 * 1024 * 1024;
-/// How long time limits wait for the messages that were there at the take-over: an inbox of a dead owner is handled by then.
-const HEAR_FIRST: Duration = Duration::from_secs(10);
 /// The pause before a store that does not answer is asked again.
 pub(super) const STORE_AGAIN: Duration = Duration::from_millis(200);
 
@@ -42,21 +41,19 @@ pub(super) struct Owner {
     pub(super) publisher: Publisher,
     pub(super) batch: Batch,
     pub(super) load_timers_at: Instant,
-    /// Messages that waited at the take-over and are not handled yet: a result among them comes before its time limit.
-    unheard: u64,
-    hear_until: Instant,
+    hearing: Hearing,
     pub(super) flush_at: Option<Instant>,
     pub(super) health: watch::Receiver<Health>,
     pub(super) pulse: Arc<Pulse>,
 }
 
 impl Owner {
-    /// An owner that has done nothing yet; `waiting` messages were in its inbox when it took over.
+    /// An owner that has done nothing yet.
     pub(super) fn new(
         shared: Arc<Shared>,
         partition: u32,
         lease: Lease,
-        waiting: u64,
+        hearing: Hearing,
         pulse: Arc<Pulse>,
     ) -> Self {
         let settings = &shared.settings;
@@ -72,8 +69,7 @@ impl Owner {
             timers: Timers::default(),
             batch: Batch::default(),
             load_timers_at: Instant::now(),
-            unheard: waiting,
-            hear_until: Instant::now() + HEAR_FIRST,
+            hearing,
             flush_at: None,
         }
     }
@@ -88,13 +84,17 @@ impl Owner {
         let acknowledger = inbox.acknowledger();
         while *wish.borrow_and_update() == Wish::Own {
             self.pulse.beat();
+            if self.hearing.begins_again(self.broker_takes()) {
+                // Loaded again, they are as at a take-over.
+                self.runs = Runs::default();
+            }
             let wake = self.next_wake();
             let mut last_tag = None;
             tokio::select! {
                 received = inbox.receive(ROUND) => {
                     let deliveries = received.map_err(Lost::Inbox)?;
                     last_tag = deliveries.last().map(|delivery| delivery.tag);
-                    self.unheard = self.unheard.saturating_sub(deliveries.len() as u64);
+                    self.hearing.heard(deliveries.len());
                     self.take_deliveries(deliveries, &*acknowledger).await?;
                 }
                 Some(command) = commands.recv() => self.take_command(command).await?,
@@ -106,11 +106,12 @@ impl Owner {
                 _ = self.health.changed() => {}
                 _ = wish.changed() => {}
             }
+            let began = Instant::now();
             let refused = self.publisher.catch_up().await;
             self.fail_refused(refused).await?;
             self.take_waiting_commands(commands).await?;
             self.load_timers().await?;
-            if self.has_heard() {
+            if self.hearing.is_done() {
                 self.fire_timers().await?;
             }
             self.finish_round().await?;
@@ -121,6 +122,7 @@ impl Owner {
             if Instant::now() >= self.lease.renew_at() {
                 self.lease.renew(&self.shared, self.partition).await?;
             }
+            self.hearing.round_ended(began);
         }
         // Closed first: what comes now is for the next owner.
         drop(inbox);
@@ -130,15 +132,10 @@ impl Owner {
     fn next_wake(&self) -> Instant {
         let now = self.shared.clock.now();
         let timer = self.timers.next().map(|at| Instant::now() + Duration::from(at.since(now)));
-        let timer = if self.has_heard() { timer } else { Some(self.hear_until) };
+        let timer = if self.hearing.is_done() { timer } else { self.hearing.ends_at() };
         let others = [timer, self.flush_at, self.publisher.again_at()];
         let fixed = self.lease.renew_at().min(self.load_timers_at);
         others.into_iter().flatten().min().map_or(fixed, |at| at.min(fixed))
-    }
-
-    /// Whether what waited at the take-over is handled, or was waited for long enough.
-    fn has_heard(&self) -> bool {
-        self.unheard == 0 || Instant::now() >= self.hear_until
     }
 
     async fn take_deliveries(

@@ -150,18 +150,20 @@ impl Fleet {
 
 /// A node with connections of its own.
 pub(super) async fn node(places: &Places, name: &str) -> Arc<Node> {
-    let store = places.store();
-    node_over(places.broker(), store, name).await
+    node_with(places, settings(name)).await
 }
 
-pub(super) async fn node_over(
-    broker: Arc<dyn oarlock_broker::Broker>,
-    store: Arc<oarlock_orchestrator::store::redis::Redis>,
-    name: &str,
-) -> Arc<Node> {
+/// The settings of a node.
+pub(super) fn settings(name: &str) -> Settings {
     let mut settings = Settings { node: name.to_owned(), partitions: PARTITIONS, ..Settings::default() };
     settings.lease = Span::from_secs(3);
     settings.producers.insert("*".to_owned(), start(0).security_context);
+    settings
+}
+
+/// A node with connections and settings of its own.
+pub(super) async fn node_with(places: &Places, settings: Settings) -> Arc<Node> {
+    let (broker, store) = (places.broker(), places.store());
     let node = Node::start(broker, store.clone(), store, settings, Clock::system()).await.unwrap();
     assert!(node.ready_within(PATIENCE).await, "{:?}", node.readiness());
     Arc::new(node)

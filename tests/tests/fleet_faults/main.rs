@@ -10,9 +10,13 @@
     reason = "a test that fails names its line"
 )]
 
+mod doubled_messages;
 mod fleet;
+mod memory_alarm;
 mod rabbitmq_killed;
 mod redis_killed;
 mod redis_rolled_back;
 mod servers;
+mod take_over;
+mod tap;
 mod unreachable;

@@ -11,6 +11,7 @@ use oarlock_test_servers::redis::{AppendSync, Options};
 use oarlock_test_servers::{RabbitMq, Redis, Vhost};
 
 use super::fleet::{PARTITIONS, eventually, work};
+use super::tap::Tap;
 
 /// A RabbitMQ and a Redis of one test.
 pub(super) struct Servers {
@@ -24,6 +25,10 @@ pub(super) struct Servers {
 pub(super) struct Places {
     pub(super) rabbitmq: String,
     pub(super) redis: String,
+    /// The first part of every key in Redis.
+    pub(super) prefix: String,
+    /// Whether a [`Tap`] doubles what is published.
+    pub(super) doubles: bool,
 }
 
 impl Servers {
@@ -37,7 +42,8 @@ impl Servers {
     }
 
     pub(super) fn places(&self) -> Places {
-        Places { rabbitmq: self.vhost.uri(), redis: self.redis.uri() }
+        let (rabbitmq, redis) = (self.vhost.uri(), self.redis.uri());
+        Places { rabbitmq, redis, prefix: "fleet".to_owned(), doubles: false }
     }
 
     /// Waits until RabbitMQ would know the queues after a power cut.
@@ -53,18 +59,27 @@ impl Servers {
 
     /// Waits until no queue holds a message and no outbox an entry.
     pub(super) async fn until_nothing_is_left(&self) {
+        self.until_nothing_is_left_at(&self.places()).await;
+    }
+
+    /// The same, of a fleet with a prefix of its own.
+    pub(super) async fn until_nothing_is_left_at(&self, places: &Places) {
         eventually("no queue holds a message", || async {
             let queues = tokio::task::block_in_place(|| self.vhost.queues()).unwrap();
             let full = queues.iter().find(|queue| queue.ready + queue.unacknowledged > 0);
             full.map_or(Ok(()), |queue| Err(format!("{queue:?}")))
         })
         .await;
-        self.until_outboxes_are_empty().await;
+        self.until_outboxes_are_empty_at(places).await;
     }
 
     /// Waits until every task that was published is known to be.
     pub(super) async fn until_outboxes_are_empty(&self) {
-        let store = self.places().store();
+        self.until_outboxes_are_empty_at(&self.places()).await;
+    }
+
+    async fn until_outboxes_are_empty_at(&self, places: &Places) {
+        let store = places.store();
         store.partitions(PARTITIONS).await.unwrap();
         eventually("the outboxes are empty", || async {
             for partition in 0..PARTITIONS {
@@ -90,12 +105,14 @@ impl Places {
         let nodes = vec![self.rabbitmq.clone()];
         let settings =
             rabbitmq::Settings { nodes, heartbeat: Span::from_secs(1), ..rabbitmq::Settings::default() };
-        Arc::new(rabbitmq::RabbitMq::connect(settings).unwrap())
+        let broker = Arc::new(rabbitmq::RabbitMq::connect(settings).unwrap());
+        if self.doubles { Arc::new(Tap(broker)) } else { broker }
     }
 
     /// Connections of one process to Redis.
     pub(super) fn store(&self) -> Arc<redis::Redis> {
-        let settings = redis::Settings { nodes: vec![self.redis.clone()], ..redis::Settings::default() };
+        let (nodes, prefix) = (vec![self.redis.clone()], self.prefix.clone());
+        let settings = redis::Settings { nodes, prefix, ..redis::Settings::default() };
         Arc::new(redis::Redis::connect(settings).unwrap())
     }
 }
