@@ -61,6 +61,10 @@ pub trait Consumer: Send {
     /// Waits for at least one delivery and returns what is there, at most `max`. Cancel-safe: no delivery is lost.
     async fn receive(&mut self, max: usize) -> Result<Vec<Delivery>, Error>;
 
+    /// Takes no more: what was not received yet goes back to the queue, and nothing comes after it. What was received may
+    /// still be settled, until the consumer is dropped.
+    async fn stop(&mut self) -> Result<(), Error>;
+
     /// The handle that acknowledges; it may be used from other tasks and after others took the deliveries.
     fn acknowledger(&self) -> Arc<dyn Acknowledge>;
 }

@@ -38,6 +38,7 @@ macro_rules! broker_rules {
             the_greatest_priority_is_served_first,
             a_full_consumer_of_great_priority_lets_others_work,
             a_dropped_receive_loses_nothing,
+            a_stopped_consumer_gets_nothing_more_and_settles_what_it_has,
             many_publishers_and_consumers_lose_and_double_nothing,
             an_acknowledged_delivery_is_gone,
             acknowledging_through_a_tag_settles_all_before,

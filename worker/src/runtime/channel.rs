@@ -34,6 +34,17 @@ impl Channel {
         Receipt { channel: Arc::clone(self), tag }
     }
 
+    /// Gives back deliveries that were received and not begun.
+    pub(super) async fn give_back(&self, tags: impl Iterator<Item = u64>) {
+        for tag in tags {
+            self.forget(&[tag]);
+            if let Err(error) = self.acknowledger.reject(tag, true).await {
+                // The broker hands out again what an ended consumer held.
+                return tracing::debug!(%error, "deliveries could not be given back");
+            }
+        }
+    }
+
     /// Acknowledges the deliveries of these tags, which grow.
     async fn settle(&self, tags: &[u64]) -> Result<(), Error> {
         let below = self.forget(tags);

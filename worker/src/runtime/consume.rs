@@ -11,7 +11,7 @@ use super::{Shared, backoff, execute};
 /// All consumers of a queue are alike: the broker spreads its messages over them.
 const PRIORITY: i32 = 0;
 
-/// Consumes `queue` until `stop`; after that it holds what was delivered until it is dropped.
+/// Consumes `queue` until `stop`; after that it holds what was begun until it is dropped, and gives back the rest.
 pub(super) async fn run(shared: Arc<Shared>, queue: String, mut stop: watch::Receiver<bool>) {
     let subscription = Subscription { queue, prefetch: shared.prefetch, priority: PRIORITY };
     let mut failures = 0;
@@ -19,8 +19,14 @@ pub(super) async fn run(shared: Arc<Shared>, queue: String, mut stop: watch::Rec
         let error = match shared.broker.consume(subscription.clone()).await {
             Ok(mut consumer) => {
                 match take(&shared, &subscription.queue, &mut *consumer, &mut stop, &mut failures).await {
-                    // The consumer must live: with it, what still runs would go back to the queue.
-                    None => return std::future::pending().await,
+                    None => {
+                        // Others get what this worker would only keep waiting.
+                        if let Err(error) = consumer.stop().await {
+                            tracing::debug!(queue = subscription.queue, %error, "the consumer has ended");
+                        }
+                        // The consumer must live: with it, what still runs would go back to the queue.
+                        return std::future::pending().await;
+                    }
                     Some(error) => error,
                 }
             }
@@ -57,11 +63,17 @@ async fn take(
         };
         *failures = 0;
         channel.received(&batch);
-        for delivery in batch {
+        let mut batch = batch.into_iter();
+        while let Some(delivery) = batch.next() {
             let slot = tokio::select! {
                 biased;
-                _ = stop.wait_for(|stopped| *stopped) => return None,
-                slot = Arc::clone(&shared.slots).acquire_owned() => slot.ok()?,
+                _ = stop.wait_for(|stopped| *stopped) => None,
+                slot = Arc::clone(&shared.slots).acquire_owned() => slot.ok(),
+            };
+            let Some(slot) = slot else {
+                let unbegun = std::iter::once(delivery).chain(batch);
+                channel.give_back(unbegun.map(|delivery| delivery.tag)).await;
+                return None;
             };
             execute::accept(shared, &channel, queue, delivery, slot).await;
         }

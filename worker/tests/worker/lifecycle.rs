@@ -188,6 +188,10 @@ impl Consumer for CuttableConsumer {
         }
     }
 
+    async fn stop(&mut self) -> Result<(), Error> {
+        self.inner.stop().await
+    }
+
     fn acknowledger(&self) -> Arc<dyn Acknowledge> {
         self.inner.acknowledger()
     }

@@ -53,6 +53,11 @@ impl Consumer for EmbeddedConsumer {
         }
     }
 
+    async fn stop(&mut self) -> Result<(), Error> {
+        let Membership { queues, queue, id } = &*self.membership;
+        queue.stop(*id).map(|aftermath| queues.settle(queue, aftermath))
+    }
+
     fn acknowledger(&self) -> Arc<dyn Acknowledge> {
         Arc::clone(&self.membership) as Arc<dyn Acknowledge>
     }

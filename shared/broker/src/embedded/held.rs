@@ -81,6 +81,15 @@ impl Held {
         settled
     }
 
+    /// Takes out what was not handed out, in the order of tags.
+    pub(super) fn take_waiting(&mut self) -> Vec<Entry> {
+        let handed = self.slots.len() - self.waiting;
+        self.waiting = 0;
+        let taken: Vec<_> = self.slots.drain(handed..).filter_map(|slot| slot.entry).collect();
+        self.unsettled -= taken.len();
+        taken
+    }
+
     /// Everything that is not settled, in the order of tags.
     pub(super) fn into_entries(self) -> impl DoubleEndedIterator<Item = Entry> {
         self.slots.into_iter().filter_map(|slot| slot.entry)

@@ -169,6 +169,20 @@ impl Queue {
         Ok(aftermath)
     }
 
+    /// Assigns nothing more to a consumer; what it was not handed yet goes back, as if it had never been assigned.
+    pub(super) fn stop(&self, member: u64) -> Result<Aftermath, Error> {
+        let mut aftermath = Aftermath::default();
+        let mut state = self.lock();
+        let stopped = state.member(member)?;
+        stopped.prefetch = 0;
+        let waiting = stopped.held.take_waiting();
+        for entry in waiting.into_iter().rev() {
+            state.insert(entry);
+        }
+        state.dispatch(&mut aftermath);
+        Ok(aftermath)
+    }
+
     /// Removes a consumer; what it has not settled goes back.
     pub(super) fn leave(&self, member: u64) -> Aftermath {
         let mut aftermath = Aftermath::default();

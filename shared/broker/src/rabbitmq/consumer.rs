@@ -151,6 +151,23 @@ impl Consumer for RabbitConsumer {
         Ok(self.held.hand_out(batch))
     }
 
+    async fn stop(&mut self) -> Result<(), Error> {
+        let channel = self.held.lock().channel.clone().ok_or(Error::Ended)?;
+        let cancelling = channel.basic_cancel(self.held.name.clone(), BasicCancelOptions::default());
+        let limit = self.control.limit();
+        timeout(limit, cancelling)
+            .await
+            .map_err(|_| reason::no_answer(&format!("stopping to consume '{}'", self.queue), limit))?
+            .map_err(|_| Error::Ended)?;
+        // What was on its way before the server knew: it came before the server's answer.
+        while let Some(Some(Ok(unreceived))) = self.deliveries.next().now_or_never() {
+            for delivery in self.held.hand_out(vec![unreceived]) {
+                self.held.reject(delivery.tag, true).await?;
+            }
+        }
+        Ok(())
+    }
+
     fn acknowledger(&self) -> Arc<dyn Acknowledge> {
         Arc::clone(&self.held) as Arc<dyn Acknowledge>
     }

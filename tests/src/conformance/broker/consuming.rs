@@ -89,3 +89,20 @@ pub async fn a_full_consumer_of_great_priority_lets_others_work(harness: Harness
     assert_eq!(numbers(&receive(&mut high, 2).await), [50, 51]);
     assert_eq!(served, [numbered.start - 1]);
 }
+
+/// Who stops gives back what it has not received, keeps what it has, and is passed over.
+pub async fn a_stopped_consumer_gets_nothing_more_and_settles_what_it_has(harness: Harness) {
+    let queue = harness.queue("q").await;
+    harness.publish(&queue, 0..6).await;
+    let mut stopped = harness.consume(&queue, 4).await;
+    let held = receive(&mut stopped, 2).await;
+    stopped.stop().await.unwrap();
+    harness.publish(&queue, 6..8).await;
+    harness.depth_becomes(&queue, 6).await;
+    let mut other = harness.consume(&queue, 100).await;
+    assert_eq!(numbers(&receive(&mut other, 6).await), [2, 3, 4, 5, 6, 7]);
+    stopped.acknowledger().ack(held[0].tag).await.unwrap();
+    drop(stopped);
+    assert_eq!(numbers(&receive(&mut other, 1).await), [1], "what it had not settled comes back");
+    harness.nothing_comes(&mut other).await;
+}
