@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -28,12 +29,24 @@ pub(super) const CHAIN: &str = "{id: chain, version: 1, tasks: [
     {id: a, task: step, inputMappings: {n: '${ input.n }'}}, {id: b, task: step, inputMappings: {n: '${ a.output }'}},
     {id: c, task: step, inputMappings: {n: '${ b.output }'}}], output: '${ tasks.c.output }'}";
 
+/// A task that is under way all the time, and gives signs of life; how long it may be silent stands for `SILENCE`.
+const LASTING: &str =
+    "{id: lasting, version: 1, tasks: [{id: a, task: lasts, timeouts: {heartbeat: SILENCE}}],
+    output: '${ tasks.a.output }'}";
+
 /// The nodes and a worker.
 pub(super) struct Fleet {
     pub(super) nodes: Vec<Arc<Node>>,
     _worker: Running,
     /// How often the end of each run was told, and what went wrong while it was counted.
     ends: Arc<Mutex<HashMap<RunKey, u32>>>,
+}
+
+/// A run of one task that lasts, and its worker.
+pub(super) struct Lasting {
+    run: RunKey,
+    begun: Arc<AtomicU32>,
+    _worker: Running,
 }
 
 /// A start that has an outcome.
@@ -80,6 +93,41 @@ impl Fleet {
         for start in self.begin(numbers).join_all().await {
             start.outcome.unwrap();
         }
+    }
+
+    /// Begins a run of one task of so long, which fails where its worker is silent for `silence`; returns when it is known to run.
+    pub(super) async fn begin_lasting(&self, places: &Places, lasts: Duration, silence: &str) -> Lasting {
+        register(&self.nodes[0], &LASTING.replace("SILENCE", silence)).await;
+        let begun = Arc::new(AtomicU32::new(0));
+        let count = begun.clone();
+        let worker = Worker::builder(places.broker()).task("lasts", move |_: Json, _: TaskContext| {
+            count.fetch_add(1, Ordering::Relaxed);
+            async move {
+                tokio::time::sleep(lasts).await;
+                Ok(json!("done"))
+            }
+        });
+        let worker = worker.build().unwrap().start().await.unwrap();
+        let start = StartMessage {
+            workflow_definition_id: "lasting".to_owned(),
+            workflow_instance_id: RunId::keyed(TENANT, "lasting", "0"),
+            ..start(0)
+        };
+        let run = self.nodes[0].start_run(start).await.unwrap().run;
+        eventually("the task is known to run", || async {
+            let run = self.nodes[0].get(&run).await.unwrap().unwrap();
+            run.task_instances[0].start_time.map(drop).ok_or_else(|| format!("{run:?}"))
+        })
+        .await;
+        Lasting { run, begun, _worker: worker }
+    }
+
+    /// Waits until it has ended well: begun once, in one attempt.
+    pub(super) async fn completes(&self, lasting: Lasting) {
+        let ended = self.nodes[1].wait(&lasting.run, PATIENCE).await.unwrap().unwrap();
+        assert_eq!(ended.output, Some(json!("done")), "{ended:#?}");
+        assert_eq!((ended.metrics.attempts, ended.metrics.retries), (1, 0));
+        assert_eq!(lasting.begun.load(Ordering::Relaxed), 1);
     }
 
     /// Waits for the answers to starts that were asked for during a fault: each came in time. Returns the accepted.

@@ -16,6 +16,8 @@ const NO_STORE: &str = "the store cannot be reached: ";
 /// Runs a fleet through a fault of `proxy`, which stands between it and one of the servers.
 async fn survive(servers: &Servers, places: &Places, proxy: &Proxy, fault: fn(&Proxy), sentence: &str) {
     let fleet = Fleet::start(places).await;
+    // It ends after the fault, and its silence during the fault is nobody's fault.
+    let lasting = fleet.begin_lasting(places, AWAY + Duration::from_secs(5), "9s").await;
     fleet.begin_all(0..100).await;
     work(|| fault(proxy));
     let away = Instant::now();
@@ -35,6 +37,7 @@ async fn survive(servers: &Servers, places: &Places, proxy: &Proxy, fault: fn(&P
     accepted.extend(fleet.accepted(later).await);
     fleet.all_complete((0..100).chain(accepted)).await;
     println!("all runs have ended {:?} after the network was back", back.elapsed());
+    fleet.completes(lasting).await;
     servers.until_nothing_is_left().await;
 }
 
