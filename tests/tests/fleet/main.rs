@@ -12,6 +12,7 @@
 mod chaos;
 mod client;
 mod evidence;
+mod figures;
 mod harness;
 mod orchestrators;
 mod program;
