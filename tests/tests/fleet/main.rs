@@ -14,6 +14,7 @@ mod client;
 mod evidence;
 mod figures;
 mod harness;
+mod lasting;
 mod orchestrators;
 mod program;
 mod workers;
