@@ -5,6 +5,7 @@
 //! what it started, by process id.
 
 pub use error::Error;
+pub use process::Process;
 pub use proxy::Proxy;
 pub use rabbitmq::RabbitMq;
 pub use redis::{Redis, RedisCluster};

@@ -1,6 +1,6 @@
-//! A server's process: started so that it ends with this one, ended by its id.
+//! A process: started so that it ends with this one, signalled and ended by its id.
 //!
-//! Called by the servers. Never ends a process by its name.
+//! Called by the servers, and by tests that start the project's own programs. Never ends a process by its name.
 
 #![allow(
     unsafe_code,
@@ -24,7 +24,7 @@ const END: Duration = Duration::from_secs(10);
 
 /// A running process of this one. Killed when dropped.
 #[derive(Debug)]
-pub(crate) struct Process {
+pub struct Process {
     child: Child,
     /// The name of its container, where it runs in one.
     container: Option<String>,
@@ -32,10 +32,10 @@ pub(crate) struct Process {
 
 impl Process {
     /// Starts a command in a process group of its own, so that a Ctrl-C meant for the tests does not reach it first. On Linux it is
-    /// killed when this process dies, however that happens.
+    /// killed when this process dies, however that happens. What it writes is appended to `log`.
     ///
-    /// A container is not: only its client dies then.
-    pub(crate) fn start(command: Command, log: &Path) -> Result<Self> {
+    /// A program that is named without a path is a server's, and may run in a container; of that only its client dies then.
+    pub fn start(command: Command, log: &Path) -> Result<Self> {
         let (mut command, container) = contained(command)?;
         let log = File::options().create(true).append(true).open(log);
         let log =
@@ -52,12 +52,13 @@ impl Process {
         Ok(Self { child, container })
     }
 
-    pub(crate) fn id(&self) -> u32 {
+    /// Its process id; of a container 0 where it does not run.
+    pub fn id(&self) -> u32 {
         self.container.as_deref().map_or_else(|| self.child.id(), containers::process_id)
     }
 
     /// Whether it still runs; a stopped one does.
-    pub(crate) fn runs(&mut self) -> bool {
+    pub fn runs(&mut self) -> bool {
         matches!(self.child.try_wait(), Ok(None))
     }
 
@@ -75,8 +76,28 @@ impl Process {
         }
     }
 
+    /// Its exit code once it has ended; none before, and where a signal ended it.
+    pub fn exit_code(&mut self) -> Option<i32> {
+        self.child.try_wait().ok().flatten()?.code()
+    }
+
+    /// Stops its processor time: connections stay open and nothing answers, until [`Self::resume`].
+    pub fn pause(&mut self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// Lets it go on after [`Self::pause`].
+    pub fn resume(&mut self) {
+        self.signal(Signal::CONT);
+    }
+
+    /// Asks it to end: SIGTERM.
+    pub fn tell_to_end(&mut self) {
+        self.signal(Signal::TERM);
+    }
+
     /// Ends it with SIGKILL and waits for its end.
-    pub(crate) fn kill(&mut self) {
+    pub fn kill(&mut self) {
         if let Some(container) = self.container.clone() {
             // Its client ends when it has ended.
             containers::signal(&container, "KILL");

@@ -1,0 +1,75 @@
+//! What shows that runs were executed as they should be: their JSON against the log of their executions.
+
+use std::collections::HashMap;
+
+use serde_json::Value as Json;
+
+use super::harness::Execution;
+use oarlock_protocol::Timestamp;
+
+/// A time in which something was killed or stopped: an attempt that was open then may have run twice.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Disturbance {
+    pub(crate) from: Timestamp,
+    pub(crate) to: Timestamp,
+}
+
+impl Disturbance {
+    /// Something that happened now.
+    pub(crate) fn now() -> Self {
+        Self { from: now(), to: now() }
+    }
+}
+
+/// What was found.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) runs: usize,
+    pub(crate) executions: usize,
+    /// Attempts that were executed more than once.
+    pub(crate) repeated: usize,
+}
+
+/// The time by the system's clock, which the orchestrators of this machine share.
+pub(crate) fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap())
+}
+
+/// Checks that each run of two tasks ended COMPLETED once: one attempt a task, the right output, no retry; that every execution
+/// belongs to one of these attempts; and that only attempts which were open at a disturbance ran again, `most` times together.
+#[track_caller]
+pub(crate) fn assert_once(
+    runs: &[(usize, Json)],
+    executions: &[Execution],
+    disturbances: &[Disturbance],
+    most: usize,
+) -> Found {
+    let mut counts: HashMap<&str, usize> = HashMap::new();
+    executions.iter().for_each(|execution| *counts.entry(&execution.id).or_default() += 1);
+    let mut found = Found { runs: runs.len(), executions: executions.len(), repeated: 0 };
+    for (n, run) in runs {
+        assert_eq!(run["status"], "COMPLETED", "{run:#}");
+        assert_eq!(run["output"]["n"], n + 1, "{run:#}");
+        let metrics = &run["metrics"];
+        let (completed, attempts) = (&metrics["completedTasks"], &metrics["attempts"]);
+        assert!(*completed == 2 && *attempts == 2 && metrics["retries"] == 0, "{run:#}");
+        for task in run["taskInstances"].as_array().unwrap() {
+            let [attempt] = &task["attempts"].as_array().unwrap()[..] else { panic!("{task:#}") };
+            let times = counts.remove(attempt["executionId"].as_str().unwrap()).unwrap_or(0);
+            assert!(times >= 1 && times <= most, "executed {times} times: {task:#}");
+            if times > 1 {
+                found.repeated += 1;
+                assert!(was_disturbed(attempt, disturbances), "ran {times} times, undisturbed: {task:#}");
+            }
+        }
+    }
+    assert!(counts.is_empty(), "executed, and of no run that was accepted: {counts:?}");
+    found
+}
+
+fn was_disturbed(attempt: &Json, disturbances: &[Disturbance]) -> bool {
+    let time = |name: &str| -> Timestamp { serde_json::from_value(attempt[name].clone()).unwrap() };
+    let (from, to) = (time("scheduledAt"), time("endTime"));
+    disturbances.iter().any(|disturbance| from <= disturbance.to && to >= disturbance.from)
+}
