@@ -48,6 +48,8 @@ pub struct Node {
     membership: watch::Receiver<Membership>,
     slots: Arc<Vec<Slot>>,
     asks: Asks,
+    /// Who looks at parked messages.
+    looking: tokio::sync::Mutex<()>,
     /// The partitions.
     tasks: Mutex<Vec<JoinHandle<()>>>,
     /// What else runs: beats, starts of producers, dead letters.
@@ -160,7 +162,17 @@ impl Node {
             tokio::spawn(dead::answer_for_ever(shared.broker.clone(), me.name.clone())),
         ];
         let asks = Asks::start(shared.broker.clone(), &me.id);
-        Ok(Node { shared, me, members, membership, slots, asks, tasks: Mutex::new(tasks), services })
+        Ok(Node {
+            shared,
+            me,
+            members,
+            membership,
+            slots,
+            asks,
+            looking: tokio::sync::Mutex::default(),
+            tasks: Mutex::new(tasks),
+            services,
+        })
     }
 
     /// Waits until every partition that this node should own is owned; whether it is, within this time.

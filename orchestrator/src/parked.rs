@@ -2,6 +2,9 @@
 
 use oarlock_broker::{Broker, Error, Message, parking, topology};
 
+/// As much of a reason as is logged, in bytes.
+const LOGGED: usize = 500;
+
 /// Puts a message where operators find it; returns when it is safe there.
 ///
 /// # Errors
@@ -13,12 +16,18 @@ pub(crate) async fn park(
     user_id: Option<&str>,
     reason: &str,
 ) -> Result<(), Error> {
-    tracing::warn!(from, kind = message.kind, id = message.message_id, reason, "a message is parked");
     let parked = parking::park(message, from, user_id, reason);
+    let reason = &reason[..reason.floor_char_boundary(LOGGED)];
+    tracing::warn!(from, kind = message.kind, id = message.message_id, reason, "a message is parked");
     match broker.publish(vec![parked.clone()]).await.into_iter().collect() {
         Err(Error::NoQueue(_)) => {
             topology::declare_shared(broker).await?;
             broker.publish(vec![parked]).await.into_iter().collect()
+        }
+        // A server that takes less than others: what tells operators of it fits everywhere.
+        Err(Error::Refused(_)) => {
+            let excerpt = parking::park_excerpt(message, from, user_id, reason);
+            broker.publish(vec![excerpt]).await.into_iter().collect()
         }
         published => published,
     }

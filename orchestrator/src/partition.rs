@@ -231,6 +231,7 @@ impl Claimant {
         let token = lease.token.clone();
         let served = self.serve(lease).await;
         // Whatever ended it: nobody has to wait for the lease to run out. A token that is no longer valid does nothing.
+        self.pulse.rest();
         let released = self.shared.store.release(self.partition, &token).await;
         // What ended it comes first: of a rollback the next take has to know.
         served?;

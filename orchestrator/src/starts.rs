@@ -18,6 +18,8 @@ use crate::{parked, settings::Settings};
 const ROUND: u16 = 256;
 /// The pause before a broker that failed is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
+/// The headers of a producer that go on with its start.
+const TRACE: [&str; 2] = ["traceparent", "tracestate"];
 /// The longest key, in bytes.
 const LONGEST_KEY: usize = 512;
 
@@ -43,22 +45,45 @@ async fn route(shared: &Shared) -> Result<(), Error> {
             let user = delivery.user_id.as_deref();
             match start_of(&delivery.message, user, shared) {
                 Ok(start) => routed.push((delivery, start)),
-                Err(reason) => refuse(shared, delivery, &reason).await?,
+                Err(reason) => {
+                    refuse(shared, delivery, &reason).await?;
+                    acknowledger.ack(delivery.tag).await?;
+                }
             }
         }
-        let publications = routed.iter().map(|(_, start)| start.clone()).collect();
-        for ((delivery, _), published) in routed.iter().zip(shared.broker.publish(publications).await) {
+        let (deliveries, starts): (Vec<_>, Vec<_>) = routed.into_iter().unzip();
+        let inboxes: Vec<String> = starts.iter().map(|start| start.queue.clone()).collect();
+        let mut failed = None;
+        for ((delivery, inbox), published) in
+            deliveries.into_iter().zip(inboxes).zip(shared.broker.publish(starts).await)
+        {
             match published {
-                Ok(()) => {}
-                Err(Error::Refused(reason)) => refuse(shared, delivery, &reason).await?,
-                // Unacknowledged, it comes again.
-                Err(error) => return Err(error),
+                Ok(()) => acknowledger.ack(delivery.tag).await?,
+                Err(Error::Refused(reason)) => {
+                    refuse(shared, delivery, &reason).await?;
+                    acknowledger.ack(delivery.tag).await?;
+                }
+                // Unacknowledged, it comes again, and alone: the others are done.
+                Err(error) => failed = Some((inbox, error)),
             }
         }
-        if let Some(last) = deliveries.last() {
-            acknowledger.ack_through(last.tag).await?;
+        match failed {
+            Some((inbox, Error::NoQueue(_))) => declare_inbox(shared, &inbox).await?,
+            Some((_, error)) => return Err(error),
+            None => {}
         }
     }
+}
+
+/// Makes an inbox that no owner has made yet.
+async fn declare_inbox(shared: &Shared, inbox: &str) -> Result<(), Error> {
+    for partition in 0..shared.definitions.partitions() {
+        if topology::inbox(partition) == inbox {
+            shared.broker.declare(&topology::inbox_declaration(partition)).await?;
+        }
+    }
+    // What found no queue is still held: given back, it comes again.
+    Err(Error::NoQueue(inbox.to_owned()))
 }
 
 /// Parks a start that cannot be understood, and tells the producer where it wants to hear.
@@ -66,7 +91,8 @@ async fn refuse(shared: &Shared, delivery: &Delivery, reason: &str) -> Result<()
     let (broker, message) = (&*shared.broker, &delivery.message);
     parked::park(broker, message, topology::START, delivery.user_id.as_deref(), reason).await?;
     shared.counters.parked_messages.fetch_add(1, Ordering::Relaxed);
-    if let Some(to) = Return::of(message) {
+    let answerable = |to: &Return| !to.queue.starts_with(topology::PREFIX);
+    if let Some(to) = Return::of(message).filter(answerable) {
         // A producer that has left needs no answer.
         broker.publish(vec![to.publication(answer::refused(answer::INVALID_REQUEST, reason))]).await;
     }
@@ -87,6 +113,12 @@ pub(crate) fn start_of(
     }
     let request: StartRequest = inbox::body(message)?;
     inbox::check(request.format)?;
+    if message.reply_to.as_deref().is_some_and(|queue| queue.starts_with(topology::PREFIX)) {
+        return Err(format!(
+            "`reply_to` names a queue of a producer's own, not one that begins with {}",
+            topology::PREFIX
+        ));
+    }
     let start = resolve(request, &message.message_id, principal(user_id, &shared.settings)?)?;
     let partition = start.workflow_instance_id.partition(shared.definitions.partitions());
     let message = Message {
@@ -95,7 +127,7 @@ pub(crate) fn start_of(
         correlation_id: message.correlation_id.clone(),
         reply_to: message.reply_to.clone(),
         kind: Kind::Start.as_str().to_owned(),
-        headers: message.headers.clone(),
+        headers: message.headers.iter().filter(|(name, _)| TRACE.contains(&name.as_str())).cloned().collect(),
     };
     Ok(Publication { queue: topology::inbox(partition), message })
 }

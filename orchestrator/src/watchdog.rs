@@ -12,6 +12,8 @@ use oarlock_protocol::Span;
 
 /// How often the watchdog looks within two leases: as many looks without a beat end the process.
 const LOOKS: u32 = 16;
+/// A partition may stand still for this long whatever the lease: it may wait for one slow answer of store or broker.
+const LEAST: Duration = Duration::from_secs(15);
 
 /// The sign that a partition gets on with its work.
 #[derive(Debug, Default)]
@@ -35,7 +37,11 @@ impl Pulse {
 
 /// Looks after the pulses for as long as they live elsewhere; calls `stalled` with the index of a partition that stood still for two leases.
 pub(crate) fn watch(pulses: Vec<Arc<Pulse>>, lease: Span, stalled: impl Fn(usize) + Send + 'static) {
-    let pause = Duration::from(lease) * 2 / LOOKS;
+    watch_for((Duration::from(lease) * 2).max(LEAST), pulses, stalled);
+}
+
+fn watch_for(limit: Duration, pulses: Vec<Arc<Pulse>>, stalled: impl Fn(usize) + Send + 'static) {
+    let pause = limit / LOOKS;
     let pulses: Vec<_> = pulses.iter().map(Arc::downgrade).collect();
     let mut seen = vec![(0, 0); pulses.len()];
     let look = move || {
@@ -79,7 +85,9 @@ mod tests {
                 std::thread::sleep(Duration::from_millis(1));
             }
         });
-        watch(pulses.clone(), Span::from_millis(100), move |index| tell.send(index).unwrap_or_default());
+        watch_for(Duration::from_millis(200), pulses.clone(), move |index| {
+            tell.send(index).unwrap_or_default()
+        });
         assert_eq!(told.recv_timeout(Duration::from_secs(10)), Ok(0));
         beating.join().unwrap();
         assert!(told.try_iter().all(|index| index != 1));

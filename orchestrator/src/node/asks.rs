@@ -74,8 +74,13 @@ impl Asks {
                 Err(_) => break,
             }
             let again = (Instant::now() + ASK_AGAIN).min(until);
-            if let Ok(Ok(answer)) = tokio::time::timeout_at(again, &mut question.answer).await {
-                return Ok(answer);
+            match tokio::time::timeout_at(again, &mut question.answer).await {
+                Ok(Ok(answer)) => return Ok(answer),
+                Ok(Err(_)) => {
+                    let problem = "its answer cannot be read by this release".to_owned();
+                    return Err(Error::NoAnswer { partition, problem });
+                }
+                Err(_) => {}
             }
         }
         Err(Error::NoAnswer { partition, problem })

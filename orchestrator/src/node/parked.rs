@@ -6,6 +6,9 @@ use std::time::Duration;
 use oarlock_broker::parking::Parked;
 use oarlock_broker::{Acknowledge, Consumer, Error, Publication, Subscription, topology};
 
+use oarlock_protocol::message::Kind;
+use tokio::sync::MutexGuard;
+
 use super::Node;
 use crate::starts;
 
@@ -15,6 +18,8 @@ const MOST: u16 = 1_000;
 const MOST_BYTES: usize = 64 * 1024 * 1024;
 /// After this long without another message all have come.
 const QUIET: Duration = Duration::from_millis(300);
+/// After this long without any there is none.
+const FIRST: Duration = Duration::from_secs(1);
 
 /// Why a parked message cannot be dealt with.
 #[derive(Debug, thiserror::Error)]
@@ -49,14 +54,7 @@ impl Node {
     pub async fn requeue_parked(&self, id: &str) -> Result<Parked, ParkedError> {
         let (found, hold) = self.look().await?;
         let (tag, parked) = named(found, id)?;
-        let publication = match parked.from.as_deref() {
-            Some(topology::START) => {
-                starts::start_of(&parked.message, parked.user_id.as_deref(), &self.shared)
-                    .map_err(ParkedError::Refused)?
-            }
-            Some(queue) => Publication { queue: queue.to_owned(), message: parked.message.clone() },
-            None => return Err(ParkedError::Refused("it does not tell from which queue it came".to_owned())),
-        };
+        let publication = self.back(&parked).map_err(ParkedError::Refused)?;
         let published: Result<(), Error> =
             self.shared.broker.publish(vec![publication]).await.into_iter().collect();
         published?;
@@ -75,29 +73,67 @@ impl Node {
         Ok(parked)
     }
 
-    async fn look(&self) -> Result<(Vec<(u64, Parked)>, Hold), Error> {
+    /// Where a parked message goes back to. What acts on somebody's behalf counts only as far as its sender did.
+    ///
+    /// # Errors
+    /// Why it cannot go back.
+    fn back(&self, parked: &Parked) -> Result<Publication, String> {
+        if let Some(size) = parked.cut_from {
+            return Err(format!("only the beginning of its {size} bytes is kept"));
+        }
+        let (from, message) = (parked.from.as_deref(), &parked.message);
+        let from = from.ok_or("it does not tell from which queue it came")?;
+        if from.starts_with(topology::TASKS) && Kind::parse(&message.kind) == Some(Kind::Task) {
+            return Ok(Publication { queue: from.to_owned(), message: message.clone() });
+        }
+        // Anybody who may write to the queue of parked messages can claim what follows.
+        let orchestrators = self.shared.settings.orchestrators.as_ref();
+        if orchestrators.is_some_and(|user| parked.parked_by.as_ref() != Some(user)) {
+            return Err("no orchestrator parked it, so what it says of its sender does not count".to_owned());
+        }
+        if from == topology::START {
+            return starts::start_of(message, parked.user_id.as_deref(), &self.shared);
+        }
+        if !from.starts_with(topology::INBOX) {
+            return Err(format!("what was parked from {from} is of no use there"));
+        }
+        let asks = !matches!(Kind::parse(&message.kind), Some(Kind::Result | Kind::Progress));
+        if asks && orchestrators.is_some_and(|user| parked.user_id.as_ref() != Some(user)) {
+            return Err(
+                "its sender was no orchestrator, and only orchestrators may ask this of an inbox".to_owned()
+            );
+        }
+        Ok(Publication { queue: from.to_owned(), message: message.clone() })
+    }
+
+    async fn look(&self) -> Result<(Vec<(u64, Parked)>, Hold<'_>), Error> {
+        // One at a time: each holds what it looks at, and others would miss it.
+        let alone = self.looking.lock().await;
         let broker = &self.shared.broker;
         let subscription = Subscription { queue: topology::PARKED.to_owned(), prefetch: MOST, priority: 0 };
         let mut consumer = broker.consume(subscription).await?;
         let acknowledger = consumer.acknowledger();
         let (mut found, mut bytes) = (Vec::new(), 0);
         while found.len() < usize::from(MOST) && bytes < MOST_BYTES {
-            let Ok(received) = tokio::time::timeout(QUIET, consumer.receive(usize::from(MOST))).await else {
+            let patience = if found.is_empty() { FIRST } else { QUIET };
+            let Ok(received) = tokio::time::timeout(patience, consumer.receive(usize::from(MOST))).await
+            else {
                 break;
             };
             for delivery in received? {
                 bytes += delivery.message.body.len();
-                found.push((delivery.tag, Parked::read(delivery.message)));
+                found.push((delivery.tag, Parked::read(delivery.message, delivery.user_id)));
             }
         }
-        Ok((found, Hold { acknowledger, _consumer: consumer }))
+        Ok((found, Hold { acknowledger, _consumer: consumer, _alone: alone }))
     }
 }
 
 /// Holds parked messages: dropping it gives back what is not acknowledged.
-struct Hold {
+struct Hold<'a> {
     acknowledger: Arc<dyn Acknowledge>,
     _consumer: Box<dyn Consumer>,
+    _alone: MutexGuard<'a, ()>,
 }
 
 fn named(found: Vec<(u64, Parked)>, id: &str) -> Result<(u64, Parked), ParkedError> {

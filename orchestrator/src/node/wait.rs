@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use oarlock_protocol::RunKey;
 use oarlock_protocol::instance::{WorkflowInstance, WorkflowStatus};
+use oarlock_protocol::message::Answer;
 use tokio::time::Instant;
 
 use super::{Error, Node};
@@ -61,7 +62,13 @@ impl Node {
             while Instant::now() < until && !self.owns(partition) {
                 tokio::select! {
                     status = here.status() => return Ok(status),
-                    Some(_) = question.answer() => break,
+                    answer = question.answer() => {
+                        if !matches!(answer, Some(Answer::Ended { .. })) {
+                            // Its owner cannot tell: looking has to do, and not all the time.
+                            tokio::time::sleep(LOOK).await;
+                        }
+                        break;
+                    }
                     () = tokio::time::sleep(LOOK) => match self.status(key).await? {
                         Some(status) if !status.is_terminal() => {}
                         status => return Ok(status),

@@ -30,6 +30,7 @@ impl Owner {
     pub(super) async fn finish_round(&mut self) -> Result<(), Lost> {
         // What the broker does not take now stays ready: nothing piles up on its way.
         while self.broker_takes()
+            && !self.publisher.is_full()
             && let Some(ticket) = self.admission.next()
         {
             if let Err(reason) = self.decide(&ticket.run, Event::Admitted { path: ticket.path }).await? {
@@ -81,7 +82,7 @@ impl Owner {
 
     /// Publishes again what could not be published, if it is still open.
     async fn republish_failed(&mut self) -> Result<(), Lost> {
-        if !self.broker_takes() {
+        if !self.broker_takes() || self.publisher.is_full() {
             return Ok(());
         }
         for dispatch in self.publisher.take_failed() {
@@ -103,7 +104,7 @@ impl Owner {
             .iter()
             .any(|key| self.runs.cached(key).is_some_and(|c| !c.run.changes.is_empty()));
         let others = !self.batch.writes.is_empty() || !self.batch.timers.is_empty();
-        let others = others || std::mem::take(&mut self.batch.confirms);
+        let others = std::mem::take(&mut self.batch.confirms) || others;
         if !(changed || others || flush) {
             if self.publisher.has_confirmed() && self.flush_at.is_none() {
                 self.flush_at = Some(Instant::now() + FLUSH);
@@ -200,7 +201,7 @@ impl Owner {
             }
         }
         if !outgoing.is_empty() {
-            self.publisher.publish(outgoing).await;
+            self.publisher.publish(outgoing);
         }
         for (run, to) in std::mem::take(&mut self.batch.watchers) {
             requests::watch_for(&self.shared, &run, to);

@@ -1,10 +1,11 @@
 //! The owner of a partition at work: gather, decide, commit, then acknowledge, answer and publish.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use oarlock_broker::{Acknowledge, Consumer, Delivery, Health, Message, topology};
+use oarlock_broker::{Acknowledge, Consumer, Delivery, Health, topology};
 use oarlock_engine::admission::Admission;
 use oarlock_engine::{Decider, Event};
 use oarlock_protocol::RunKey;
@@ -107,7 +108,7 @@ impl Owner {
                 _ = wish.changed() => {}
             }
             let began = Instant::now();
-            let refused = self.publisher.catch_up().await;
+            let refused = self.publisher.catch_up();
             self.fail_refused(refused).await?;
             self.take_waiting_commands(commands).await?;
             self.load_timers().await?;
@@ -160,21 +161,21 @@ impl Owner {
         match inbox::read(&delivery.message, self.partition, self.shared.definitions.partitions()) {
             Ok(Incoming::Event(run, event)) => {
                 if let Err(reason) = self.decide(&run, event).await? {
-                    self.park(&delivery.message, &reason).await;
+                    self.park(delivery, &reason).await?;
                 }
             }
             Ok(Incoming::Request(_)) if !self.may_ask(delivery) => {
                 let told = "only orchestrators may ask this of an inbox, and the broker's user who sent it is none; \
                     a start goes to the exchange oarlock.start";
-                self.park(&delivery.message, told).await;
+                self.park(delivery, told).await?;
             }
             Ok(Incoming::Request(request)) => {
                 let asker = Return::of(&delivery.message).map_or(Asker::Nobody, Asker::Elsewhere);
                 if let Some(reason) = self.take_request(request, asker).await? {
-                    self.park_refused(&delivery.message, &reason).await;
+                    self.park_refused(delivery, &reason).await?;
                 }
             }
-            Err(reason) => self.park(&delivery.message, &reason).await,
+            Err(reason) => self.park(delivery, &reason).await?,
         }
         Ok(())
     }
@@ -185,25 +186,44 @@ impl Owner {
         orchestrators.is_none_or(|user| delivery.user_id.as_ref() == Some(user))
     }
 
-    /// Puts a message where operators find it. Until the broker has it there, the partition waits: it is never dropped.
-    async fn park(&mut self, message: &Message, reason: &str) {
+    /// Puts a message where operators find it. Until the broker has it there the partition waits, and keeps its lease: a message
+    /// is never dropped.
+    async fn park(&mut self, delivery: &Delivery, reason: &str) -> Result<(), Lost> {
         self.shared.counters.parked_messages.fetch_add(1, Ordering::Relaxed);
+        let (broker, inbox) = (self.shared.broker.clone(), topology::inbox(self.partition));
+        let user = delivery.user_id.as_deref();
         loop {
-            let inbox = topology::inbox(self.partition);
-            match parked::park(&*self.shared.broker, message, &inbox, None, reason).await {
-                Ok(()) => return,
+            let mut parking = pin!(parked::park(&*broker, &delivery.message, &inbox, user, reason));
+            let parked = loop {
+                tokio::select! {
+                    parked = &mut parking => break parked,
+                    () = tokio::time::sleep(STORE_AGAIN) => self.stay_alive().await?,
+                }
+            };
+            match parked {
+                Ok(()) => return Ok(()),
                 Err(error) => tracing::warn!(%error, "a message cannot be parked; trying again"),
             }
-            self.pulse.beat();
+            self.stay_alive().await?;
             tokio::time::sleep(STORE_AGAIN).await;
         }
     }
 
-    /// Parks a request that is refused, unless an orchestrator asked: whoever asked that one hears of it.
-    async fn park_refused(&mut self, message: &Message, reason: &str) {
-        if !message.reply_to.as_deref().is_some_and(topology::is_node) {
-            self.park(message, reason).await;
+    /// Shows that the partition gets on, and renews its lease where it is time: for whatever waits within a round.
+    pub(super) async fn stay_alive(&mut self) -> Result<(), Lost> {
+        self.pulse.beat();
+        if Instant::now() >= self.lease.renew_at() {
+            self.lease.renew(&self.shared, self.partition).await?;
         }
+        Ok(())
+    }
+
+    /// Parks a request that is refused, unless an orchestrator asked: whoever asked that one hears of it.
+    async fn park_refused(&mut self, delivery: &Delivery, reason: &str) -> Result<(), Lost> {
+        if delivery.message.reply_to.as_deref().is_some_and(topology::is_node) {
+            return Ok(());
+        }
+        self.park(delivery, reason).await
     }
 
     /// Lets the engine decide about one event. The inner error is the reason why the event cannot be understood.

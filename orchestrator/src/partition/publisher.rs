@@ -69,23 +69,31 @@ impl Publisher {
     }
 
     /// Makes sure that a task queue exists.
-    pub(super) async fn declare(&mut self, queue: &str) {
-        if self.declared.contains(queue) {
-            return;
-        }
-        match self.broker.declare(&topology::tasks_declaration(queue, self.delivery_limit)).await {
-            Ok(()) => drop(self.declared.insert(queue.to_owned())),
-            Err(error) => tracing::warn!(queue, %error, "the task queue cannot be declared"),
+    pub(super) async fn declare(&mut self, queue: &String) {
+        let missing = self.missing(std::iter::once(queue));
+        if !declare_all(&*self.broker, self.delivery_limit, missing).await {
+            self.declared.remove(queue);
         }
     }
 
-    /// Publishes messages, in the background.
-    pub(super) async fn publish(&mut self, outgoing: Vec<Outgoing>) {
-        for outgoing in &outgoing {
-            self.declare(&outgoing.dispatch.queue).await;
+    /// Those that were not declared yet; they count as declared from now on, until a publication finds no queue.
+    fn missing<'a>(&mut self, queues: impl Iterator<Item = &'a String>) -> Vec<String> {
+        let mut missing = Vec::new();
+        for queue in queues {
+            if !self.declared.contains(queue) {
+                self.declared.insert(queue.clone());
+                missing.push(queue.clone());
+            }
         }
-        let broker = self.broker.clone();
+        missing
+    }
+
+    /// Publishes messages, in the background.
+    pub(super) fn publish(&mut self, outgoing: Vec<Outgoing>) {
+        let missing = self.missing(outgoing.iter().map(|outgoing| &outgoing.dispatch.queue));
+        let (broker, limit) = (self.broker.clone(), self.delivery_limit);
         self.in_flight.spawn(async move {
+            declare_all(&*broker, limit, missing).await;
             let (dispatches, publications): (Vec<_>, Vec<_>) =
                 outgoing.into_iter().map(|outgoing| (outgoing.dispatch, outgoing.publication)).unzip();
             let results = broker.publish(publications).await;
@@ -93,17 +101,18 @@ impl Publisher {
         });
     }
 
-    /// Takes in what is done; waits for one where too many are on their way. What the broker refuses for good comes back.
-    pub(super) async fn catch_up(&mut self) -> Vec<(Dispatch, Error)> {
+    /// Takes in what is done. What the broker refuses for good comes back.
+    pub(super) fn catch_up(&mut self) -> Vec<(Dispatch, Error)> {
         let mut refused = Vec::new();
         while let Some(done) = self.in_flight.try_join_next() {
             refused.extend(self.settle(done.unwrap_or_default()));
         }
-        while self.in_flight.len() >= MOST_IN_FLIGHT {
-            let done = self.done().await;
-            refused.extend(self.settle(done));
-        }
         refused
+    }
+
+    /// Whether as much is on its way as may be: what is ready waits then.
+    pub(super) fn is_full(&self) -> bool {
+        self.in_flight.len() >= MOST_IN_FLIGHT
     }
 
     /// Waits until a batch of publications is done; for ever while none is in flight.
@@ -143,7 +152,9 @@ impl Publisher {
                 }
                 Err(error @ Error::Refused(_)) if open => refused.push((dispatch, error)),
                 Err(error) if open => {
-                    self.declared.remove(&dispatch.queue);
+                    if matches!(error, Error::NoQueue(_)) {
+                        self.declared.remove(&dispatch.queue);
+                    }
                     self.failed.push(dispatch);
                     failures += 1;
                     last = Some(error);
@@ -183,4 +194,16 @@ impl Publisher {
         failed.retain(|dispatch| self.unconfirmed.contains_key(&dispatch.execution_id));
         failed
     }
+}
+
+/// Declares task queues. Whether all are there; where one is not, publishing to it tells.
+async fn declare_all(broker: &dyn Broker, delivery_limit: u32, queues: Vec<String>) -> bool {
+    let mut all = true;
+    for queue in queues {
+        if let Err(error) = broker.declare(&topology::tasks_declaration(&queue, delivery_limit)).await {
+            tracing::warn!(queue, %error, "the task queue cannot be declared");
+            all = false;
+        }
+    }
+    all
 }

@@ -45,7 +45,7 @@ impl Owner {
             Request::Start(request) => self.start(*request).await?,
             Request::Cancel { run, reason } => self.cancel(&run, reason).await?,
             Request::Register { tenant, definition } => {
-                let answer = self.register(&tenant, &definition).await;
+                let answer = self.register(&tenant, &definition).await?;
                 self.batch.replies.push(Reply { to: asker, answer: answer.clone() });
                 // At once: the next registration reads what this one wrote.
                 self.finish_round().await?;
@@ -112,25 +112,28 @@ impl Owner {
         Ok(Answer::Cancelling { under_way: Some(!status.is_terminal()) })
     }
 
-    async fn register(&mut self, tenant: &str, definition: &WorkflowDefinition) -> Answer {
-        match self.shared.definitions.register(tenant, definition).await {
+    async fn register(&mut self, tenant: &str, definition: &WorkflowDefinition) -> Result<Answer, Lost> {
+        Ok(match self.shared.definitions.register(tenant, definition).await {
             Ok(writes) => {
                 let new = !writes.is_empty();
                 self.batch.writes.extend(writes);
-                self.declare_queues(tenant, definition).await;
+                self.declare_queues(tenant, definition).await?;
                 Answer::Registered { new }
             }
             Err(error) => answer::no_definition(&error),
-        }
+        })
     }
 
     /// Declares the queues of a definition's tasks, so that workers find them before the first run.
-    async fn declare_queues(&mut self, tenant: &str, definition: &WorkflowDefinition) {
-        let Ok(plan) = Plan::compile(Arc::new(definition.clone())) else { return };
-        let routes = &self.shared.settings.engine.routes;
+    async fn declare_queues(&mut self, tenant: &str, definition: &WorkflowDefinition) -> Result<(), Lost> {
+        let Ok(plan) = Plan::compile(Arc::new(definition.clone())) else { return Ok(()) };
+        let shared = self.shared.clone();
+        let routes = &shared.settings.engine.routes;
         for work in plan.nodes().filter_map(|node| node.work()) {
             self.publisher.declare(&router::route(routes, &work.definition, tenant, work.priority)).await;
+            self.stay_alive().await?;
         }
+        Ok(())
     }
 
     async fn run_status(&mut self, key: &RunKey) -> Result<Option<WorkflowStatus>, Lost> {

@@ -33,6 +33,7 @@ impl Owner {
             let full = page.len() == PAGE;
             for place in page.iter().filter_map(|(member, _)| Place::parse(member).ok()) {
                 self.take_over_place(place, everything, &unconfirmed, &mut taken).await?;
+                self.stay_alive().await?;
             }
             // Page by page, so that the runs of a long backlog need not fit into memory together.
             self.commit().await?;

@@ -16,6 +16,8 @@
 
 use crate::{Broker, Error, QueueDeclaration, QueueKind};
 
+/// How every queue of Oarlock begins.
+pub const PREFIX: &str = "oarlock.";
 /// Where producers ask for runs.
 pub const START: &str = "oarlock.start";
 /// Where the broker puts tasks it gave up.
@@ -23,17 +25,21 @@ pub const DEAD: &str = "oarlock.dead";
 /// Where messages that could not be understood wait for an operator.
 pub const PARKED: &str = "oarlock.parked";
 
+/// How the inboxes of partitions begin.
+pub const INBOX: &str = "oarlock.inbox.";
+/// How the queues of tasks begin.
+pub const TASKS: &str = "oarlock.tasks.";
 /// How the queues of orchestrators begin.
 const NODE: &str = "oarlock.node.";
 
 /// The queue that carries every event of a partition's runs.
 pub fn inbox(partition: u32) -> String {
-    format!("oarlock.inbox.{partition}")
+    format!("{INBOX}{partition}")
 }
 
 /// The queue of tasks named `queue` (already checked by [`oarlock_protocol::name::check_task_name`]).
 pub fn tasks(queue: &str) -> String {
-    format!("oarlock.tasks.{queue}")
+    format!("{TASKS}{queue}")
 }
 
 /// The queue on which a worker hears answers and cancels.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use oarlock_broker::parking::Parked;
-use oarlock_broker::{Message, Publication, Subscription, topology};
+use oarlock_broker::{Message, Publication, QueueDeclaration, Subscription, topology};
 use oarlock_orchestrator::store::{Fields, Key};
 use oarlock_protocol::instance::WorkflowStatus;
 use oarlock_protocol::message::{Answer, AnswerMessage, Kind};
@@ -127,7 +127,10 @@ async fn one_key_asked_of_both_nodes_at_once_starts_one_run() {
 
 /// Asks for a run over the broker, and hears the answer.
 async fn ask(system: &System, body: &Json, message_id: &str) -> Answer {
-    let answers = topology::control_declaration(&format!("producer-{}", RunId::random()));
+    let answers = QueueDeclaration {
+        name: format!("producer-{}", RunId::random()),
+        ..topology::control_declaration("of-a-producer")
+    };
     system.broker.declare(&answers).await.unwrap();
     let subscription = Subscription { queue: answers.name.clone(), prefetch: 10, priority: 0 };
     let mut consumer = system.broker.consume(subscription).await.unwrap();
@@ -232,7 +235,7 @@ async fn only_orchestrators_may_ask_an_inbox() {
     system.register("{id: fine, version: 1, tasks: [{id: a, set: {x: 1}}]}").await;
     let forged = request("fine", json!({}));
     system.tell_inbox(Kind::Start.as_str(), serde_json::to_vec(&forged).unwrap()).await;
-    let parked = Parked::read(system.take(topology::PARKED).await);
+    let parked = Parked::read(system.take(topology::PARKED).await, None);
     assert!(parked.reason.contains("only orchestrators"), "{}", parked.reason);
     let run = RunKey::new(TENANT, forged.workflow_instance_id);
     assert_eq!(system.node.get(&run).await.unwrap(), None);

@@ -14,10 +14,21 @@ const DEATHS: &str = "x-death";
 /// The server's word for a message that was delivered too often.
 const LIMIT: &str = "delivery_limit";
 
+/// Headers by which a sender asks the server to route a message elsewhere too. The server takes lists in them and nothing else, and
+/// ends the channel over a text; nobody here asks for that.
+const ROUTING: [&str; 2] = ["CC", "BCC"];
+/// The largest headers, in bytes: with all properties they have to fit into one frame, of 128 KiB where nobody changed it.
+const LARGEST: usize = 64 * 1024;
+
 /// The headers of a message that is sent.
-pub(super) fn encode(headers: Vec<(String, String)>) -> Result<Option<FieldTable>, Error> {
+pub(super) fn encode(mut headers: Vec<(String, String)>) -> Result<Option<FieldTable>, Error> {
+    headers.retain(|(name, _)| !ROUTING.contains(&name.as_str()));
     if headers.is_empty() {
         return Ok(None);
+    }
+    let bytes: usize = headers.iter().map(|(name, value)| name.len() + value.len()).sum();
+    if bytes > LARGEST {
+        return Err(Error::Refused(format!("the headers have {bytes} bytes; at most {LARGEST} are taken")));
     }
     let mut table = FieldTable::default();
     for (name, value) in headers {
