@@ -6,12 +6,12 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::scope;
 use std::time::{Duration, Instant};
 
-use oarlock_protocol::{Span, Timestamp};
 use serde_json::Value as Json;
 
-use super::client::Client;
-use super::evidence::{Disturbance, Found, assert_once, now};
-use super::harness::{Fleet, LEASE, STEPS, ended, node_name, run_of, start_at_any};
+use super::client::{Answer, Client};
+use super::evidence::{Disturbance, Found, assert_once};
+use super::harness::{Fleet, STEPS, ended, node_name, run_of, start_at_any};
+use super::program::Program;
 
 const NODES: usize = 5;
 const LASTS: Duration = Duration::from_secs(60);
@@ -23,6 +23,10 @@ const PACE: Duration = Duration::from_millis(250);
 const MOST_AWAY: usize = 3;
 /// An attempt is executed again only when its owner is lost, and so often it is not lost while one attempt is open.
 const MOST_EXECUTIONS: usize = 4;
+/// Every so many-th start is sent again after it was accepted.
+const ASKED_TWICE: usize = 5;
+/// How many starts ago the run was started that a client looks at.
+const LOOK_BACK: usize = 8;
 /// What a client waits for an answer before it asks another node: a stopped one gives none.
 const CLIENT_PATIENCE: Duration = Duration::from_secs(2);
 
@@ -39,7 +43,6 @@ enum Fate {
 struct Away {
     fate: Fate,
     until: Instant,
-    since: Timestamp,
 }
 
 /// Numbers by chance, the same for the same seed.
@@ -68,24 +71,55 @@ struct Load {
     retries: AtomicUsize,
 }
 
+/// What a client has seen.
+#[derive(Default)]
+struct Seen {
+    /// Runs that were accepted.
+    accepted: Vec<usize>,
+    /// Runs that had ended, as they were then.
+    ended: Vec<(usize, Json)>,
+}
+
 impl Load {
     fn client(&self, turn: usize) -> Client {
         let clients = self.clients.lock().unwrap();
         clients[turn % clients.len()].clone()
     }
 
-    /// Starts runs until it is told to end; those that were accepted.
-    fn start_runs(&self) -> Vec<usize> {
-        let mut accepted = Vec::new();
+    /// Starts runs until it is told to end, and looks at earlier ones.
+    fn start_runs(&self) -> Seen {
+        let mut seen = Seen::default();
         while !self.ends.load(Ordering::Relaxed) {
             let begun = Instant::now();
             let n = self.next.fetch_add(1, Ordering::Relaxed);
-            let (retries, _) = start_at_any(|turn| self.client(n + turn), "steps", &n.to_string(), n);
-            self.retries.fetch_add(retries, Ordering::Relaxed);
-            accepted.push(n);
+            let first = self.start(n);
+            seen.accepted.push(n);
+            if n.is_multiple_of(ASKED_TWICE) {
+                let again = self.start(n);
+                assert!(again.replayed && again.body == first.body, "{first:?}, then {again:?}");
+            }
+            if let Some(earlier) = seen.accepted.len().checked_sub(LOOK_BACK) {
+                let n = seen.accepted[earlier];
+                seen.ended.extend(self.look(n).map(|run| (n, run)));
+            }
             std::thread::sleep(PACE.saturating_sub(begun.elapsed()));
         }
-        accepted
+        seen
+    }
+
+    fn start(&self, n: usize) -> Answer {
+        let (retries, answer) = start_at_any(|turn| self.client(n + turn), "steps", &n.to_string(), n);
+        self.retries.fetch_add(retries, Ordering::Relaxed);
+        answer
+    }
+
+    /// An accepted run, where a node shows it and it has ended.
+    fn look(&self, n: usize) -> Option<Json> {
+        let run = run_of("steps", &n.to_string());
+        let answer = self.client(n).get(&format!("/v1/runs/{run}")).ok()?;
+        assert_ne!(answer.status, 404, "never after an accepted start");
+        let run = (answer.status == 200).then(|| answer.json())?;
+        (!run["endTime"].is_null()).then_some(run)
     }
 }
 
@@ -110,17 +144,22 @@ fn whatever_was_accepted_ends_once_while_orchestrators_come_and_go() {
         next: AtomicUsize::new(0),
         retries: AtomicUsize::new(0),
     };
-    let (accepted, fates, disturbances) = scope(|scope| {
+    let (seen, fates, disturbances) = scope(|scope| {
         let starting: Vec<_> = (0..CLIENTS).map(|_| scope.spawn(|| load.start_runs())).collect();
         let (fates, disturbances) = come_and_go(&mut fleet, &load, &mut Chance(seed));
         load.ends.store(true, Ordering::Relaxed);
-        let accepted: Vec<_> = starting.into_iter().flat_map(|client| client.join().unwrap()).collect();
-        (accepted, fates, disturbances)
+        let seen: Vec<_> = starting.into_iter().map(|client| client.join().unwrap()).collect();
+        (seen, fates, disturbances)
     });
     let shares = fleet.settled();
     let client = fleet.orchestrators[0].client();
-    let runs: Vec<(usize, Json)> =
-        accepted.iter().map(|n| (*n, ended(&client, &run_of("steps", &n.to_string()).to_string()))).collect();
+    let run = |n: usize| ended(&client, &run_of("steps", &n.to_string()).to_string());
+    let runs: BTreeMap<usize, Json> =
+        seen.iter().flat_map(|seen| &seen.accepted).map(|n| (*n, run(*n))).collect();
+    for (n, before) in seen.iter().flat_map(|seen| &seen.ended) {
+        assert_eq!(*before, runs[n], "a run ends once");
+    }
+    let runs: Vec<_> = runs.into_iter().collect();
     let found = assert_once(&runs, &fleet.executions(), &disturbances, MOST_EXECUTIONS);
     print_table(seed, &fates, &load, found, &shares);
     assert!(found.runs > 100 && fates.values().sum::<usize>() > 15, "the minute was too quiet");
@@ -136,11 +175,10 @@ fn come_and_go(
     let mut away: [Option<Away>; NODES] = [None; NODES];
     loop {
         let over = begun.elapsed() >= LASTS;
-        for index in 0..NODES {
-            if let Some(gone) = away[index].filter(|gone| over || gone.until <= Instant::now()) {
-                disturbances.extend(bring_back(fleet, load, index, gone));
-                away[index] = None;
-            } else if away[index].is_none() {
+        for (index, place) in away.iter_mut().enumerate() {
+            if let Some(gone) = place.take_if(|gone| over || gone.until <= Instant::now()) {
+                bring_back(fleet, load, index, gone.fate);
+            } else if place.is_none() {
                 let program = &mut fleet.orchestrators[index];
                 assert!(program.runs(), "{} ended by itself:\n{}", program.name, program.log());
             }
@@ -152,35 +190,35 @@ fn come_and_go(
         if away[index].is_none() && away.iter().flatten().count() < MOST_AWAY {
             let fate = [Fate::Killed, Fate::Told, Fate::Stopped][chance.below(3)];
             *fates.entry(fate).or_default() += 1;
-            let since = now();
-            let program = &mut fleet.orchestrators[index];
-            match fate {
-                Fate::Killed => program.kill(),
-                Fate::Told => program.tell_to_end(),
-                Fate::Stopped => program.pause(),
-            }
-            away[index] = Some(Away { fate, until: Instant::now() + chance.time(200, 6_000), since });
+            disturbances.extend(send_away(&mut fleet.orchestrators[index], fate));
+            away[index] = Some(Away { fate, until: Instant::now() + chance.time(200, 6_000) });
         }
         std::thread::sleep(chance.time(200, 1_800));
     }
 }
 
-/// Brings a node back. Returns when attempts of its partitions may have run twice: who hands over leaves nothing in doubt.
-fn bring_back(fleet: &mut Fleet, load: &Load, index: usize, gone: Away) -> Option<Disturbance> {
-    if gone.fate == Fate::Stopped {
-        fleet.orchestrators[index].resume();
-        // Until it has noticed, and until who took over has published again what was open.
-        let to = now().after(Span::from_secs(LEASE.as_secs()));
-        return Some(Disturbance { from: gone.since, to });
+/// Returns when attempts of its partitions were open that may run twice: who hands over leaves nothing in doubt.
+fn send_away(program: &mut Program, fate: Fate) -> Option<Disturbance> {
+    match fate {
+        Fate::Killed => Some(Disturbance::by(|| program.kill())),
+        Fate::Stopped => Some(Disturbance::by(|| program.pause())),
+        Fate::Told => {
+            program.tell_to_end();
+            None
+        }
     }
-    if gone.fate == Fate::Told {
-        let program = &mut fleet.orchestrators[index];
-        assert_eq!(program.exit_code(), Some(0), "{}", program.log());
+}
+
+fn bring_back(fleet: &mut Fleet, load: &Load, index: usize, fate: Fate) {
+    let gone = &mut fleet.orchestrators[index];
+    match fate {
+        Fate::Stopped => return gone.resume(),
+        Fate::Told => assert_eq!(gone.exit_code(), Some(0), "{}", gone.log()),
+        Fate::Killed => {}
     }
     let mut program = fleet.orchestrator(&node_name(index));
     load.clients.lock().unwrap()[index] = program.client().patience(CLIENT_PATIENCE);
     fleet.orchestrators[index] = program;
-    (gone.fate == Fate::Killed).then_some(Disturbance { from: gone.since, to: gone.since })
 }
 
 fn print_table(seed: u64, fates: &BTreeMap<Fate, usize>, load: &Load, found: Found, shares: &[usize]) {

@@ -7,7 +7,8 @@ use serde_json::Value as Json;
 use super::harness::Execution;
 use oarlock_protocol::Timestamp;
 
-/// A time in which something was killed or stopped: an attempt that was open then may have run twice.
+/// When an owner was killed or stopped. An attempt that was open then may run twice: whoever owns it next cannot know whether
+/// it was published.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Disturbance {
     pub(crate) from: Timestamp,
@@ -15,9 +16,11 @@ pub(crate) struct Disturbance {
 }
 
 impl Disturbance {
-    /// Something that happened now.
-    pub(crate) fn now() -> Self {
-        Self { from: now(), to: now() }
+    /// Does it, and notes when.
+    pub(crate) fn by(disturb: impl FnOnce()) -> Self {
+        let from = now();
+        disturb();
+        Self { from, to: now() }
     }
 }
 
@@ -31,7 +34,7 @@ pub(crate) struct Found {
 }
 
 /// The time by the system's clock, which the orchestrators of this machine share.
-pub(crate) fn now() -> Timestamp {
+fn now() -> Timestamp {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap())
 }

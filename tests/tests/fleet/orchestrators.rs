@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value as Json;
 
 use super::client::Client;
-use super::evidence::{Disturbance, assert_once, now};
+use super::evidence::{Disturbance, assert_once};
 use super::harness::{Fleet, LEASE, PARTITIONS, STEPS, ended, owned, run_of, start, start_at_any};
 use super::program::{PATIENCE, until};
 
@@ -48,8 +48,7 @@ fn another_orchestrator_goes_on_where_a_killed_one_was() {
     let runs = start_runs(&clients, 0..RUNS);
     until_in_the_air(&fleet, RUNS / 2);
     let killed = Instant::now();
-    let disturbance = Disturbance::now();
-    fleet.orchestrators[0].kill();
+    let disturbance = Disturbance::by(|| fleet.orchestrators[0].kill());
     let taken = until("the other owns all partitions", PATIENCE, || {
         let owned = owned(&clients[1], 1).or_else(|| owned(&clients[1], 2))?;
         (owned.len() == PARTITIONS as usize).then(|| killed.elapsed())
@@ -84,8 +83,7 @@ fn an_owner_that_stood_still_past_its_lease_is_fenced() {
     fleet.add_worker(4).word_after("takes tasks from ");
     let mut runs = start_runs(&clients, 0..RUNS / 2);
     until_in_the_air(&fleet, RUNS / 4);
-    let from = now();
-    fleet.orchestrators[0].pause();
+    let disturbance = Disturbance::by(|| fleet.orchestrators[0].pause());
     until("the other owns all partitions", PATIENCE, || {
         let owned = owned(&clients[1], 1).or_else(|| owned(&clients[1], 2))?;
         (owned.len() == PARTITIONS as usize).then_some(())
@@ -93,7 +91,6 @@ fn an_owner_that_stood_still_past_its_lease_is_fenced() {
     runs.extend(start_runs(&clients[1..], RUNS / 2..RUNS));
     let ended_meanwhile = all_ended(&clients[1], &runs);
     fleet.orchestrators[0].resume();
-    let disturbance = Disturbance { from, to: now() };
     until("the one that stood still says that it was fenced", PATIENCE, || {
         let log = fleet.orchestrators[0].log();
         let fenced = |partition: &u32| {
