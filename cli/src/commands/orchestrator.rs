@@ -107,6 +107,11 @@ impl Beginning<'_> {
         // Here the process is the node and nothing else.
         settings.watchdog = true;
         settings.orchestrators = self.configuration.rabbitmq(String::new()).user()?;
+        if settings.orchestrators.is_none() {
+            tracing::warn!(
+                "the broker's user of the orchestrators is not known: whoever reaches an inbox may ask anything of it"
+            );
+        }
         let (broker, redis) = (self.broker.clone(), self.redis.clone());
         Node::start(broker, redis.clone(), redis, settings, Clock::system()).await
     }
