@@ -1,6 +1,7 @@
 //! Puts messages that could not be understood where operators find them. What operators do with them is in `node/parked.rs`.
 
 use oarlock_broker::{Broker, Error, Message, parking, topology};
+use oarlock_protocol::error::cut;
 
 /// As much of a reason as is logged, in bytes.
 const LOGGED: usize = 500;
@@ -17,8 +18,9 @@ pub(crate) async fn park(
     reason: &str,
 ) -> Result<(), Error> {
     let parked = parking::park(message, from, user_id, reason);
-    let reason = &reason[..reason.floor_char_boundary(LOGGED)];
-    tracing::warn!(from, kind = message.kind, id = message.message_id, reason, "a message is parked");
+    let mut told = reason.to_owned();
+    cut(&mut told, LOGGED);
+    tracing::warn!(from, kind = message.kind, id = message.message_id, reason = told, "a message is parked");
     match broker.publish(vec![parked.clone()]).await.into_iter().collect() {
         Err(Error::NoQueue(_)) => {
             topology::declare_shared(broker).await?;

@@ -3,6 +3,7 @@
 //! Whoever cannot understand a message parks it: orchestrators and workers. Operators look at it and put it back or drop it.
 
 use oarlock_protocol::Timestamp;
+use oarlock_protocol::error::cut;
 use uuid::Uuid;
 
 use crate::port::REASON_HEADER;
@@ -68,9 +69,10 @@ fn park_cut(message: &Message, from: &str, user_id: Option<&str>, reason: &str, 
     if bytes > LARGEST_HEADERS {
         message.headers.clear();
     }
-    let reason = &reason[..reason.floor_char_boundary(LONGEST_REASON)];
+    let mut reason = reason.to_owned();
+    cut(&mut reason, LONGEST_REASON);
     let mut add = |name: &str, value: String| message.headers.push((name.to_owned(), value));
-    add(REASON_HEADER, reason.to_owned());
+    add(REASON_HEADER, reason);
     add(ID, Uuid::now_v7().to_string());
     add(FROM, from.to_owned());
     if let Some(user) = user_id {

@@ -60,7 +60,7 @@ impl ErrorDetails {
 }
 
 /// Cuts a text to `longest` bytes, at a character's border.
-fn cut(text: &mut String, longest: usize) {
+pub fn cut(text: &mut String, longest: usize) {
     if text.len() > longest {
         let at = (0..=longest).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
         text.truncate(at);
