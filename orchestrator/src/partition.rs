@@ -229,9 +229,16 @@ impl Claimant {
         self.shared.counters.takeovers.fetch_add(1, Ordering::Relaxed);
         self.complained = false;
         let token = lease.token.clone();
-        let served = self.serve(lease).await;
-        // Whatever ended it: nobody has to wait for the lease to run out. A token that is no longer valid does nothing.
+        let mut served = self.serve(lease).await;
         self.pulse.rest();
+        // Continued after a long stop, it may find its connection gone before it has asked the store again.
+        if matches!(served, Err(Lost::Inbox(_)))
+            && lease::is_fenced(&self.shared, self.partition, &token).await
+        {
+            self.deaf = true;
+            served = Err(store::Error::Fenced(self.partition).into());
+        }
+        // Whatever ended it: nobody has to wait for the lease to run out. A token that is no longer valid does nothing.
         let released = self.shared.store.release(self.partition, &token).await;
         // What ended it comes first: of a rollback the next take has to know.
         served?;

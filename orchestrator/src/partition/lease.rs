@@ -76,6 +76,12 @@ impl Lease {
     }
 }
 
+/// Whether the partition has another owner now; false also where the store does not answer.
+pub(super) async fn is_fenced(shared: &Shared, partition: u32, token: &Token) -> bool {
+    let answer = shared.store.own(partition, &claim(shared, Some(token.clone()))).await;
+    matches!(answer, Ok(Ownership::HeldBy { .. }) | Err(store::Error::Fenced(_)))
+}
+
 fn claim(shared: &Shared, token: Option<Token>) -> Claim {
     let lease: Span = shared.settings.lease;
     Claim { holder: shared.settings.node.clone(), lease, token }
