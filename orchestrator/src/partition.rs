@@ -1,6 +1,6 @@
 //! A partition: one task that owns a slice of all runs and is alone in changing them.
 //!
-//! [`crate::node`] tells it by a [`Wish`] whether to own the partition; the lease in the store tells whether it does. It gathers what has arrived (results, progress, starts, timers, commands), lets the engine decide each, commits all
+//! [`crate::node`] tells it by a `Wish` whether to own the partition; the lease in the store tells whether it does. It gathers what has arrived (results, progress, starts, timers, commands), lets the engine decide each, commits all
 //! in one batch, and only then acknowledges, answers and publishes. Losing the partition drops everything in memory.
 
 use std::sync::Arc;
