@@ -44,6 +44,26 @@ const OUTBOX_CAPACITY: usize = 1024;
 /// How long the last answers may take to be confirmed when a worker stops: a broker that is gone must not hold it.
 const FLUSH: Duration = Duration::from_secs(5);
 
+/// How long the broker may take to hear of the last acknowledgements. One that is gone hands out again what it missed.
+const LAST_WORD: Duration = Duration::from_secs(1);
+
+/// How far a worker has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// It takes tasks.
+    Taking,
+    /// It takes no more, and what runs may end.
+    Draining,
+    /// Nothing runs any more.
+    Drained,
+}
+
+impl Phase {
+    fn takes_no_more(&self) -> bool {
+        *self != Self::Taking
+    }
+}
+
 /// What the parts of a running worker share.
 struct Shared {
     broker: Arc<dyn Broker>,
@@ -60,7 +80,8 @@ struct Shared {
 /// A worker at work. Dropping it ends it at once: what it holds goes back to the queues.
 pub struct Running {
     shared: Arc<Shared>,
-    stop: switch::Sender<bool>,
+    phase: switch::Sender<Phase>,
+    consumers: JoinSet<()>,
     tasks: JoinSet<()>,
 }
 
@@ -84,15 +105,15 @@ impl Worker {
             Err(refused @ oarlock_broker::Error::Refused(_)) => return Err(refused),
             opened => opened.ok(),
         };
-        let (stop, stopped) = switch::channel(false);
-        let mut tasks = JoinSet::new();
+        let (phase, phases) = switch::channel(Phase::Taking);
+        let (mut consumers, mut tasks) = (JoinSet::new(), JoinSet::new());
         tasks.spawn(outbox::run(Arc::clone(&shared), outgoing));
         tasks.spawn(watch::run(Arc::clone(&shared)));
         tasks.spawn(control::run(Arc::clone(&shared), control));
         for queue in queues {
-            tasks.spawn(consume::run(Arc::clone(&shared), topology::tasks(&queue), stopped.clone()));
+            consumers.spawn(consume::run(Arc::clone(&shared), topology::tasks(&queue), phases.clone()));
         }
-        Ok(Running { shared, stop, tasks })
+        Ok(Running { shared, phase, consumers, tasks })
     }
 }
 
@@ -128,13 +149,17 @@ impl Running {
     /// returns, nothing is held any more.
     pub async fn drain(mut self, grace: Duration) -> Drained {
         let executions = &self.shared.executions;
-        self.stop.send_replace(true);
+        self.phase.send_replace(Phase::Draining);
         if tokio::time::timeout(grace, executions.empty()).await.is_err() {
             let longest = executions.end_all(self.shared.limits.cancel_grace);
             // Handlers that overstay are dropped by `watch`; this only waits for it and for the last answers.
             let _ = tokio::time::timeout(longest + FLUSH, executions.empty()).await;
         }
         let given_back = executions.given_back() + executions.len();
+        self.phase.send_replace(Phase::Drained);
+        let last_words = async { while self.consumers.join_next().await.is_some() {} };
+        let _ = tokio::time::timeout(LAST_WORD, last_words).await;
+        self.consumers.shutdown().await;
         self.tasks.shutdown().await;
         Drained { given_back }
     }
@@ -142,7 +167,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        self.stop.send_replace(true);
+        self.consumers.abort_all();
         self.tasks.abort_all();
         self.shared.executions.abort_all();
     }

@@ -62,7 +62,7 @@ pub trait Consumer: Send {
     async fn receive(&mut self, max: usize) -> Result<Vec<Delivery>, Error>;
 
     /// Takes no more: what was not received yet goes back to the queue, and nothing comes after it. What was received may
-    /// still be settled, until the consumer is dropped.
+    /// still be settled, until the consumer is dropped. Called again it returns when the broker has heard of what was settled.
     async fn stop(&mut self) -> Result<(), Error>;
 
     /// The handle that acknowledges; it may be used from other tasks and after others took the deliveries.

@@ -6,27 +6,24 @@ use oarlock_broker::{Consumer, Error, Subscription};
 use tokio::sync::watch;
 
 use super::channel::Channel;
-use super::{Shared, backoff, execute};
+use super::{Phase, Shared, backoff, execute};
 
 /// All consumers of a queue are alike: the broker spreads its messages over them.
 const PRIORITY: i32 = 0;
 
-/// Consumes `queue` until `stop`; after that it holds what was begun until it is dropped, and gives back the rest.
-pub(super) async fn run(shared: Arc<Shared>, queue: String, mut stop: watch::Receiver<bool>) {
+/// Consumes `queue` until the worker drains; then it gives back what was not begun, and holds the rest until all has ended.
+pub(super) async fn run(shared: Arc<Shared>, queue: String, mut phase: watch::Receiver<Phase>) {
     let subscription = Subscription { queue, prefetch: shared.prefetch, priority: PRIORITY };
     let mut failures = 0;
     loop {
-        let error = match shared.broker.consume(subscription.clone()).await {
+        let consumed = tokio::select! {
+            _ = phase.wait_for(Phase::takes_no_more) => return,
+            consumed = shared.broker.consume(subscription.clone()) => consumed,
+        };
+        let error = match consumed {
             Ok(mut consumer) => {
-                match take(&shared, &subscription.queue, &mut *consumer, &mut stop, &mut failures).await {
-                    None => {
-                        // Others get what this worker would only keep waiting.
-                        if let Err(error) = consumer.stop().await {
-                            tracing::debug!(queue = subscription.queue, %error, "the consumer has ended");
-                        }
-                        // The consumer must live: with it, what still runs would go back to the queue.
-                        return std::future::pending().await;
-                    }
+                match take(&shared, &subscription.queue, &mut *consumer, &mut phase, &mut failures).await {
+                    None => return hold(&mut *consumer, &subscription.queue, phase).await,
                     Some(error) => error,
                 }
             }
@@ -38,8 +35,21 @@ pub(super) async fn run(shared: Arc<Shared>, queue: String, mut stop: watch::Rec
         }
         tokio::select! {
             () = tokio::time::sleep(backoff::delay(failures)) => {}
-            _ = stop.wait_for(|stopped| *stopped) => return,
+            _ = phase.wait_for(Phase::takes_no_more) => return,
         }
+    }
+}
+
+/// Keeps a consumer that takes no more: without it, what still runs would go back to the queue.
+async fn hold(consumer: &mut dyn Consumer, queue: &str, mut phase: watch::Receiver<Phase>) {
+    // Others get what this worker would only keep waiting.
+    if let Err(error) = consumer.stop().await {
+        tracing::debug!(queue, %error, "the consumer has ended");
+    }
+    let _ = phase.wait_for(|phase| *phase == Phase::Drained).await;
+    // Once more: the broker answers after it has heard of every acknowledgement.
+    if let Err(error) = consumer.stop().await {
+        tracing::debug!(queue, %error, "the last acknowledgements may be lost");
     }
 }
 
@@ -48,14 +58,14 @@ async fn take(
     shared: &Arc<Shared>,
     queue: &str,
     consumer: &mut dyn Consumer,
-    stop: &mut watch::Receiver<bool>,
+    phase: &mut watch::Receiver<Phase>,
     failures: &mut u32,
 ) -> Option<Error> {
     let channel = Channel::new(consumer.acknowledger());
     loop {
         let batch = tokio::select! {
             biased;
-            _ = stop.wait_for(|stopped| *stopped) => return None,
+            _ = phase.wait_for(Phase::takes_no_more) => return None,
             received = consumer.receive(usize::from(shared.prefetch)) => match received {
                 Ok(batch) => batch,
                 Err(error) => return Some(error),
@@ -67,7 +77,7 @@ async fn take(
         while let Some(delivery) = batch.next() {
             let slot = tokio::select! {
                 biased;
-                _ = stop.wait_for(|stopped| *stopped) => None,
+                _ = phase.wait_for(Phase::takes_no_more) => None,
                 slot = Arc::clone(&shared.slots).acquire_owned() => slot.ok(),
             };
             let Some(slot) = slot else {

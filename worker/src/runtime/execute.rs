@@ -15,7 +15,7 @@ use oarlock_protocol::{ErrorDetails, FORMAT, Json, Timestamp};
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::Instrument;
 
-use super::channel::{self, Channel};
+use super::channel::Channel;
 use super::executions::Begun;
 use super::outbox::{Outgoing, Parked};
 use super::verdict::{Ending, Ran, Verdict, verdict};
@@ -62,7 +62,10 @@ pub(super) async fn accept(
 pub(super) async fn conclude(shared: &Shared, context: &TaskContext, ending: Option<Ending>, ran: Ran) {
     match verdict(ending, ran) {
         Verdict::GiveBack => shared.executions.give_back(context.execution_id()),
-        Verdict::Settle => channel::settle(shared.executions.settle(context.execution_id())).await,
+        Verdict::Settle => {
+            let receipts = shared.executions.settle(context.execution_id());
+            shared.executions.acknowledge(receipts).await;
+        }
         Verdict::Answer(outcome, usage) => {
             if let Outcome::Failed { error } = &outcome {
                 tracing::info!(code = error.code, message = error.message, "the attempt failed");

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use oarlock_protocol::ExecutionId;
 use tokio::sync::Notify;
 
-use super::channel::Receipt;
+use super::channel::{self, Receipt};
 use super::recent::Recent;
 use super::signs::Signs;
 use super::verdict::Ending;
@@ -33,6 +33,8 @@ struct Table {
     open: HashMap<ExecutionId, Execution>,
     recent: Recent,
     given_back: usize,
+    /// Acknowledgements that were handed out and are not done.
+    settling: usize,
 }
 
 /// One attempt.
@@ -116,7 +118,8 @@ impl Executions {
         table.open.get_mut(&id).ok_or(AlreadyClosed)?.close()
     }
 
-    /// Removes attempts whose answers are confirmed, keeps the answers, and hands out what is to be acknowledged.
+    /// Removes attempts whose answers are confirmed, keeps the answers, and hands out what is to be acknowledged by
+    /// [`Executions::acknowledge`].
     pub(super) fn confirmed(&self, answers: Vec<(ExecutionId, Bytes)>) -> Vec<Receipt> {
         let mut table = self.lock();
         let mut receipts = Vec::with_capacity(answers.len());
@@ -127,16 +130,24 @@ impl Executions {
                 receipts.extend(execution.copies);
             }
         }
-        self.tell_if_empty(&table);
+        table.settling += 1;
         receipts
     }
 
-    /// Removes an attempt that needs no answer, and hands out what is to be acknowledged.
+    /// Removes an attempt that needs no answer, and hands out what is to be acknowledged by [`Executions::acknowledge`].
     pub(super) fn settle(&self, id: ExecutionId) -> Vec<Receipt> {
         let mut table = self.lock();
+        table.settling += 1;
         let Some(execution) = table.open.remove(&id) else { return Vec::new() };
-        self.tell_if_empty(&table);
         execution.receipt.into_iter().chain(execution.copies).collect()
+    }
+
+    /// Acknowledges what was handed out. Only then is the worker empty: who drains must not close before.
+    pub(super) async fn acknowledge(&self, receipts: Vec<Receipt>) {
+        channel::settle(receipts).await;
+        let mut table = self.lock();
+        table.settling -= 1;
+        self.tell_if_empty(&table);
     }
 
     /// Removes an attempt whose delivery is to go back, which happens when its consumer ends.
@@ -195,12 +206,12 @@ impl Executions {
         self.opened.notified().await;
     }
 
-    /// Returns once no attempt is held.
+    /// Returns once no attempt is held, and all that ended are acknowledged.
     pub(super) async fn empty(&self) {
         loop {
             let mut emptied = std::pin::pin!(self.emptied.notified());
             emptied.as_mut().enable();
-            if self.len() == 0 {
+            if self.lock().is_empty() {
                 return;
             }
             emptied.await;
@@ -222,9 +233,15 @@ impl Executions {
     }
 
     fn tell_if_empty(&self, table: &Table) {
-        if table.open.is_empty() {
+        if table.is_empty() {
             self.emptied.notify_waiters();
         }
+    }
+}
+
+impl Table {
+    fn is_empty(&self) -> bool {
+        self.open.is_empty() && self.settling == 0
     }
 }
 

@@ -12,7 +12,7 @@ use oarlock_protocol::message::Kind;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
 
-use super::channel::{self, Receipt};
+use super::channel::Receipt;
 use super::{Shared, backoff};
 
 /// Publications confirmed together: large enough that a batch's cost is the messages', small enough for its latency.
@@ -84,7 +84,7 @@ async fn publish(shared: &Shared, batch: Vec<(Outgoing, u32)>) -> Vec<Waiting> {
         }
     }
     receipts.extend(shared.executions.confirmed(answers));
-    channel::settle(receipts).await;
+    shared.executions.acknowledge(receipts).await;
     again
 }
 
