@@ -298,6 +298,7 @@ mod tests {
         let plan = Plan::compile(Arc::new(serde_json::from_value(definition).unwrap())).unwrap();
         let context = json!({"userId": "ada", "tenantId": "acme"});
         let request = StartMessage {
+            parent: None,
             format: FORMAT,
             workflow_instance_id: RunId::keyed("acme", "w", "k"),
             workflow_definition_id: "w".to_owned(),

@@ -158,6 +158,7 @@ pub(crate) fn resolve(
         None => RunId::random(),
     };
     Ok(StartMessage {
+        parent: None,
         format: FORMAT,
         workflow_instance_id: run,
         workflow_definition_id: request.workflow,

@@ -158,6 +158,7 @@ fn forged() -> Publication {
         ..SecurityContext::default()
     };
     let start = StartMessage {
+        parent: None,
         format: FORMAT,
         workflow_instance_id: run,
         workflow_definition_id: "greet".to_owned(),

@@ -50,6 +50,7 @@ pub(super) async fn run(
         json,
     );
     let message = StartMessage {
+        parent: None,
         format: FORMAT,
         workflow_instance_id: RunId::random(),
         workflow_definition_id: definition.id.clone(),

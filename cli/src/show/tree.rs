@@ -162,13 +162,20 @@ fn collect(tasks: &[Task], around: &TaskPath, depth: usize, steps: &mut Vec<(Tas
         let path = around.child(&task.id);
         steps.push((path.clone(), depth, task.id.clone()));
         match &task.kind {
-            TaskKind::Tasks(children) | TaskKind::Parallel(children) => {
+            TaskKind::Tasks(children)
+            | TaskKind::Parallel(children)
+            | TaskKind::ForEach(_, children)
+            | TaskKind::Loop(_, children) => {
                 collect(children, &path, depth + 1, steps)
             }
             TaskKind::Switch(cases) => {
                 cases.iter().for_each(|case| collect(&case.tasks, &path, depth + 1, steps))
             }
-            TaskKind::Task(_) | TaskKind::Set(_) | TaskKind::Terminate(_) => {}
+            TaskKind::Task(_)
+            | TaskKind::Set(_)
+            | TaskKind::Terminate(_)
+            | TaskKind::Workflow(_)
+            | TaskKind::Wait(_) => {}
         }
     }
 }

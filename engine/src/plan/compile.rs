@@ -147,6 +147,9 @@ impl Compiler<'_> {
                 }
                 NodeKind::Switch(compiled)
             }
+            TaskKind::ForEach(..) | TaskKind::Loop(..) | TaskKind::Workflow(_) | TaskKind::Wait(_) => {
+                return Err(self.error(format!("this release cannot run the step '{}'", task.id)));
+            }
             TaskKind::Set(values) => NodeKind::Set(self.templates(values)?),
             TaskKind::Terminate(terminate) => NodeKind::Terminate(self.terminate(terminate)?),
         };

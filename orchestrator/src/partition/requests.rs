@@ -158,6 +158,7 @@ fn reason(answer: &Answer) -> Option<String> {
         Answer::Accepted { .. }
         | Answer::Cancelling { .. }
         | Answer::Registered { .. }
+        | Answer::Recorded { .. }
         | Answer::Ended { .. } => None,
     }
 }

@@ -24,11 +24,17 @@ pub enum Code {
     DeliveryLimit,
     Cancelled,
     Terminated,
+    TimeoutWait,
+    IterationLimit,
+    JoinNotMet,
+    DepthLimit,
+    SecretMissing,
+    PayloadUnavailable,
 }
 
 impl Code {
     /// Every code, `EXIT_<n>` with the sample value 1; the order of the documented table.
-    pub const ALL: [Code; 20] = [
+    pub const ALL: [Code; 26] = [
         Code::TimeoutQueue,
         Code::TimeoutExecution,
         Code::TimeoutHeartbeat,
@@ -49,6 +55,12 @@ impl Code {
         Code::DeliveryLimit,
         Code::Cancelled,
         Code::Terminated,
+        Code::TimeoutWait,
+        Code::IterationLimit,
+        Code::JoinNotMet,
+        Code::DepthLimit,
+        Code::SecretMissing,
+        Code::PayloadUnavailable,
     ];
 
     /// The text of the code as errors carry it.
@@ -74,6 +86,12 @@ impl Code {
             Code::DeliveryLimit => "DELIVERY_LIMIT".into(),
             Code::Cancelled => "CANCELLED".into(),
             Code::Terminated => "TERMINATED".into(),
+            Code::TimeoutWait => "TIMEOUT_WAIT".into(),
+            Code::IterationLimit => "ITERATION_LIMIT".into(),
+            Code::JoinNotMet => "JOIN_NOT_MET".into(),
+            Code::DepthLimit => "DEPTH_LIMIT".into(),
+            Code::SecretMissing => "SECRET_MISSING".into(),
+            Code::PayloadUnavailable => "PAYLOAD_UNAVAILABLE".into(),
         }
     }
 
@@ -90,7 +108,9 @@ impl Code {
             | Code::InvalidOutput
             | Code::DeliveryLimit
             | Code::ChildFailed
-            | Code::ChildLost => true,
+            | Code::ChildLost
+            | Code::SecretMissing
+            | Code::PayloadUnavailable => true,
             Code::TimeoutTotal
             | Code::ExpressionFailed
             | Code::SchemaViolation
@@ -99,7 +119,11 @@ impl Code {
             | Code::UnknownTask
             | Code::InvalidInput
             | Code::Cancelled
-            | Code::Terminated => false,
+            | Code::Terminated
+            | Code::TimeoutWait
+            | Code::IterationLimit
+            | Code::JoinNotMet
+            | Code::DepthLimit => false,
         }
     }
 
@@ -148,6 +172,20 @@ impl Code {
             Code::DeliveryLimit => "The broker gave the task up after too many deliveries.",
             Code::Cancelled => "The task or run was cancelled.",
             Code::Terminated => "A `terminate` task ended the run as FAILED.",
+            Code::TimeoutWait => "Nothing that a `wait` waits for came within its `timeout`.",
+            Code::IterationLimit => {
+                "A `loop` reached its `max` without being done, or a `forEach` has more items than `limits.iterations`."
+            }
+            Code::JoinNotMet => {
+                "A `join` cannot get the number of completed steps it needs; the details hold the last failure."
+            }
+            Code::DepthLimit => "Workflows start workflows deeper than `limits.depth`.",
+            Code::SecretMissing => {
+                "The worker has no secret of that name. Give it the file or environment variable, or correct the name."
+            }
+            Code::PayloadUnavailable => {
+                "A payload kept elsewhere could not be read, or is not what was written. Check the payload store."
+            }
         }
     }
 }

@@ -5,6 +5,11 @@
 
 use serde::{Deserialize, Serialize};
 
+mod step;
+
+pub use self::step::{
+    Awaited, ChildWorkflow, Compensation, CompensationWhen, ForEach, Join, Loop, Tolerance, Wait,
+};
 pub use crate::mapping::{Transformation, VariableMapping};
 use crate::security::SecurityRequirements;
 use crate::{Json, JsonMap, Span};
@@ -273,6 +278,18 @@ pub struct Task {
     /// What is done when it has failed; then it counts as done.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub on_error: Vec<Task>,
+    /// Of a step with steps inside: the variables of its own, and the values they begin with.
+    #[serde(default, skip_serializing_if = "JsonMap::is_empty")]
+    pub variables: JsonMap,
+    /// Of a step with steps inside: how many of them are enough.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub join: Option<Join>,
+    /// What undoes it when the run fails later.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compensate_with: Option<Box<Compensation>>,
+    /// Of a `wait`: what is done when its timeout is over; then it counts as done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub on_timeout: Vec<Task>,
     /// An expression over its output; where it is true the run ends COMPLETED right after it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub terminate_when: Option<String>,
@@ -281,10 +298,10 @@ pub struct Task {
     pub kind: TaskKind,
 }
 
-/// What a step does: in text the one key that names it.
+/// What a step does: in text the one key that names it; `forEach` and `loop` have `tasks` beside it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase")]
+#[serde(try_from = "step::Kind", into = "step::Kind")]
 pub enum TaskKind {
     /// Dispatches the named task to a worker.
     Task(String),
@@ -298,6 +315,14 @@ pub enum TaskKind {
     Set(JsonMap),
     /// Ends the run.
     Terminate(Terminate),
+    /// Its children once for each item.
+    ForEach(ForEach, Vec<Task>),
+    /// Its children again and again.
+    Loop(Loop, Vec<Task>),
+    /// Starts a run of another workflow.
+    Workflow(ChildWorkflow),
+    /// Waits for a time or a signal.
+    Wait(Wait),
 }
 
 /// One case of a `switch`: `when` an expression, or `otherwise: true` on the last.

@@ -127,6 +127,16 @@ pub enum InstanceKind {
     Terminate,
     /// The error handlers of a task, group or workflow.
     OnError,
+    ForEach,
+    Loop,
+    /// One round of a `forEach` or `loop`.
+    Iteration,
+    Workflow,
+    Wait,
+    /// What is done when a `wait` has timed out.
+    OnTimeout,
+    /// The task that undoes another.
+    Compensation,
 }
 
 /// A run: one execution of a workflow definition.

@@ -7,7 +7,10 @@ mod request;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::request::{Answer, AnswerMessage, RegisterMessage, StartRequest, WatchMessage};
+pub use self::request::{
+    Answer, AnswerMessage, CompleteMessage, Completion, Operation, OperationMessage, RegisterMessage, StartRequest,
+    WatchMessage,
+};
 use crate::instance::{TaskExecutionContext, TaskMetrics};
 use crate::security::SecurityContext;
 use crate::{ErrorDetails, ExecutionId, Json, RunId, RunKey, TaskInstanceId, TaskPath, Timestamp, WorkerId};
@@ -27,11 +30,13 @@ pub enum Kind {
     Answer,
     Register,
     Watch,
+    Complete,
+    Operation,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 10] = [
+    pub const ALL: [Kind; 12] = [
         Kind::Start,
         Kind::Task,
         Kind::Result,
@@ -42,6 +47,8 @@ impl Kind {
         Kind::Answer,
         Kind::Register,
         Kind::Watch,
+        Kind::Complete,
+        Kind::Operation,
     ];
 
     /// The text of the `type` property.
@@ -57,6 +64,8 @@ impl Kind {
             Kind::Answer => "oarlock.answer",
             Kind::Register => "oarlock.register",
             Kind::Watch => "oarlock.watch",
+            Kind::Complete => "oarlock.complete",
+            Kind::Operation => "oarlock.operation",
         }
     }
 
@@ -91,6 +100,23 @@ pub struct StartMessage {
     pub correlation_id: Option<String>,
     /// On whose behalf.
     pub security_context: SecurityContext,
+    /// The step that started it, where a run did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Parent>,
+}
+
+/// The step of another run that started this one, and hears how it ends.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct Parent {
+    /// The attempt that this run is: its result is how this run ends.
+    #[serde(flatten)]
+    pub address: AttemptAddress,
+    /// How many runs are above this one, from 1.
+    pub depth: u32,
+    /// Whether the step waits for the end; else it is answered when this run is accepted.
+    pub wait: bool,
 }
 
 /// Hands a worker one attempt.
@@ -120,6 +146,9 @@ pub struct TaskMessage {
     /// No worker goes on after this: TIMEOUT_TOTAL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,
+    /// What the last look left behind, where it was DEFERRED.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<Json>,
 }
 
 /// How an attempt ended, or why it goes on without this worker.
@@ -142,7 +171,7 @@ pub enum Outcome {
     Deferred {
         /// How much later, in milliseconds.
         after_ms: u64,
-        /// Handed to the next look as `input`'s sibling.
+        /// Handed to the next look as `state`, at most 16 KiB.
         #[serde(default)]
         state: Json,
     },

@@ -109,6 +109,7 @@ impl Fleet {
         });
         let worker = worker.build().unwrap().start().await.unwrap();
         let start = StartMessage {
+            parent: None,
             workflow_definition_id: "lasting".to_owned(),
             workflow_instance_id: RunId::keyed(TENANT, "lasting", "0"),
             ..start(0)
@@ -250,6 +251,7 @@ async fn step(input: Json, _: TaskContext) -> Result<Json, TaskError> {
 /// The start of a run of [`CHAIN`]; its number is its key and its input.
 pub(super) fn start(number: u64) -> StartMessage {
     StartMessage {
+        parent: None,
         format: FORMAT,
         workflow_instance_id: key(number).run,
         workflow_definition_id: "chain".to_owned(),

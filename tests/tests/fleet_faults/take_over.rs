@@ -45,6 +45,7 @@ async fn results_that_wait_at_a_take_over_come_before_limits_that_have_passed() 
     let mut starts = tokio::task::JoinSet::new();
     for run in &runs {
         let limited = StartMessage {
+            parent: None,
             workflow_definition_id: "limited".to_owned(),
             workflow_instance_id: run.run,
             ..start(0)

@@ -146,6 +146,7 @@ pub(crate) fn task(name: &str, input: Json) -> TaskMessage {
     let security_context =
         SecurityContext { user_id: "ada".into(), tenant_id: "acme".into(), ..SecurityContext::default() };
     TaskMessage {
+        state: None,
         format: FORMAT,
         task: name.to_owned(),
         execution_context: TaskExecutionContext {

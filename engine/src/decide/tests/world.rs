@@ -104,6 +104,7 @@ impl Drop for World {
 /// The request that starts a scenario's run.
 pub(super) fn request(setup: &Setup) -> StartMessage {
     StartMessage {
+        parent: None,
         format: FORMAT,
         workflow_instance_id: RunId::keyed("acme", "w", "scenario"),
         workflow_definition_id: "w".to_owned(),

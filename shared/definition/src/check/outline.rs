@@ -70,7 +70,9 @@ impl<'d> Outline<'d> {
 
     fn add_inside(&mut self, task: &'d Task, number: usize, place: &Place) {
         match &task.kind {
-            TaskKind::Tasks(tasks) => self.add(tasks, Some(number), Role::Tasks, &place.key("tasks")),
+            TaskKind::Tasks(tasks) | TaskKind::ForEach(_, tasks) | TaskKind::Loop(_, tasks) => {
+                self.add(tasks, Some(number), Role::Tasks, &place.key("tasks"))
+            }
             TaskKind::Parallel(tasks) => {
                 self.add(tasks, Some(number), Role::Parallel, &place.key("parallel"))
             }
@@ -80,7 +82,11 @@ impl<'d> Outline<'d> {
                     self.add(&case.tasks, Some(number), Role::Case, &place);
                 }
             }
-            TaskKind::Task(_) | TaskKind::Set(_) | TaskKind::Terminate(_) => {}
+            TaskKind::Task(_)
+            | TaskKind::Set(_)
+            | TaskKind::Terminate(_)
+            | TaskKind::Workflow(_)
+            | TaskKind::Wait(_) => {}
         }
         self.add(&task.on_error, Some(number), Role::OnError, &place.key("onError"));
     }

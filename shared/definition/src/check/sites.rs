@@ -69,7 +69,13 @@ impl Walk<'_, '_, '_> {
                     .iter()
                     .for_each(|message| self.text(before, message, &place.key("message")));
             }
-            TaskKind::Task(_) | TaskKind::Tasks(_) | TaskKind::Parallel(_) => {}
+            TaskKind::Task(_)
+            | TaskKind::Tasks(_)
+            | TaskKind::Parallel(_)
+            | TaskKind::ForEach(..)
+            | TaskKind::Loop(..)
+            | TaskKind::Workflow(_)
+            | TaskKind::Wait(_) => {}
         }
         for (index, mapping) in task.variable_mappings.iter().enumerate() {
             self.mapping(Site::After(number), mapping, &place.key("variableMappings"), index);

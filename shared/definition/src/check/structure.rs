@@ -30,7 +30,7 @@ impl Checker<'_, '_> {
         self.condition(task.condition.as_deref(), &place.key("condition"), "Remove it.");
         match &task.kind {
             TaskKind::Task(name) => self.task_name(name, &place.key("task")),
-            TaskKind::Tasks(tasks) => {
+            TaskKind::Tasks(tasks) | TaskKind::ForEach(_, tasks) | TaskKind::Loop(_, tasks) => {
                 self.not_empty(tasks.len(), &place.key("tasks"), "a group without steps does nothing")
             }
             TaskKind::Parallel(tasks) => {
@@ -41,7 +41,7 @@ impl Checker<'_, '_> {
                 self.not_empty(values.len(), &place.key("set"), "a `set` without variables does nothing");
                 values.keys().for_each(|name| self.identifier(name, &place.key("set").key(name), Mark::Key));
             }
-            TaskKind::Terminate(_) => {}
+            TaskKind::Terminate(_) | TaskKind::Workflow(_) | TaskKind::Wait(_) => {}
         }
         self.misplaced(task, place);
         self.mappings(task, place);
@@ -123,8 +123,8 @@ impl Checker<'_, '_> {
     /// Fields that only a task for workers has.
     fn misplaced(&mut self, task: &Task, place: &Place) {
         let (kind, advice) = match &task.kind {
-            TaskKind::Task(_) => return,
-            TaskKind::Tasks(_) | TaskKind::Parallel(_) | TaskKind::Switch(_) => {
+            TaskKind::Task(_) | TaskKind::Workflow(_) | TaskKind::Wait(_) => return,
+            TaskKind::ForEach(..) | TaskKind::Loop(..) | TaskKind::Tasks(_) | TaskKind::Parallel(_) | TaskKind::Switch(_) => {
                 ("a group or switch", "Put it on the steps inside that have `task`.")
             }
             TaskKind::Set(_) => {

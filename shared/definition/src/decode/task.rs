@@ -64,6 +64,10 @@ impl Decoder<'_, '_> {
             timeouts: self.optional(&fields, "timeouts", Self::task_timeouts).unwrap_or_default(),
             continue_on_failure: self.optional(&fields, "continueOnFailure", Self::boolean),
             on_error: self.optional(&fields, "onError", Self::tasks).unwrap_or_default(),
+            variables: JsonMap::new(),
+            join: None,
+            compensate_with: None,
+            on_timeout: Vec::new(),
             terminate_when: self.optional(&fields, "terminateWhen", Self::expression),
             kind,
         })
@@ -178,6 +182,10 @@ fn stand_in(kind: TaskKind) -> Task {
         timeouts: oarlock_protocol::definition::TaskTimeouts::default(),
         continue_on_failure: None,
         on_error: Vec::new(),
+        variables: JsonMap::new(),
+        join: None,
+        compensate_with: None,
+        on_timeout: Vec::new(),
         terminate_when: None,
         kind,
     }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::definition::WorkflowDefinition;
 use crate::instance::WorkflowStatus;
-use crate::{ErrorDetails, Json, RunId, RunKey};
+use crate::{ErrorDetails, ExecutionId, Json, RunId, RunKey, TaskPath};
 
 /// What a producer puts on the queue `oarlock.start`: the words of `POST /v1/runs`. On whose behalf it asks is not
 /// said here: the broker tells which user published it.
@@ -58,6 +58,75 @@ pub struct WatchMessage {
     pub run: RunKey,
 }
 
+/// Ends a task from outside: one whose worker answered ACCEPTED, or one that waits for an operator.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct CompleteMessage {
+    /// Version of this form.
+    pub format: u32,
+    /// Which run.
+    #[serde(flatten)]
+    pub run: RunKey,
+    /// Which task of it.
+    pub task_path: TaskPath,
+    /// Which attempt of it; the open one where absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub execution_id: Option<ExecutionId>,
+    /// How the task ends.
+    #[serde(flatten)]
+    pub completion: Completion,
+    /// Who asks.
+    pub requested_by: String,
+}
+
+/// How a task is ended from outside.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(tag = "status", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "camelCase")]
+pub enum Completion {
+    /// It is done, with this output.
+    Completed {
+        /// As if its worker had returned it.
+        #[serde(default)]
+        output: Json,
+    },
+    /// It failed: its retry policy decides what follows.
+    Failed {
+        /// Why.
+        error: ErrorDetails,
+    },
+}
+
+/// Asks for something an operator does with a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct OperationMessage {
+    /// Version of this form.
+    pub format: u32,
+    /// Which run.
+    #[serde(flatten)]
+    pub run: RunKey,
+    /// What to do.
+    pub operation: Operation,
+    /// Who asks.
+    pub requested_by: String,
+}
+
+/// What an operator does with a run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Operation {
+    /// Nothing more is dispatched: PAUSED.
+    Pause,
+    /// A PAUSED run goes on; what had used up its retries begins them anew.
+    Resume,
+    /// A run that ended FAILED, CANCELLED or TIMED_OUT opens a new generation: what did not complete is done again.
+    Retry,
+}
+
 /// The answer to a request, on its `reply_to` and with its `correlation_id`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -94,6 +163,11 @@ pub enum Answer {
         /// Whether the run was under way; absent where there is no such run.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         under_way: Option<bool>,
+    },
+    /// The request is recorded: a signal, a completion, an operation.
+    Recorded {
+        /// Whether it had been recorded before, and changed nothing now.
+        existing: bool,
     },
     /// The definition is known.
     Registered {
