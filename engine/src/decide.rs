@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use oarlock_protocol::instance::{TaskStatus, WorkflowStatus};
+use oarlock_protocol::message::Operation;
 use oarlock_protocol::{ErrorDetails, TaskPath, Timestamp};
 
 use crate::effect::Effect;
@@ -69,7 +70,10 @@ impl<'a> Decider<'a> {
             Event::Timer { path } => self.on_timer(&path),
             Event::Admitted { path } => self.on_admitted(&path),
             Event::MessagesLost { path } => self.on_messages_lost(&path),
-            Event::Resume => self.on_resume(),
+            Event::Operation(Operation::Resume) => self.on_resume(),
+            Event::Operation(Operation::Pause | Operation::Retry)
+            | Event::Signal { .. }
+            | Event::Complete { .. } => self.stale("this release cannot do that"),
         }
         self.settle_agenda();
     }

@@ -90,6 +90,11 @@ pub enum Effect {
         /// What arrived, for people.
         what: &'static str,
     },
+    /// What someone asked for cannot be done, and changed nothing: who asked is told. Twice: they are told twice.
+    Rejected {
+        /// Why.
+        error: ErrorDetails,
+    },
     /// The run's retention is over: every key of it goes. Twice: nothing is left.
     Forget,
 }

@@ -1,7 +1,7 @@
 //! What can happen to a run. One kind of event, one handler in `decide/`.
 
-use oarlock_protocol::TaskPath;
-use oarlock_protocol::message::{ProgressMessage, ResultMessage};
+use oarlock_protocol::message::{Completion, Operation, ProgressMessage, ResultMessage};
+use oarlock_protocol::{ExecutionId, Json, TaskPath};
 
 /// Something that happened to a run.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,6 +30,24 @@ pub enum Event {
         /// The place.
         path: TaskPath,
     },
-    /// An operator lets a PAUSED run go on.
-    Resume,
+    /// Someone tells the run something.
+    Signal {
+        /// The sender's id of it: the same id counts once.
+        id: String,
+        /// The name a `wait` listens for.
+        name: String,
+        /// What is told.
+        payload: Json,
+    },
+    /// A task is ended from outside.
+    Complete {
+        /// The place.
+        path: TaskPath,
+        /// Which attempt of it; the open one where absent.
+        execution_id: Option<ExecutionId>,
+        /// How it ends.
+        completion: Completion,
+    },
+    /// An operator asks for something.
+    Operation(Operation),
 }

@@ -165,9 +165,7 @@ fn collect(tasks: &[Task], around: &TaskPath, depth: usize, steps: &mut Vec<(Tas
             TaskKind::Tasks(children)
             | TaskKind::Parallel(children)
             | TaskKind::ForEach(_, children)
-            | TaskKind::Loop(_, children) => {
-                collect(children, &path, depth + 1, steps)
-            }
+            | TaskKind::Loop(_, children) => collect(children, &path, depth + 1, steps),
             TaskKind::Switch(cases) => {
                 cases.iter().for_each(|case| collect(&case.tasks, &path, depth + 1, steps))
             }

@@ -80,9 +80,7 @@ fn parse(message: &Message) -> Result<Incoming, String> {
             check(watch.format)?;
             Ok(Incoming::Request(Request::Watch(watch.run)))
         }
-        Some(
-            Kind::Task | Kind::Control | Kind::Signal | Kind::Answer | Kind::Complete | Kind::Operation,
-        ) => {
+        Some(Kind::Task | Kind::Control | Kind::Signal | Kind::Answer | Kind::Complete | Kind::Operation) => {
             Err(format!("a {} does not belong into an inbox", message.kind))
         }
         None => Err(format!("its type '{}' is unknown", message.kind)),

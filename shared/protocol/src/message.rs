@@ -8,8 +8,8 @@ mod request;
 use serde::{Deserialize, Serialize};
 
 pub use self::request::{
-    Answer, AnswerMessage, CompleteMessage, Completion, Operation, OperationMessage, RegisterMessage, StartRequest,
-    WatchMessage,
+    Answer, AnswerMessage, CompleteMessage, Completion, Operation, OperationMessage, RegisterMessage,
+    StartRequest, WatchMessage,
 };
 use crate::instance::{TaskExecutionContext, TaskMetrics};
 use crate::security::SecurityContext;

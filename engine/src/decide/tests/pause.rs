@@ -7,6 +7,7 @@ use serde_json::json;
 use super::steps::{With, group, parallel, task, workflow};
 use super::world::{World, scenario};
 use crate::event::Event;
+use oarlock_protocol::message::Operation;
 
 fn pausing(id: &str) -> Json {
     task(id).with(json!({"retryPolicy": {"maxRetries": 0, "onExhausted": "PAUSE"}}))
@@ -25,7 +26,7 @@ fn exhausted_retries_pause_the_run_until_an_operator_lets_it_go_on() {
         world.fail("/a", "BUSY");
         assert_eq!((status(world), world.status("/a"), world.open().as_str()), (Paused, "RETRY_PENDING", ""));
         world.advance(3_600_000);
-        world.event(Event::Resume);
+        world.event(Event::Operation(Operation::Resume));
         assert_eq!((status(world), world.open().as_str()), (Running, "/a"));
         world.fail("/a", "BUSY");
         assert_eq!((status(world), world.status("/a")), (Running, "RETRY_PENDING"), "its retries begin anew");
@@ -53,7 +54,7 @@ fn a_paused_run_records_results_and_dispatches_nothing() {
         world.complete("/p/g/first", json!({"kept": true}));
         assert_eq!((status(world), world.status("/p/g/first")), (Paused, "COMPLETED"));
         assert_eq!((world.status("/p/g/second"), world.open().as_str()), ("READY", ""));
-        world.event(Event::Resume);
+        world.event(Event::Operation(Operation::Resume));
         assert_eq!(world.open(), "/p/g/second /p/held");
         world.complete("/p/held", json!({}));
         world.complete("/p/g/second", json!({}));
@@ -72,7 +73,7 @@ fn what_was_offered_before_the_pause_is_withdrawn_and_not_let_out() {
         world.admit("/p/g/waits");
         assert_eq!((world.status("/p/g/waits"), world.open().as_str()), ("READY", ""));
         world.admits = true;
-        world.event(Event::Resume);
+        world.event(Event::Operation(Operation::Resume));
         assert_eq!(world.open(), "/p/g/waits /p/held");
         world.complete("/p/held", json!({}));
         world.complete("/p/g/waits", json!({}));
@@ -87,7 +88,7 @@ fn a_retry_that_falls_due_while_paused_waits_for_the_operator() {
         world.fail("/p/held", "BUSY");
         world.advance(5000);
         assert_eq!((world.status("/p/r"), world.open().as_str()), ("READY", ""));
-        world.event(Event::Resume);
+        world.event(Event::Operation(Operation::Resume));
         assert_eq!(world.open(), "/p/held /p/r");
         world.complete("/p/held", json!({}));
         world.complete("/p/r", json!({}));
@@ -102,7 +103,7 @@ fn the_time_of_a_pause_is_no_time_in_a_queue() {
         world.complete("/p/g/a", json!({}));
         world.advance(60_000);
         assert_eq!((status(world), world.status("/p/g/b")), (Paused, "READY"));
-        world.event(Event::Resume);
+        world.event(Event::Operation(Operation::Resume));
         world.complete("/p/held", json!({}));
         world.complete("/p/g/b", json!({}));
         assert_eq!(world.run.head.metrics.total_queue_time_ms, 0);
@@ -152,10 +153,10 @@ fn a_sibling_that_fails_ends_a_pause() {
 #[test]
 fn a_resume_of_a_run_that_is_not_paused_changes_nothing() {
     scenario(workflow(json!([task("a")])), |world| {
-        world.event(Event::Resume);
+        world.event(Event::Operation(Operation::Resume));
         assert!(world.stale > 0 && world.open() == "/a");
         world.complete("/a", json!({}));
-        world.event(Event::Resume);
+        world.event(Event::Operation(Operation::Resume));
         world.ended(Completed, "-");
     });
 }

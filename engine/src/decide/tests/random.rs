@@ -9,6 +9,7 @@ use super::steps::{With, workflow};
 use super::workers::error;
 use super::world::{Setup, World, scenario};
 use crate::event::Event;
+use oarlock_protocol::message::Operation;
 
 /// The shape of a step; ids are given when it becomes one.
 #[derive(Clone, Debug)]
@@ -126,7 +127,9 @@ fn play(world: &mut World, choices: &[(u8, u8)]) {
         let open: Vec<String> = world.open().split_whitespace().map(str::to_owned).collect();
         match open.get(usize::from(which) % open.len().max(1)) {
             Some(path) => happen(world, path, what),
-            None if world.run.head.status.as_str() == "PAUSED" => world.event(Event::Resume),
+            None if world.run.head.status.as_str() == "PAUSED" => {
+                world.event(Event::Operation(Operation::Resume))
+            }
             None => {
                 let (_, at) = world.next_timer().expect("a run that waits for nothing is stuck");
                 world.advance(at.since(world.now).as_millis());
@@ -148,7 +151,7 @@ fn happen(world: &mut World, path: &str, what: u8) {
         100..115 => world.progress(path, u64::from(what)),
         115..120 => world.cancel(),
         120..130 => world.advance(700),
-        130..135 => world.event(Event::Resume),
+        130..135 => world.event(Event::Operation(Operation::Resume)),
         135..138 => world.advance(40_000_000),
         _ => world.complete(path, json!({"n": 1})),
     }

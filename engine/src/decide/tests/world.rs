@@ -253,6 +253,7 @@ impl World {
             Effect::RunChanged { to, .. } => self.trace.push(format!("/ {}", to.as_str())),
             Effect::Stale { .. } => self.stale += 1,
             Effect::Forget => self.forgotten = true,
+            Effect::Rejected { .. } => {}
         }
     }
 
@@ -329,7 +330,7 @@ fn harmless(effect: &Effect, timer: bool) -> bool {
     match effect {
         Effect::Stale { .. } | Effect::Tell { .. } => true,
         // A timer that fires early is set anew; a run whose time is over is forgotten again.
-        Effect::SetTimer { .. } | Effect::Forget => timer,
+        Effect::SetTimer { .. } | Effect::Forget | Effect::Rejected { .. } => timer,
         _ => false,
     }
 }

@@ -124,9 +124,11 @@ impl Checker<'_, '_> {
     fn misplaced(&mut self, task: &Task, place: &Place) {
         let (kind, advice) = match &task.kind {
             TaskKind::Task(_) | TaskKind::Workflow(_) | TaskKind::Wait(_) => return,
-            TaskKind::ForEach(..) | TaskKind::Loop(..) | TaskKind::Tasks(_) | TaskKind::Parallel(_) | TaskKind::Switch(_) => {
-                ("a group or switch", "Put it on the steps inside that have `task`.")
-            }
+            TaskKind::ForEach(..)
+            | TaskKind::Loop(..)
+            | TaskKind::Tasks(_)
+            | TaskKind::Parallel(_)
+            | TaskKind::Switch(_) => ("a group or switch", "Put it on the steps inside that have `task`."),
             TaskKind::Set(_) => {
                 ("a `set`", "It belongs to steps that have `task`; a `set` only writes variables.")
             }
