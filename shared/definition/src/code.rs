@@ -81,7 +81,7 @@ codes! {
     InvalidCase "invalid-case" Error "A case of a switch without, or with too much, to decide by.",
     MisplacedField "misplaced-field" Error "A field that this kind of step does not have.",
     ConflictingFields "conflicting-fields" Error "Two fields that contradict each other.",
-    InvalidSchema "invalid-schema" Error "A JSON Schema that is not a mapping.",
+    InvalidSchema "invalid-schema" Error "A JSON Schema that is none, refers to something outside itself, or is too large.",
     // Order.
     UnknownDependency "unknown-dependency" Error "`dependsOn` names no step of the same list.",
     SelfDependency "self-dependency" Error "A step waits for itself.",

@@ -71,7 +71,7 @@ fn text(error: &ValidationError<'_>) -> String {
         Kind::FalseSchema => "the schema allows nothing here".to_owned(),
         Kind::Not { .. } => format!("{value} is what the schema rules out with `not`"),
         Kind::OneOfMultipleValid { .. } => format!("{value} fits more than one alternative of `oneOf`"),
-        Kind::AnyOf { context } | Kind::OneOfNotValid { context } => alternatives(&value, context),
+        Kind::AnyOf { context } | Kind::OneOfNotValid { context } => alternatives(error, &value, context),
         Kind::PropertyNames { error } => format!("a property's name is wrong: {}", text(error)),
         Kind::ContentEncoding { content_encoding: form }
         | Kind::ContentMediaType { content_media_type: form } => {
@@ -89,7 +89,7 @@ fn text(error: &ValidationError<'_>) -> String {
 }
 
 /// Of several alternatives the one that fits furthest is told.
-fn alternatives(value: &str, context: &[Vec<ValidationError<'_>>]) -> String {
+fn alternatives(whole: &ValidationError<'_>, value: &str, context: &[Vec<ValidationError<'_>>]) -> String {
     let reached = |branch: &[ValidationError<'_>]| {
         branch
             .iter()
@@ -112,8 +112,12 @@ fn alternatives(value: &str, context: &[Vec<ValidationError<'_>>]) -> String {
         Some(error) => violations(error, &mut found),
         None => {}
     }
-    if let Some(first) = found.first() {
-        told.push_str(&format!(" (nearest: {first})"));
+    match found.first() {
+        Some(first) if first.pointer == whole.instance_path().as_str() => {
+            told.push_str(&format!(" (nearest: {})", first.text));
+        }
+        Some(first) => told.push_str(&format!(" (nearest: {first})")),
+        None => {}
     }
     told
 }

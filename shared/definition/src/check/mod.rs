@@ -7,6 +7,7 @@ mod order;
 mod outline;
 mod policy;
 mod references;
+mod schemas;
 mod sites;
 mod structure;
 mod task_definitions;

@@ -47,6 +47,7 @@ impl Checker<'_, '_> {
         self.mappings(task, place);
         self.failure(task, place);
         self.step_policies(task, place);
+        self.awaited_schemas(task, place);
         self.context_variables(task, place);
     }
 
