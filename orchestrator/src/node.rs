@@ -29,6 +29,7 @@ mod list;
 mod membership;
 mod parked;
 mod ready;
+mod tell;
 mod wait;
 
 use asks::Asks;

@@ -39,8 +39,8 @@ pub(super) struct StartBody {
     correlation_id: Option<String>,
 }
 
-/// The header that tells that the same request had started the run before. The rest of the answer is the same.
-const REPLAYED: &str = "oarlock-replayed";
+/// The header that tells that the same request had been recorded before. The rest of the answer is the same.
+pub(super) const REPLAYED: &str = "oarlock-replayed";
 
 /// `POST /v1/runs`: 201 with the run, also where the same request had started it before.
 pub(super) async fn start(
@@ -167,11 +167,11 @@ pub(super) async fn history(
     Ok(JsonBody(json!({"id": key.run, "history": history})).into_response())
 }
 
-fn run_key(tenant: &str, id: &str) -> Result<RunKey, Failure> {
+pub(super) fn run_key(tenant: &str, id: &str) -> Result<RunKey, Failure> {
     let run = id.parse().map_err(|_| Failure::Invalid(format!("'{id}' is no run id: it is a UUID")))?;
     Ok(RunKey::new(tenant, run))
 }
 
-fn no_run(key: &RunKey) -> Failure {
+pub(super) fn no_run(key: &RunKey) -> Failure {
     Failure::NotFound(format!("tenant '{}' has no run {}", key.tenant, key.run))
 }

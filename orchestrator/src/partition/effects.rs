@@ -6,7 +6,7 @@ use oarlock_broker::{Message, Publication};
 use oarlock_engine::Effect;
 use oarlock_engine::admission::Ticket;
 use oarlock_protocol::message::{ControlMessage, Kind};
-use oarlock_protocol::{RunKey, Timestamp};
+use oarlock_protocol::{ErrorDetails, RunKey, Timestamp};
 
 use super::batch::Dispatch;
 use super::owner::Owner;
@@ -14,17 +14,38 @@ use crate::layout::{self, Place};
 use crate::store::{Key, Write};
 use crate::watch::{Change, Changed};
 
+/// What a decision came to, for who asked for it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Verdict {
+    /// It is decided, and goes with the next commit.
+    Changed,
+    /// Nothing changed: late, or decided before.
+    Stale,
+    /// Nothing changed: it cannot be done.
+    Rejected(ErrorDetails),
+    /// There is no such run.
+    NoRun,
+}
+
 impl Owner {
-    pub(super) fn take_effects(&mut self, key: &RunKey, effects: Vec<Effect>) {
+    /// Takes them in, and tells what the decision came to for who asked for it.
+    pub(super) fn take_effects(&mut self, key: &RunKey, effects: Vec<Effect>) -> Verdict {
         if let Some(cached) = self.runs.cached(key)
             && !std::mem::replace(&mut cached.in_batch, true)
         {
             self.batch.runs.push(key.clone());
         }
         let now = self.shared.clock.now();
+        let mut verdict = Verdict::Changed;
         for effect in effects {
+            if let Effect::Rejected { error } = &effect {
+                verdict = Verdict::Rejected(error.clone());
+            } else if matches!(effect, Effect::Stale { .. }) && verdict == Verdict::Changed {
+                verdict = Verdict::Stale;
+            }
             self.take_effect(key, effect, now);
         }
+        verdict
     }
 
     fn take_effect(&mut self, key: &RunKey, effect: Effect, now: Timestamp) {
@@ -72,7 +93,7 @@ impl Owner {
                 self.shared.counters.stale_events.fetch_add(1, Ordering::Relaxed);
                 tracing::debug!(run = %key, what, "an event changed nothing");
             }
-            // Told by whoever asks for the decision.
+            // The verdict tells it.
             Effect::Rejected { .. } => {}
             Effect::Forget => self.batch.forgotten.push(key.clone()),
         }
