@@ -51,6 +51,7 @@ pub fn router_with_warnings(node: Arc<Node>, principal: SecurityContext, warning
         .route("/v1/runs/{id}", get(runs::get))
         .route("/v1/runs/{id}/cancel", post(runs::cancel))
         .route("/v1/runs/{id}/history", get(runs::history))
+        .route("/v1/runs/{id}/explain", get(runs::explain))
         .route("/v1/runs/{id}/signals", post(operations::signal))
         .route("/v1/runs/{id}/complete", post(operations::complete))
         .route("/v1/runs/{id}/fail", post(operations::fail))

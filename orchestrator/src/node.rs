@@ -25,6 +25,7 @@ use crate::watchdog::{self, Pulse};
 use crate::{dead, starts};
 
 mod asks;
+mod explain;
 mod list;
 mod membership;
 mod parked;

@@ -1,4 +1,4 @@
-//! Starts, shows, lists and cancels runs.
+//! Starts, shows, explains, lists and cancels runs.
 
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use serde_json::json;
 use super::State;
 use super::error::Failure;
 use super::principal::Principal;
+use crate::explain::Explanation;
 use crate::node::Filter;
 use crate::starts;
 
@@ -165,6 +166,16 @@ pub(super) async fn history(
     let key = run_key(&principal.tenant_id, &id?.0)?;
     let history = state.node.history(&key).await?.ok_or_else(|| no_run(&key))?;
     Ok(JsonBody(json!({"id": key.run, "history": history})).into_response())
+}
+
+/// `GET /v1/runs/{id}/explain`: what the run waits for, and who can move it.
+pub(super) async fn explain(
+    extract::State(state): extract::State<State>,
+    Principal(principal): Principal,
+    id: Result<extract::Path<String>, PathRejection>,
+) -> Result<JsonBody<Explanation>, Failure> {
+    let key = run_key(&principal.tenant_id, &id?.0)?;
+    state.node.explain(&key).await?.map(JsonBody).ok_or_else(|| no_run(&key))
 }
 
 pub(super) fn run_key(tenant: &str, id: &str) -> Result<RunKey, Failure> {
