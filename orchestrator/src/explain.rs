@@ -12,6 +12,9 @@ use oarlock_engine::map::Map;
 
 mod run;
 mod task;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failing test names its line")]
+mod tests;
 
 /// The most places that are told: more than anybody reads; how many there are beside is told as a number.
 const MOST_PLACES: usize = 50;

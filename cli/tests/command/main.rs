@@ -13,6 +13,7 @@ mod harness;
 mod http;
 mod kills;
 mod lists;
+mod operators;
 mod orchestrators;
 mod parked;
 mod private_servers;
