@@ -81,7 +81,7 @@ fn add_ending(text: &mut String, facts: &Facts<'_>, instance: &WorkflowInstance)
         }
         Some(Ending::Cancelled { reason }) => format!("It is cancelled ({reason}) and ends"),
         Some(Ending::TimedOut { error }) => format!("Its time is over ({}) and it ends", error_text(error)),
-        Some(Ending::Completed { .. }) => "It was told to end, COMPLETED,".to_owned(),
+        Some(Ending::Enough | Ending::Completed { .. }) => "It was told to end, COMPLETED,".to_owned(),
     };
     add(text, &format!("{how} when what is open has closed."));
 }
