@@ -1,20 +1,23 @@
 //! Tells in sentences what a run waits for, since when, how long still, and who can move it.
 //!
-//! Pure: [`crate::Node::explain`] gathers what is known, this tells it. The tasks are told in `task`.
+//! Pure: [`crate::Node::explain`] gathers what is known, this tells it: the run in `run`, tasks in `task`, runs of runs in
+//! `child`, what waits for a time or a signal in `wait`.
 
 use oarlock_engine::view;
 use oarlock_engine::{Plan, Run, Settings};
-use oarlock_protocol::instance::{InstanceKind, TaskStatus, WorkflowStatus};
+use oarlock_protocol::instance::{InstanceKind, TaskInstance, TaskStatus, WorkflowStatus};
 use oarlock_protocol::{ErrorDetails, RunId, Span, TaskPath, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use oarlock_engine::map::Map;
 
+mod child;
 mod run;
 mod task;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failing test names its line")]
 mod tests;
+mod wait;
 
 /// The most places that are told: more than anybody reads; how many there are beside is told as a number.
 const MOST_PLACES: usize = 50;
@@ -83,7 +86,7 @@ pub(crate) fn explain(facts: &Facts<'_>) -> Explanation {
     let mut more = 0;
     if !instance.status.is_terminal() {
         for instance in &instance.task_instances {
-            let Some(waiting) = task::waiting(facts, instance) else { continue };
+            let Some(waiting) = step(facts, instance) else { continue };
             if waits.len() < MOST_PLACES {
                 waits.push(waiting);
             } else {
@@ -102,6 +105,37 @@ pub(crate) fn explain(facts: &Facts<'_>) -> Explanation {
         waits,
         more,
     }
+}
+
+/// What a step waits for; none where it has ended, or waits only for steps inside it.
+fn step(facts: &Facts<'_>, instance: &TaskInstance) -> Option<Waiting> {
+    let row = facts.run.rows.get(&instance.execution_context.task_path)?;
+    match instance.kind {
+        InstanceKind::Task | InstanceKind::Workflow | InstanceKind::Compensation => {
+            task::waiting(facts, instance, row)
+        }
+        InstanceKind::Wait => wait::for_signal_or_time(facts, instance, row),
+        InstanceKind::Loop => wait::for_next_iteration(facts, instance, row),
+        // They wait for nothing but what is inside them.
+        InstanceKind::Group
+        | InstanceKind::Parallel
+        | InstanceKind::Switch
+        | InstanceKind::OnError
+        | InstanceKind::OnTimeout
+        | InstanceKind::ForEach
+        | InstanceKind::Iteration => None,
+        // Done in the decision that begins them.
+        InstanceKind::Set | InstanceKind::Terminate => None,
+    }
+}
+
+/// A text as one word of a command.
+fn word(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '/' | '_' | '-' | '.' | ':');
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", text.replace('\'', "'\\''"))
 }
 
 /// A time, and how long ago it was.

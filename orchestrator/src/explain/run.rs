@@ -43,11 +43,26 @@ pub(super) fn told(facts: &Facts<'_>, instance: &WorkflowInstance, waits: usize)
                 };
                 add(&mut text, &format!("{arose}{}.", error_text(error).trim_end_matches('.')));
             }
-            add(&mut text, "A retry does again what did not complete, and keeps what did.");
-            (text, &["retry"])
+            let commands = add_retry(&mut text, facts, instance);
+            return (text, commands);
         }
     };
     (text, commands.iter().map(|command| format!("oarlock {command} {id}")).collect())
+}
+
+/// Whether and how it can be done again.
+fn add_retry(text: &mut String, facts: &Facts<'_>, instance: &WorkflowInstance) -> Vec<String> {
+    if facts.run.head.compensating {
+        add(text, "What it had done was undone: start it anew instead of a retry.");
+        return Vec::new();
+    }
+    if let Some(parent) = &facts.run.head.parent {
+        let (run, path) = (parent.address.run.run, &parent.address.task_path);
+        add(text, &format!("{path} of run {run} has started it and knows its end: retry that run."));
+        return vec![format!("oarlock explain {run}"), format!("oarlock retry {run}")];
+    }
+    add(text, "A retry does again what did not complete, and keeps what did.");
+    vec![format!("oarlock retry {}", instance.id)]
 }
 
 fn ended(facts: &Facts<'_>, instance: &WorkflowInstance, name: &str) -> String {
@@ -66,13 +81,18 @@ fn ended(facts: &Facts<'_>, instance: &WorkflowInstance, name: &str) -> String {
 /// How the run is to end, where that is decided.
 fn add_ending(text: &mut String, facts: &Facts<'_>, instance: &WorkflowInstance) {
     let head = &facts.run.head;
+    let place = head.failed_at.as_ref().map(|path| format!(" at {path}")).unwrap_or_default();
     if let Some(error) = instance.error.as_ref().filter(|_| head.handling) {
-        let place = head.failed_at.as_ref().map(|path| format!(" at {path}")).unwrap_or_default();
-        let told = format!(
-            "It failed{place} ({}); its error handlers are at work, then it ends.",
-            error_text(error)
+        let error = error_text(error);
+        return add(
+            text,
+            &format!("It failed{place} ({error}); its error handlers are at work, then it ends."),
         );
-        return add(text, &told);
+    }
+    if let Some(error) = instance.error.as_ref().filter(|_| head.compensating) {
+        let error = error_text(error);
+        add(text, &format!("It is to end because of what came{place} ({error})."));
+        return add(text, "What it did is undone before, one step after the other, the last one first.");
     }
     let how = match &head.ending {
         None => return,
@@ -88,7 +108,8 @@ fn add_ending(text: &mut String, facts: &Facts<'_>, instance: &WorkflowInstance)
 
 fn add_limit(text: &mut String, facts: &Facts<'_>) {
     let head = &facts.run.head;
-    if head.handling || head.ending.is_some() {
+    // Of one that was opened again only its timer knows when its time counts from.
+    if head.handling || head.compensating || head.ending.is_some() || head.generation > 0 {
         return;
     }
     if let Some(total) = facts.plan.definition.timeouts.total {

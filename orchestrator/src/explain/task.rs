@@ -1,58 +1,51 @@
-//! One step in sentences: what it waits for, since when, how long still, and by what it is moved.
+//! A task in sentences: what it waits for, since when, how long still, and by what it is moved.
 
 use oarlock_engine::run::{Open, Row, Stage, Work};
 use oarlock_protocol::Timestamp;
 use oarlock_protocol::definition::TaskTimeouts;
 use oarlock_protocol::instance::{InstanceKind, TaskInstance, WorkflowStatus};
 
-use super::{Facts, Waiting, add, ago, ahead, error_text};
+use super::{Facts, Waiting, add, ago, ahead, error_text, word};
 
-/// What a step waits for; none where it has ended, or waits only for steps inside it.
-pub(super) fn waiting(facts: &Facts<'_>, instance: &TaskInstance) -> Option<Waiting> {
-    let path = &instance.execution_context.task_path;
-    let row = facts.run.rows.get(path)?;
-    match instance.kind {
-        InstanceKind::Task => of_task(facts, instance, row),
-        // They wait for nothing but what is inside them.
-        InstanceKind::Group
-        | InstanceKind::Parallel
-        | InstanceKind::Switch
-        | InstanceKind::OnError
-        | InstanceKind::OnTimeout
-        | InstanceKind::ForEach
-        | InstanceKind::Iteration => None,
-        // Done in the decision that begins them.
-        InstanceKind::Set | InstanceKind::Terminate => None,
-        // This release does not run them yet.
-        InstanceKind::Loop | InstanceKind::Workflow | InstanceKind::Wait | InstanceKind::Compensation => None,
-    }
-}
-
-/// A task for workers while it is told.
-struct Told<'a> {
-    facts: &'a Facts<'a>,
-    instance: &'a TaskInstance,
-    row: &'a Row,
-    work: &'a Work,
+/// A task, or what else is attempted, while it is told.
+pub(super) struct Told<'a> {
+    pub(super) facts: &'a Facts<'a>,
+    pub(super) instance: &'a TaskInstance,
+    pub(super) row: &'a Row,
+    pub(super) work: &'a Work,
     timeouts: TaskTimeouts,
     /// When all its attempts must have ended.
-    deadline: Option<Timestamp>,
+    pub(super) deadline: Option<Timestamp>,
 }
 
-fn of_task(facts: &Facts<'_>, instance: &TaskInstance, row: &Row) -> Option<Waiting> {
+/// What a task waits for; none where it has ended.
+pub(super) fn waiting(facts: &Facts<'_>, instance: &TaskInstance, row: &Row) -> Option<Waiting> {
     let work = row.work()?;
-    let own = facts.plan.work(row.node).map(|node| node.definition.timeouts).unwrap_or_default();
-    let timeouts = own.or(facts.settings.timeouts);
+    let node = facts.plan.work(row.node)?;
+    let own = node.definition.timeouts;
+    let (child, defaults) = (node.child.as_ref(), facts.settings.timeouts);
+    let timeouts = if child.is_some() { own } else { own.or(defaults) };
     let deadline = timeouts.total.map(|total| work.first_ready.after(total));
     let told = Told { facts, instance, row, work, timeouts, deadline };
-    match &work.stage {
-        Stage::Ready { since } => Some(told.ready(*since)),
-        Stage::Open(open) => Some(told.open(open)),
-        Stage::Waiting { until, since } => Some(told.retry(*until, *since)),
-        Stage::Held => Some(told.held()),
-        Stage::Closed => None,
+    let mut waiting = match (&work.stage, child) {
+        (Stage::Ready { since }, Some(child)) => told.ready_child(child, *since),
+        (Stage::Ready { since }, None) => told.ready(*since),
+        (Stage::Open(open), Some(child)) => told.open_child(child, open),
+        (Stage::Open(open), None) => told.open(open),
+        (Stage::Waiting { until, since }, _) => told.retry(*until, *since),
+        (Stage::Held, _) => told.held(),
+        (Stage::Closed, _) => return None,
+    };
+    if instance.kind == InstanceKind::Compensation
+        && let Some(undone) = facts.plan.locate(&waiting.task_path).and_then(|step| facts.plan.parent(&step))
+    {
+        waiting.text = format!("It undoes {}. {}", undone.path, waiting.text);
     }
+    Some(waiting)
 }
+
+/// What ends a task from outside.
+pub(super) const ENDED: [&str; 2] = ["complete", "fail"];
 
 impl Told<'_> {
     /// It is decided and not let out yet.
@@ -61,7 +54,7 @@ impl Told<'_> {
         let mut text = format!("It is READY since {}", ago(since, facts.now));
         if facts.run.head.status == WorkflowStatus::Paused {
             text.push_str(", and is dispatched when the run goes on.");
-            return self.waiting(since, self.deadline, text, &[]);
+            return self.waiting(since, self.deadline, text, &ENDED);
         }
         if let Some(problem) = &facts.broker_problem {
             text.push_str(&format!(", and is dispatched when the broker takes messages again: {problem}."));
@@ -74,7 +67,7 @@ impl Told<'_> {
             self.add_waiting_in_queue(&mut text);
         }
         let until = self.add_queue_limit(&mut text, self.timeouts.queue.map(|span| since.after(span)));
-        self.waiting(since, until, text, &[])
+        self.waiting(since, until, text, &ENDED)
     }
 
     /// An attempt of it is out.
@@ -100,7 +93,13 @@ impl Told<'_> {
                 let worker =
                     worker.map_or("an unknown worker".to_owned(), |worker| format!("worker {worker}"));
                 let mut text = format!("Attempt {number} runs on {worker} since {}.", ago(started, now));
-                let until = self.add_running_limits(&mut text, started);
+                let until = if open.accepted {
+                    add(&mut text, "Its worker has handed it on: it lasts until somebody completes it.");
+                    self.add_deadline(&mut text);
+                    self.deadline
+                } else {
+                    self.add_running_limits(&mut text, started)
+                };
                 (started, text, until)
             }
         };
@@ -111,7 +110,7 @@ impl Told<'_> {
             return self.waiting(since, until, text, &[]);
         }
         self.add_last_error(&mut text);
-        self.waiting(since, until, text, &["complete", "fail"])
+        self.waiting(since, until, text, &ENDED)
     }
 
     /// Its next attempt waits for a time.
@@ -120,14 +119,14 @@ impl Told<'_> {
         let number = self.work.attempt_count + 1;
         let mut text = match &self.row.error {
             Some(error) => format!("It failed at {} ({}).", ago(since, now), error_text(error)),
-            None => format!("It is to be looked at again; it said so at {}.", ago(since, now)),
+            None => format!("Its worker asked at {} to look at it again later.", ago(since, now)),
         };
         let paused = self.facts.run.head.status == WorkflowStatus::Paused;
         let then = if paused { "is due" } else { "begins" };
         add(&mut text, &format!("Attempt {number} {then} at {}", ahead(until, now)));
         text.push_str(if paused { ", and begins when the run goes on." } else { "." });
         self.add_deadline(&mut text);
-        self.waiting(since, Some(until), text, &[])
+        self.waiting(since, Some(until), text, &ENDED)
     }
 
     /// Its retries are spent, and an operator is asked.
@@ -180,7 +179,7 @@ impl Told<'_> {
         [end, self.deadline].into_iter().flatten().min()
     }
 
-    fn add_deadline(&self, text: &mut String) {
+    pub(super) fn add_deadline(&self, text: &mut String) {
         if let Some(deadline) = self.deadline {
             let deadline = ahead(deadline, self.facts.now);
             add(text, &format!("All attempts together end by {deadline}; then the task is TIMED_OUT."));
@@ -188,14 +187,14 @@ impl Told<'_> {
     }
 
     /// Why there was more than one attempt.
-    fn add_last_error(&self, text: &mut String) {
+    pub(super) fn add_last_error(&self, text: &mut String) {
         let earlier = self.work.attempts.iter().rev().skip(1).find_map(|attempt| attempt.error.as_ref());
         if let Some(error) = earlier {
             add(text, &format!("The attempt before failed ({}).", error_text(error)));
         }
     }
 
-    fn waiting(
+    pub(super) fn waiting(
         &self,
         since: Timestamp,
         until: Option<Timestamp>,
@@ -204,9 +203,10 @@ impl Told<'_> {
     ) -> Waiting {
         let run = self.facts.run.key.run;
         let path = &self.instance.execution_context.task_path;
+        let place = word(path.as_str());
         let command = |command: &&str| match *command {
-            "complete" => format!("oarlock complete {run} '{path}' --output JSON"),
-            "fail" => format!("oarlock fail {run} '{path}' --code CODE --message TEXT"),
+            "complete" => format!("oarlock complete {run} {place} --output JSON"),
+            "fail" => format!("oarlock fail {run} {place} --code CODE --message TEXT"),
             other => format!("oarlock {other} {run}"),
         };
         Waiting {

@@ -177,7 +177,7 @@ fn a_scheduled_task_waits_for_a_worker() {
     world.waiting.insert("x".to_owned(), 0);
     says(&world.only().text, &["No message waits in that queue"]);
     let run = world.run.key.run;
-    assert_eq!(scheduled.commands[0], format!("oarlock complete {run} '/a' --output JSON"));
+    assert_eq!(scheduled.commands[0], format!("oarlock complete {run} /a --output JSON"));
 }
 
 #[test]

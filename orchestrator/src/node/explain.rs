@@ -4,9 +4,9 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use oarlock_broker::{Health, topology};
-use oarlock_engine::Run;
 use oarlock_engine::map::Map;
 use oarlock_engine::run::Stage;
+use oarlock_engine::{Plan, Run};
 use oarlock_protocol::RunKey;
 
 use super::{Error, Node};
@@ -30,7 +30,7 @@ impl Node {
         };
         let mut waiting = Map::default();
         if broker_problem.is_none() {
-            tokio::time::timeout(ANSWER, self.ask_depths(&run, &mut waiting)).await.ok();
+            tokio::time::timeout(ANSWER, self.ask_depths(&run, &plan, &mut waiting)).await.ok();
         }
         let settings = &self.shared.settings;
         Ok(Some(explain(&Facts {
@@ -44,8 +44,10 @@ impl Node {
         })))
     }
 
-    async fn ask_depths(&self, run: &Run, waiting: &mut Map<String, u64>) {
-        let works = run.rows.values().filter_map(|row| row.work());
+    async fn ask_depths(&self, run: &Run, plan: &Plan, waiting: &mut Map<String, u64>) {
+        // Attempts that are runs lie in no queue.
+        let is_child = |node| plan.work(node).is_some_and(|work| work.child.is_some());
+        let works = run.rows.values().filter(|row| !is_child(row.node)).filter_map(|row| row.work());
         let outside = works.filter(|work| match &work.stage {
             Stage::Ready { .. } => true,
             Stage::Open(open) => open.started.is_none(),

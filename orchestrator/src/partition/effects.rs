@@ -27,6 +27,18 @@ pub(super) enum Verdict {
     NoRun,
 }
 
+/// What a decision came to. A decision may count something as stale beside what it does; a decision that only does
+/// that changed nothing.
+fn verdict(effects: &[Effect]) -> Verdict {
+    for effect in effects {
+        if let Effect::Rejected { error } = effect {
+            return Verdict::Rejected(error.clone());
+        }
+    }
+    let stale = |effect: &Effect| matches!(effect, Effect::Stale { .. });
+    if !effects.is_empty() && effects.iter().all(stale) { Verdict::Stale } else { Verdict::Changed }
+}
+
 impl Owner {
     /// Takes them in, and tells what the decision came to for who asked for it.
     pub(super) fn take_effects(&mut self, key: &RunKey, effects: Vec<Effect>) -> Verdict {
@@ -36,13 +48,8 @@ impl Owner {
             self.batch.runs.push(key.clone());
         }
         let now = self.shared.clock.now();
-        let mut verdict = Verdict::Changed;
+        let verdict = verdict(&effects);
         for effect in effects {
-            if let Effect::Rejected { error } = &effect {
-                verdict = Verdict::Rejected(error.clone());
-            } else if matches!(effect, Effect::Stale { .. }) && verdict == Verdict::Changed {
-                verdict = Verdict::Stale;
-            }
             self.take_effect(key, effect, now);
         }
         verdict
@@ -117,5 +124,23 @@ impl Owner {
             ..Message::default()
         };
         self.batch.tell.push(Publication { queue, message });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decision_changed_something_unless_it_says_otherwise() {
+        let stale = || Effect::Stale { what: "late" };
+        let refused = || ErrorDetails::system(oarlock_protocol::code::Code::Cancelled, "no");
+        let changed =
+            || Effect::RunChanged { from: None, to: oarlock_protocol::instance::WorkflowStatus::Paused };
+        // A signal that is kept for later has no effect at all.
+        assert_eq!(verdict(&[]), Verdict::Changed);
+        assert_eq!(verdict(&[stale()]), Verdict::Stale);
+        assert_eq!(verdict(&[changed(), stale()]), Verdict::Changed);
+        assert_eq!(verdict(&[Effect::Rejected { error: refused() }]), Verdict::Rejected(refused()));
     }
 }
