@@ -16,7 +16,7 @@ pub(super) async fn complete(client: &Client, arguments: Complete, json: bool) -
     let body = json!({"taskPath": path, "output": output, "executionId": execution});
     let told = |_: &_| Told {
         now: format!("{path} of run {run} is done"),
-        before: format!("{path} of run {run} had ended so before: nothing changed"),
+        before: format!("{path} of run {run} had ended before: nothing changed"),
     };
     record(client, (run, "complete"), &body, told, json).await
 }

@@ -17,7 +17,7 @@ pub(super) async fn fail(client: &Client, arguments: Fail, json: bool) -> Result
     let body = json!({"taskPath": path, "error": error, "executionId": execution});
     let told = |_: &_| Told {
         now: format!("the attempt of {path} of run {run} has failed with {code}"),
-        before: format!("the attempt of {path} of run {run} had ended so before: nothing changed"),
+        before: format!("the attempt of {path} of run {run} had ended before: nothing changed"),
     };
     record(client, (run, "fail"), &body, told, json).await
 }

@@ -13,7 +13,7 @@ pub(super) async fn retry(client: &Client, arguments: &RunName, json: bool) -> R
     let run = arguments.run;
     let told = |_: &_| Told {
         now: format!("run {run} goes on: what did not complete is done again"),
-        before: format!("run {run} was being retried before: nothing changed"),
+        before: format!("run {run} is under way: nothing changed"),
     };
     record(client, (run, "retry"), &json!({}), told, json).await
 }

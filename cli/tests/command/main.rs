@@ -21,6 +21,7 @@ mod run;
 mod server;
 mod settings;
 mod starts;
+mod telling;
 mod terminal;
 mod validate;
 mod workers;
