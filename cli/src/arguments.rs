@@ -59,6 +59,8 @@ pub(crate) enum Command {
     Worker(Worker),
     /// Checks definitions and reports every problem with its place.
     Validate(Validate),
+    /// Tries a definition out: tasks answer what a file says, and time skips.
+    Test(Test),
     /// Registers definitions with a server.
     Apply(Files),
     /// Starts a run on a server.
@@ -196,6 +198,24 @@ pub(crate) struct Validate {
     /// The definitions, YAML or JSON; - for stdin.
     #[arg(required = true)]
     pub(crate) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Test {
+    /// The definition, YAML or JSON.
+    pub(crate) file: PathBuf,
+    /// The cases: what the tasks answer, and what is expected (docs/testing.md).
+    #[arg(long)]
+    pub(crate) mocks: PathBuf,
+    /// Only the cases with this in their names.
+    #[arg(long)]
+    pub(crate) only: Option<String>,
+    /// Fails where the cases take less of the definition's branches, in percent.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub(crate) coverage: u32,
+    /// Shows the path taken of every case, not only of those that failed.
+    #[arg(long)]
+    pub(crate) path: bool,
 }
 
 #[derive(Debug, Args)]

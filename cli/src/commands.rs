@@ -35,6 +35,7 @@ mod retry;
 mod run;
 mod signal;
 mod start;
+mod test;
 mod validate;
 mod worker;
 
@@ -63,6 +64,7 @@ pub(crate) async fn execute(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Run(run) => run::run(&configuration, run, json).await,
         Command::Dev(dev) => dev::dev(&configuration, dev, json).await,
         Command::Validate(validate) => validate::validate(&validate, json),
+        Command::Test(given) => test::test(&configuration, &given, json),
         Command::Apply(files) => apply::apply(&client()?, &files, json).await,
         Command::Start(start) => start::start(&client()?, start, json).await,
         Command::Get(name) => get::get(&client()?, &name, json).await,
