@@ -5,6 +5,12 @@ use serde_json::{Value as Json, json};
 use crate::harness::{Folder, eventually, task};
 use crate::server::Server;
 
+const APPROVAL: &str = "id: approval
+version: 1
+tasks:
+  - {id: approve, wait: {signal: 'approval of ${ input.order }', timeout: 24h}}
+output: ${ tasks.approve.output }
+";
 /// A task that no worker here executes, then one that a worker does.
 const OUTSIDE: &str = "id: outside
 version: 1
@@ -29,7 +35,8 @@ taskDefinitions:
   - {id: held, retryPolicy: {maxRetries: 0, onExhausted: PAUSE}}
 output: ${ tasks.try.output }
 ";
-const WORKFLOWS: [(&str, &str); 3] = [("outside.yaml", OUTSIDE), ("gate.yaml", GATE), ("held.yaml", HELD)];
+const WORKFLOWS: [(&str, &str); 4] =
+    [("approval.yaml", APPROVAL), ("outside.yaml", OUTSIDE), ("gate.yaml", GATE), ("held.yaml", HELD)];
 
 fn folder() -> Folder {
     let folder = Folder::new();
@@ -61,6 +68,49 @@ fn only_wait(server: &Server, folder: &Folder, run: &str) -> Json {
     let explained = server.json(folder, &["explain", run]);
     assert_eq!(explained["waits"].as_array().map(Vec::len), Some(1), "{explained:#}");
     explained["waits"][0].clone()
+}
+
+#[test]
+fn a_signal_ends_the_wait_for_it_once() {
+    let folder = folder();
+    let server = server(&folder);
+    let run = server.start_run(&folder, &["approval", "--input", r#"{"order": 7}"#]);
+    let wait = only_wait(&server, &folder, &run);
+    let told = wait["text"].as_str().unwrap();
+    assert!(told.contains("It waits for the signal 'approval of 7', since 20"), "{told}");
+    assert!(told.contains("(in 23h 59m), it ends TIMED_OUT."), "{told}");
+    assert_eq!(wait["commands"], json!([format!("oarlock signal {run} 'approval of 7' --payload JSON")]));
+
+    // One that nobody waits for is kept, and changes nothing.
+    let early = server.oarlock(&folder, &["signal", &run, "other", "--id", "s-0"]).exits(0);
+    assert_eq!(early.stdout, format!("run {run} has the signal 'other' (id s-0)\n"));
+    let again = server.oarlock(&folder, &["signal", &run, "other", "--id", "s-0"]).exits(0);
+    assert_eq!(again.stdout, format!("run {run} had a signal with the id s-0 before: nothing changed\n"));
+    assert_eq!(server.json(&folder, &["get", &run])["status"], "RUNNING");
+
+    folder.write("yes.json", r#"{"by": "ada"}"#);
+    let signal = ["signal", &run, "approval of 7", "--payload", "@yes.json", "--id", "s-1"];
+    assert_eq!(server.json(&folder, &signal), json!({"id": run, "signalId": "s-1", "existing": false}));
+    assert_eq!(becomes(&server, &folder, &run, "COMPLETED")["output"], json!({"by": "ada"}));
+    assert_eq!(server.json(&folder, &signal)["existing"], true, "the same signal again");
+    let ended = server.oarlock(&folder, &["signal", &run, "approval of 7"]).exits(2);
+    ended.says(&["has ended COMPLETED", "`oarlock explain", "(CONFLICT)"]);
+}
+
+#[test]
+fn more_signals_than_a_run_keeps_are_refused() {
+    let folder = folder();
+    let server = server(&folder);
+    let run = server.start_run(&folder, &["approval", "--input", r#"{"order": 7}"#]);
+    let send = |number: usize| {
+        let body = json!({"name": "early", "id": number.to_string()}).to_string();
+        let headers = ["content-type: application/json"];
+        server.http("POST", &format!("/v1/runs/{run}/signals"), &headers, body.as_bytes()).unwrap()
+    };
+    assert_eq!(send(0), (200, json!({"id": run, "signalId": "0"})));
+    let (status, error) = (1..=100).map(send).last().unwrap();
+    assert_eq!((status, &error["code"]), (429, &json!("MAILBOX_FULL")));
+    assert_eq!(send(0).0, 200, "one that is there already needs no room");
 }
 
 #[test]
