@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use oarlock_engine::map::Map;
 use oarlock_engine::{Decider, Effect, Event, Plan, Run, Settings, decide};
-use oarlock_protocol::message::{AttemptAddress, ProgressMessage, StartMessage};
+use oarlock_protocol::message::{AttemptAddress, Operation, ProgressMessage, StartMessage};
 use oarlock_protocol::security::SecurityContext;
 use oarlock_protocol::{ErrorDetails, FORMAT, Json, RunId, TaskPath, Timestamp, WorkerId};
 use oarlock_protocol::{code::Code, message::Outcome, message::ResultMessage};
@@ -102,11 +102,15 @@ impl World {
 
     fn fail(&mut self, path: &str) {
         let error = ErrorDetails { code: "BUSY".to_owned(), ..ErrorDetails::system(Code::Panic, "not now") };
+        self.answer(path, Outcome::Failed { error });
+    }
+
+    fn answer(&mut self, path: &str, outcome: Outcome) {
         let result = ResultMessage {
             format: FORMAT,
             address: self.address(path),
             worker_id: WorkerId::from("w-7".to_owned()),
-            outcome: Outcome::Failed { error },
+            outcome,
             metrics: oarlock_protocol::instance::TaskMetrics::default(),
             deliveries: 1,
         };
@@ -243,6 +247,122 @@ fn a_paused_run_tells_what_holds_it_and_what_is_held_back_with_it() {
     let run = world.run.key.run;
     assert_eq!(held.commands[0], format!("oarlock resume {run}"));
     assert_eq!(explained.commands, [format!("oarlock resume {run}"), format!("oarlock cancel {run}")]);
+}
+
+#[test]
+fn a_task_that_was_handed_on_lasts_until_somebody_completes_it() {
+    let mut world = World::begin(ONE);
+    world.after(1);
+    world.answer("/a", Outcome::Accepted);
+    let handed = world.only();
+    says(&handed.text, &["Attempt 1 runs on worker w-7", "lasts until somebody completes it"]);
+    assert!(!handed.text.contains("TIMEOUT_EXECUTION"), "{}", handed.text);
+    assert_eq!(handed.until, None);
+}
+
+#[test]
+fn a_task_that_was_deferred_says_so() {
+    let mut world = World::begin(ONE);
+    world.answer("/a", Outcome::Deferred { after_ms: 60_000, state: Json::Null });
+    says(
+        &world.only().text,
+        &["Its worker asked at", "to look at it again later. Attempt 2 begins at", "(in 1m)."],
+    );
+}
+
+#[test]
+fn a_wait_tells_what_would_end_it() {
+    let wait = "{id: w, version: 1, tasks: [{id: a, wait: {first: [{signal: it's on}, {signal: stop},
+        {duration: 2h}], timeout: 1h}, onTimeout: [{id: tell, task: x}]}]}";
+    let mut world = World::begin(wait);
+    world.after(600);
+    let told = world.only();
+    says(
+        &told.text,
+        &[
+            "It waits for the signal 'it's on', or for the signal 'stop', or until 2026-01-01T02:00:00.000Z (in 1h 50m)",
+            "since 2026-01-01T00:00:00.000Z (10m ago).",
+            "Where nothing came by 2026-01-01T01:00:00.000Z (in 50m), its onTimeout steps run.",
+        ],
+    );
+    let run = world.run.key.run;
+    let signal = |name: &str| format!("oarlock signal {run} {name} --payload JSON");
+    assert_eq!(told.commands, [signal("'it'\\''s on'"), signal("stop")]);
+    assert_eq!(told.until, Some(at(3600)));
+    world.after(3000);
+    world.event(Event::Timer { path: "/a".into() });
+    assert_eq!(world.only().task_path, "/a:onTimeout/tell".into(), "it has waited too long");
+}
+
+#[test]
+fn a_loop_between_two_iterations_tells_when_the_next_begins() {
+    let repeat = "{id: w, version: 1, tasks: [{id: l, loop: {until: \"${ a.output }\", delay: 5m, max: 9},
+        tasks: [{id: a, task: x}]}]}";
+    let mut world = World::begin(repeat);
+    world.after(1);
+    assert_eq!(world.only().task_path, "/l[0]/a".into(), "within one only what is inside is told");
+    world.answer("/l[0]/a", Outcome::Completed { output: json!(false) });
+    world.after(60);
+    let paused = world.only();
+    says(&paused.text, &["Iteration 0 has ended at", "(1m ago), and iteration 1 begins at", "(in 4m)."]);
+    assert_eq!((paused.since, paused.until), (at(1), Some(at(301))));
+}
+
+#[test]
+fn a_run_of_a_run_is_named() {
+    let parent = "{id: w, version: 1, tasks: [{id: c, workflow: {id: invoice, version: 2}}]}";
+    let mut world = World::begin(parent);
+    world.after(5);
+    let asked = world.only();
+    let child = RunId::child_of(world.address("/c").execution_id);
+    says(
+        &asked.text,
+        &[&format!("Run {child} of invoice@2 was asked for at"), "It is asked at", "whether it lives"],
+    );
+    assert_eq!(asked.commands[0], format!("oarlock explain {child}"));
+    world.progress("/c");
+    says(
+        &world.only().text,
+        &[&format!("It lasts until run {child} of invoice@2 has ended, which began at")],
+    );
+    world.event(Event::Cancel { reason: "enough".to_owned() });
+    says(&world.only().text, &["It was told to end, and is told again at", "(in 10s)"]);
+}
+
+#[test]
+fn what_undoes_a_step_names_it_and_its_run_cannot_be_retried() {
+    let undone =
+        "{id: w, version: 1, tasks: [{id: a, task: x, compensateWith: {task: y}}, {id: b, task: x}]}";
+    let mut world = World::begin(undone);
+    world.answer("/a", Outcome::Completed { output: Json::Null });
+    world.fail("/b");
+    let explained = world.explain();
+    says(
+        &explained.text,
+        &["is COMPENSATING", "because of what came at /b (BUSY: not now)", "is undone before"],
+    );
+    says(&explained.waits[0].text, &["It undoes /a. Attempt 1 waits for a worker"]);
+    let run = world.run.key.run;
+    assert_eq!(explained.commands, [format!("oarlock pause {run}")]);
+    world.answer("/a:compensate", Outcome::Completed { output: Json::Null });
+    let explained = world.explain();
+    says(&explained.text, &["ended FAILED", "was undone: start it anew"]);
+    assert!(explained.commands.is_empty());
+}
+
+#[test]
+fn a_run_that_was_opened_again_tells_no_limit_that_nobody_knows() {
+    let limited = ONE.replace("version: 1", "version: 1, timeouts: {total: 1h}");
+    let mut world = World::begin(&limited);
+    says(&world.explain().text, &["It ends TIMED_OUT at 2026-01-01T01:00:00.000Z (in 1h)"]);
+    world.fail("/a");
+    world.event(Event::Operation(Operation::Retry));
+    let explained = world.explain();
+    assert!(
+        explained.status == WorkflowStatus::Running && !explained.text.contains("TIMED_OUT"),
+        "{explained:#?}"
+    );
+    says(&explained.waits[0].text, &["Attempt 2", "The attempt before failed (BUSY: not now)."]);
 }
 
 #[test]

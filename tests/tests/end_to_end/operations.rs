@@ -6,12 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use oarlock_broker::Message;
 use oarlock_broker::parking::Parked;
 use oarlock_broker::topology;
-use oarlock_orchestrator::node::Error;
-use oarlock_protocol::instance::WorkflowStatus;
+use oarlock_orchestrator::node::{Error, Filter};
+use oarlock_protocol::instance::{TaskMetrics, WorkflowStatus};
 use oarlock_protocol::message::{
-    CompleteMessage, Completion, Kind, Operation, OperationMessage, SignalMessage,
+    AttemptAddress, CompleteMessage, Completion, Kind, Operation, OperationMessage, Outcome, ResultMessage,
+    SignalMessage, TaskMessage,
 };
-use oarlock_protocol::{ErrorDetails, FORMAT, Json, RunId, RunKey, code::Code};
+use oarlock_protocol::{ErrorDetails, FORMAT, Json, RunId, RunKey, WorkerId, code::Code};
 use oarlock_worker::{TaskContext, TaskError};
 use serde_json::json;
 
@@ -112,6 +113,96 @@ async fn what_is_told_to_a_run_that_is_not_there_is_not_found_at_any_node() {
     }
     let status = one.node.get(&run).await.unwrap().unwrap().status;
     assert_eq!(status, WorkflowStatus::Paused, "nobody of another tenant moved it");
+}
+
+const APPROVED: &str =
+    "{id: approved, version: 1, tasks: [{id: a, wait: {signal: approval}}, {id: b, task: later}],
+    output: '${ tasks.a.output }'}";
+
+#[tokio::test]
+async fn a_signal_counts_once_whichever_node_is_told() {
+    let parts = Parts::fresh().await;
+    let (one, two) = pair(&parts).await;
+    one.register(APPROVED).await;
+    let mut start = request("approved", json!({}));
+    start.workflow_instance_id = run_owned_by(&two);
+    let run = one.node.start_run(start).await.unwrap().run;
+    assert!(!one.node.signal(signal(&run)).await.unwrap(), "it is new");
+    for node in [&one.node, &two.node] {
+        assert!(node.signal(signal(&run)).await.unwrap(), "it was there before");
+    }
+    // Named by nobody, the attempt is that which is open.
+    let done = Completion::Completed { output: json!(7) };
+    let complete = CompleteMessage { task_path: "/b".into(), completion: done, ..failure(&run) };
+    assert!(!one.node.complete(complete.clone()).await.unwrap());
+    assert_eq!(one.end(&run).await.output, Some(json!({"approved": true})));
+    let Err(Error::Refused(error)) = two.node.complete(complete).await else { panic!("it is done already") };
+    assert_eq!(error.code, "CONFLICT", "{error:?}");
+}
+
+#[tokio::test]
+async fn a_run_is_paused_and_retried_through_any_node() {
+    let parts = Parts::fresh().await;
+    let (one, two) = pair(&parts).await;
+    one.register("{id: w, version: 1, tasks: [{id: a, task: held}, {id: b, task: held}]}").await;
+    let mut start = request("w", json!({}));
+    start.workflow_instance_id = run_owned_by(&two);
+    let run = one.node.start_run(start).await.unwrap().run;
+    let operation = |operation| OperationMessage { operation, ..resume(&run) };
+    assert!(!one.node.operate(operation(Operation::Pause)).await.unwrap());
+    assert!(two.node.operate(operation(Operation::Pause)).await.unwrap(), "it was paused before");
+    assert!(!one.node.operate(operation(Operation::Resume)).await.unwrap());
+    assert!(two.node.operate(operation(Operation::Resume)).await.unwrap(), "it goes on already");
+    assert!(!one.node.complete(failure(&run)).await.unwrap());
+    assert_eq!(one.end(&run).await.status, WorkflowStatus::Failed);
+    assert!(!one.node.operate(operation(Operation::Retry)).await.unwrap());
+    assert!(two.node.operate(operation(Operation::Retry)).await.unwrap(), "it is under way already");
+    let _worker = worker(&two, &Arc::new(AtomicBool::new(true))).await;
+    let ended = one.end(&run).await;
+    assert_eq!((ended.status, ended.error), (WorkflowStatus::Completed, None));
+    for (status, listed) in [(WorkflowStatus::Failed, 0), (WorkflowStatus::Completed, 1)] {
+        let filter = Filter {
+            tenant: TENANT.to_owned(),
+            status: Some(status),
+            definition: None,
+            limit: 10,
+            after: None,
+        };
+        assert_eq!(one.node.list(&filter).await.unwrap().runs.len(), listed, "{status:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_task_that_its_worker_hands_on_is_completed_by_somebody_else() {
+    let system = System::start().await;
+    system.register("{id: w, version: 1, tasks: [{id: a, task: hand}], output: '${ tasks.a.output }'}").await;
+    let run = system.begin("w", json!({})).await;
+    let message = system.take("oarlock.tasks.hand").await;
+    let task: TaskMessage = serde_json::from_slice(&message.body).unwrap();
+    let execution_id = task.execution_context.execution_id;
+    let handed = ResultMessage {
+        format: FORMAT,
+        address: AttemptAddress {
+            run: run.clone(),
+            task_path: "/a".into(),
+            execution_id: execution_id.unwrap(),
+        },
+        worker_id: WorkerId::fresh("by-hand"),
+        outcome: Outcome::Accepted,
+        metrics: TaskMetrics::default(),
+        deliveries: 1,
+    };
+    system.tell_inbox(Kind::Result.as_str(), body(&handed)).await;
+    let told = || async {
+        let explained = system.node.explain(&run).await.unwrap().unwrap();
+        explained.waits[0].text.contains("lasts until somebody completes it").then_some(())
+    };
+    eventually("it lasts until somebody completes it", told).await;
+    let done = Completion::Completed { output: json!("by hand") };
+    let complete = CompleteMessage { execution_id, completion: done, ..failure(&run) };
+    assert!(!system.node.complete(complete.clone()).await.unwrap());
+    assert_eq!(system.end(&run).await.output, Some(json!("by hand")));
+    assert!(system.node.complete(complete).await.unwrap(), "the same had ended it before");
 }
 
 fn body(message: &impl serde::Serialize) -> Vec<u8> {
