@@ -50,13 +50,17 @@ impl Payloads {
         problem.as_ref().filter(|(_, at)| at.elapsed() < TOLD).map(|(problem, _)| problem.clone())
     }
 
+    /// Whether a value is larger than what stays where it is.
+    pub fn is_large(&self, value: &Json) -> bool {
+        size(value) > self.limits.offload_bytes
+    }
+
     /// The value, or where it is larger than `offload_bytes` a reference to it.
     ///
     /// # Errors
     /// As [`Store::put`].
     pub async fn offload(&self, run: &RunKey, value: Json) -> Result<Json, Error> {
-        let text = text(&value);
-        if text.len() <= self.limits.offload_bytes { Ok(value) } else { self.keep(run, text).await }
+        if self.is_large(&value) { self.keep(run, &value).await } else { Ok(value) }
     }
 
     /// A map with its largest fields kept elsewhere, as many as it takes until the rest is no larger than `offload_bytes`;
@@ -65,12 +69,12 @@ impl Payloads {
     /// # Errors
     /// As [`Store::put`].
     pub async fn offload_fields(&self, run: &RunKey, value: Json) -> Result<Json, Error> {
-        let whole = text(&value).len();
+        let whole = size(&value);
         if whole <= self.limits.offload_bytes {
             return Ok(value);
         }
         let Json::Object(mut map) = value else { return self.offload(run, value).await };
-        let sized = map.iter().map(|(name, field)| (text(field).len(), name.clone()));
+        let sized = map.iter().map(|(name, field)| (size(field), name.clone()));
         let mut fields: Vec<_> = sized.filter(|(size, _)| *size >= SMALLEST_FIELD).collect();
         fields.sort_unstable_by(|a, b| b.cmp(a));
         let mut rest = whole;
@@ -79,8 +83,8 @@ impl Payloads {
                 break;
             }
             if let Some(field) = map.get_mut(&name) {
-                *field = self.keep(run, text(field)).await?;
-                rest = (rest - size).saturating_add(text(field).len());
+                *field = self.keep(run, field).await?;
+                rest = (rest - size).saturating_add(self::size(field));
             }
         }
         self.offload(run, Json::Object(map)).await
@@ -125,7 +129,13 @@ impl Payloads {
         self.note(self.store.delete(run).await)
     }
 
-    async fn keep(&self, run: &RunKey, text: Vec<u8>) -> Result<Json, Error> {
+    /// A reference to the value, which is kept elsewhere.
+    ///
+    /// # Errors
+    /// As [`Store::put`].
+    pub async fn keep(&self, run: &RunKey, value: &Json) -> Result<Json, Error> {
+        // A JSON value always has a text.
+        let text = serde_json::to_vec(value).unwrap_or_default();
         let kept = self.store.put(run, text.into()).await;
         self.note(kept).map(|reference| reference.to_json())
     }
@@ -147,9 +157,20 @@ impl std::fmt::Debug for Payloads {
     }
 }
 
-fn text(value: &Json) -> Vec<u8> {
-    // A JSON value always has a text.
-    serde_json::to_vec(value).unwrap_or_default()
+/// How many bytes the value's text has, without making it.
+fn size(value: &Json) -> usize {
+    struct Count(usize);
+    impl std::io::Write for Count {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut count = Count(0);
+    serde_json::to_writer(&mut count, value).map_or(usize::MAX, |()| count.0)
 }
 
 #[cfg(test)]
@@ -216,7 +237,7 @@ mod tests {
         assert!(matches!(error, Error::TooLarge { limit: 100_000, .. }), "{error}");
         let error = payloads.offload(&run, json!("x".repeat(100_001))).await.unwrap_err();
         assert_eq!(error.details().code, "PAYLOAD_TOO_LARGE");
-        let tiny = payloads.keep(&run, b"1".to_vec()).await.unwrap();
+        let tiny = payloads.keep(&run, &json!(1)).await.unwrap();
         let error = payloads.inline("acme", json!(vec![tiny; 1_001])).await.unwrap_err();
         assert!(error.to_string().contains("more than 1000"), "{error}");
     }
