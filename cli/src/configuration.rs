@@ -248,6 +248,8 @@ impl Configuration {
             payload_bytes: self.limits.payload_bytes,
             decision_bytes: oarlock_engine::Settings::default().decision_bytes,
             snapshot_bytes: self.limits.snapshot_bytes,
+            iterations: self.limits.iterations,
+            depth: self.limits.depth,
             timeouts: TaskTimeouts {
                 queue: Some(timeouts.queue),
                 execution: Some(timeouts.execution),

@@ -46,7 +46,7 @@ pub fn map_output(
     // The variables are copied only when a later mapping could see an earlier one's write.
     let mut seen: Option<JsonMap> = None;
     for (index, mapping) in mappings.iter().enumerate() {
-        let scope = scope.with_task(task, seen.as_ref().unwrap_or(variables));
+        let scope = scope.clone().with_task(task, seen.as_ref().unwrap_or(variables));
         let value = value(mapping, &scope, task.output)?;
         check(&value, &format!("the variable '{}'", mapping.target), limit)?;
         if index + 1 < mappings.len() {

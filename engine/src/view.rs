@@ -5,7 +5,7 @@ use oarlock_protocol::instance::{
 };
 use oarlock_protocol::{JsonMap, RunId, RunKey, TaskInstanceId, TaskPath, Timestamp};
 
-use crate::plan::Plan;
+use crate::plan::{NodeKind, Plan, Step};
 use crate::run::{Head, Row, Run, Stage};
 use crate::security;
 
@@ -23,7 +23,7 @@ pub fn instance(plan: &Plan, run: &Run) -> WorkflowInstance {
         input: run.input.clone(),
         // A run that `terminate` ends has its output before all that was open has closed.
         output: run.output.clone().filter(|_| head.status.is_terminal()),
-        task_instances: steps(plan, run).map(|(path, row)| task(plan, run, path, row)).collect(),
+        task_instances: steps(plan, run).into_iter().map(|(path, row)| task(plan, run, path, row)).collect(),
         variables: run.variables.clone(),
         error: head.error.clone(),
         correlation_id: head.correlation_id.clone(),
@@ -115,10 +115,23 @@ fn entry(time: Timestamp, task_path: TaskPath, status: &str) -> HistoryEntry {
     }
 }
 
-/// The steps that were reached, in the order of the definition.
-fn steps<'a>(plan: &'a Plan, run: &'a Run) -> impl Iterator<Item = (&'a TaskPath, &'a Row)> {
-    let paths = plan.in_order().into_iter().map(|node| &plan.node(node).path).filter(|path| !path.is_root());
-    paths.filter_map(|path| Some((path, run.rows.get(path)?)))
+/// The steps that were reached, in the order of the definition, each iteration after the one before.
+fn steps<'a>(plan: &'a Plan, run: &'a Run) -> Vec<(&'a TaskPath, &'a Row)> {
+    let mut steps = Vec::with_capacity(run.rows.len());
+    let mut waiting = vec![plan.root()];
+    while let Some(step) = waiting.pop() {
+        let found = run.rows.get_key_value(&step.path);
+        steps.extend(found.filter(|_| !step.path.is_root()));
+        let begun = found.and_then(|(_, row)| row.block()).map_or(0, |block| block.begun);
+        let inside = plan.inside(&step).into_iter().flat_map(|node| match plan.node(node).kind {
+            NodeKind::Iteration(_) => (0..begun).filter_map(|number| plan.iteration(&step, number)).collect(),
+            _ => vec![plan.child(&step, node)],
+        });
+        // What was not reached has nothing inside that was.
+        let inside: Vec<Step> = inside.filter(|step| run.rows.contains_key(&step.path)).collect();
+        waiting.extend(inside.into_iter().rev());
+    }
+    steps
 }
 
 fn task(plan: &Plan, run: &Run, path: &TaskPath, row: &Row) -> TaskInstance {

@@ -1,7 +1,8 @@
 //! What is kept under which key: the one place that knows how runs, timers and definitions lie in a store.
 //!
 //! ```text
-//! Run(tenant, run)        hash    head · input · output · v:<variable> · t:<path> · i:<path> · o:<path>
+//! Run(tenant, run)        hash    head · input · output · mailbox · v:<variable> · w:<path>
+//!                                 t:<path> · i:<path> · o:<path>
 //!                                 after its retention: tombstone
 //! Runs(tenant, status)    sorted  <run id>                  by creation time
 //! Timers                  sorted  <tenant>/<run id><path>   by time
@@ -10,7 +11,7 @@
 //! ```
 //!
 //! The input and output of a step (`i:`, `o:`) lie beside its row (`t:`): the row is written whenever it changes, they
-//! are large and written once.
+//! are large and written once. `w:` holds the variables of a step that has its own.
 
 use bytes::Bytes;
 use oarlock_engine::run::{Head, Row, Run};
@@ -25,6 +26,8 @@ const HEAD: &str = "head";
 const INPUT: &str = "input";
 const OUTPUT: &str = "output";
 const VARIABLE: &str = "v:";
+const MAILBOX: &str = "mailbox";
+const SCOPED: &str = "w:";
 const TASK: &str = "t:";
 const TASK_INPUT: &str = "i:";
 const TASK_OUTPUT: &str = "o:";
@@ -101,6 +104,19 @@ pub fn write_changes(run: &mut Run, writes: &mut Vec<Write>) -> Vec<TaskPath> {
             set(format!("{VARIABLE}{name}"), bytes(value));
         }
     }
+    if changes.mailbox {
+        set(MAILBOX.to_owned(), bytes(&run.mailbox));
+    }
+    let mut gone = Vec::new();
+    for path in sorted(changes.scoped) {
+        match run.scoped.get(&path) {
+            Some(variables) => set(format!("{SCOPED}{path}"), bytes(variables)),
+            None => gone.push(format!("{SCOPED}{path}")),
+        }
+    }
+    for path in sorted(changes.removed) {
+        gone.extend([TASK, TASK_INPUT, TASK_OUTPUT].map(|prefix| format!("{prefix}{path}")));
+    }
     let paths = sorted(changes.rows.into_iter().filter(|path| !path.is_root()));
     for path in &paths {
         if let Some(row) = run.rows.get(path) {
@@ -117,6 +133,7 @@ pub fn write_changes(run: &mut Run, writes: &mut Vec<Write>) -> Vec<TaskPath> {
             set(format!("{TASK_OUTPUT}{path}"), bytes(output));
         }
     }
+    writes.extend(gone.into_iter().map(|field| Write::HashDelete { key: key.clone(), field }));
     paths
 }
 
@@ -201,6 +218,10 @@ fn read_part(run: &mut run::Run, field: &str, value: &[u8]) -> Result<(), serde_
         run.input = serde_json::from_slice(value)?;
     } else if field == OUTPUT {
         run.output = serde_json::from_slice(value)?;
+    } else if field == MAILBOX {
+        run.mailbox = serde_json::from_slice(value)?;
+    } else if let Some(path) = field.strip_prefix(SCOPED) {
+        run.scoped.insert(TaskPath::from(path), serde_json::from_slice(value)?);
     } else if let Some(name) = field.strip_prefix(VARIABLE) {
         run.variables.insert(name.to_owned(), serde_json::from_slice(value)?);
     } else if let Some(path) = field.strip_prefix(TASK) {

@@ -27,6 +27,8 @@ pub(crate) struct Orchestrator {
 pub(crate) struct Limits {
     pub(crate) payload_bytes: usize,
     pub(crate) snapshot_bytes: usize,
+    pub(crate) iterations: usize,
+    pub(crate) depth: u32,
 }
 
 #[derive(Clone, Debug, Deserialize)]

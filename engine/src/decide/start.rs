@@ -2,7 +2,7 @@
 
 use oarlock_protocol::code::Code;
 use oarlock_protocol::depth::{DEEPEST, nests_within};
-use oarlock_protocol::instance::{TaskStatus, WorkflowMetrics, WorkflowStatus};
+use oarlock_protocol::instance::{WorkflowMetrics, WorkflowStatus};
 use oarlock_protocol::message::StartMessage;
 use oarlock_protocol::name::check_tenant;
 use oarlock_protocol::{ErrorDetails, FORMAT, RunKey, TaskPath, Timestamp};
@@ -12,7 +12,7 @@ use uuid::Uuid;
 use super::Decider;
 use crate::effect::Effect;
 use crate::plan::Plan;
-use crate::run::{Head, Row, Run, Stage};
+use crate::run::{Head, Run};
 use crate::settings::Settings;
 use crate::{mapping, security};
 
@@ -78,6 +78,10 @@ pub fn start(
         handling: false,
         request_digest: digest(&request),
         correlation_id: request.correlation_id,
+        parent: request.parent,
+        generation: 0,
+        compensating: false,
+        closings: 0,
         created_by: request.security_context.user_id.clone(),
         security_context: request.security_context,
         metrics: WorkflowMetrics::default(),
@@ -121,82 +125,9 @@ fn begin(plan: &Plan, mut run: Run, settings: &Settings, now: Timestamp) -> (Run
     if let Some(total) = plan.definition.timeouts.total {
         decider.effects.push(Effect::SetTimer { path: TaskPath::root(), at: now.after(total) });
     }
-    decider.begin_block(Plan::ROOT, None);
+    decider.begin_block(&plan.root(), None);
     decider.settle_agenda();
+    decider.tell_parent_of_start();
     let effects = decider.finish();
     (run, effects)
-}
-
-impl Run {
-    /// Restores what is derived, after the parts of a run were read from the store at `now`. Signs of life are known
-    /// in memory only: every worker that holds an attempt gets its full time to give one again.
-    ///
-    /// # Errors
-    /// A row that the plan does not know: the run belongs to another definition.
-    pub fn restore(&mut self, plan: &Plan, now: Timestamp) -> Result<(), TaskPath> {
-        for (path, row) in &mut self.rows {
-            row.node = plan.locate(path).ok_or_else(|| path.clone())?;
-            if let Some(Stage::Open(open)) = row.work_mut().map(|work| &mut work.stage) {
-                open.seen = open.seen.map(|_| now);
-            }
-        }
-        self.restore_root();
-        let paths: Vec<TaskPath> = self.rows.keys().cloned().collect();
-        for path in paths {
-            self.restore_progress(plan, &path);
-        }
-        Ok(())
-    }
-
-    /// The row of the run itself is not stored: all it holds is in the head.
-    fn restore_root(&mut self) {
-        let head = &self.head;
-        let block = crate::run::Block { ending: head.ending.clone(), ..Default::default() };
-        let row = Row {
-            node: Plan::ROOT,
-            status: TaskStatus::Running,
-            settled: head.status.is_terminal(),
-            created_at: head.created_at,
-            updated_at: head.updated_at,
-            start_time: head.start_time,
-            end_time: head.end_time,
-            input: None,
-            output: None,
-            error: None,
-            failed_at: None,
-            body: crate::run::Body::Block(block),
-        };
-        self.rows.insert(TaskPath::root(), row);
-    }
-
-    fn restore_progress(&mut self, plan: &Plan, path: &TaskPath) {
-        let Some(row) = self.rows.get(path) else { return };
-        let Some(block) = row.block() else { return };
-        let children = plan.children(row.node, block.case);
-        let rows = || children.ids.iter().map(|&child| self.rows.get(&plan.node(child).path));
-        let settled = rows().filter(|row| row.is_some_and(|row| row.settled)).count();
-        let active = rows().filter(|row| row.is_some_and(|row| !row.settled)).count();
-        let frontier = match children.ordered {
-            true => rows().take_while(|row| row.is_some_and(|row| row.settled)).count(),
-            false => 0,
-        };
-        if let Some(block) = self.rows.get_mut(path).and_then(Row::block_mut) {
-            (block.settled, block.active, block.frontier) = (settled, active, frontier);
-        }
-    }
-
-    /// Drops from memory what no later decision can need: the data of settled steps that no expression reads.
-    /// Only for rows that are already written.
-    pub fn compact(&mut self, plan: &Plan, written: &[TaskPath]) {
-        for path in written {
-            let Some(row) = self.rows.get_mut(path) else { continue };
-            if !row.settled || plan.node(row.node).referenced {
-                continue;
-            }
-            (row.input, row.output) = (None, None);
-            if let Some(work) = row.work_mut() {
-                work.attempts = Vec::new();
-            }
-        }
-    }
 }

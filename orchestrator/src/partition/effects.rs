@@ -72,6 +72,8 @@ impl Owner {
                 self.shared.counters.stale_events.fetch_add(1, Ordering::Relaxed);
                 tracing::debug!(run = %key, what, "an event changed nothing");
             }
+            // Runs of runs are begun elsewhere.
+            Effect::StartChild { .. } | Effect::CancelChild { .. } | Effect::TellParent => {}
             // Told by whoever asks for the decision.
             Effect::Rejected { .. } => {}
             Effect::Forget => self.batch.forgotten.push(key.clone()),

@@ -58,6 +58,9 @@ uuid_id!(
 /// The namespace of run ids that are made from a producer's key.
 const KEYED_RUNS: Uuid = Uuid::from_u128(0x0a21_0c4b_6f1e_5d0c_9d3e_7b1f_52a6_c801);
 
+/// The namespace of the ids of child runs.
+const CHILD_RUNS: Uuid = Uuid::from_u128(0x4d7b_91c2_5e38_5f0a_8b6c_20d4_e917_f3aa);
+
 impl RunId {
     /// The id of a run without a key: new at every call and sorted by time.
     pub fn random() -> Self {
@@ -69,6 +72,11 @@ impl RunId {
         // Length prefixes keep ("a", "bc") and ("ab", "c") apart.
         let text = format!("{}:{tenant}{}:{definition}{key}", tenant.len(), definition.len());
         Self(Uuid::new_v5(&KEYED_RUNS, text.as_bytes()))
+    }
+
+    /// The id of the run that an attempt of a step of another run is: the same at every call.
+    pub fn child_of(attempt: ExecutionId) -> Self {
+        Self(Uuid::new_v5(&CHILD_RUNS, attempt.0.as_bytes()))
     }
 
     /// Whether a key names the run, so that the same request can come again.

@@ -13,6 +13,7 @@ use crate::run::{Block, Row, Run, Stage};
 pub(super) struct Invariants {
     /// The steps below each ending block: none is added to them.
     below_ending: BTreeMap<TaskPath, BTreeSet<TaskPath>>,
+    generation: u64,
 }
 
 impl Invariants {
@@ -29,6 +30,9 @@ impl Invariants {
     }
 
     fn nothing_begins_in_an_ending_block(&mut self, run: &Run) {
+        if std::mem::replace(&mut self.generation, run.head.generation) != run.head.generation {
+            self.below_ending.clear();
+        }
         let ending = run.rows.iter().filter(|(_, row)| row.block().is_some_and(|b| b.ending.is_some()));
         for (block, _) in ending {
             let below = below(run, block);
@@ -43,8 +47,11 @@ impl Invariants {
 fn below(run: &Run, block: &TaskPath) -> BTreeSet<TaskPath> {
     let (prefix, handlers) =
         if block.is_root() { ("/".to_owned(), "/:onError") } else { (format!("{block}/"), "never a path") };
-    let inside =
-        |path: &&TaskPath| path.as_str().starts_with(&prefix) && !path.as_str().starts_with(handlers);
+    // What undoes a step begins when all else has ended.
+    let undoes = |path: &TaskPath| path.as_str().ends_with(":compensate");
+    let inside = |path: &&TaskPath| {
+        path.as_str().starts_with(&prefix) && !path.as_str().starts_with(handlers) && !undoes(path)
+    };
     run.rows.keys().filter(inside).cloned().collect()
 }
 
@@ -54,6 +61,10 @@ fn a_status_that_ends_is_told_once(trace: &[String]) {
     for line in trace {
         let (path, status) = line.split_once(' ').unwrap();
         assert!(!ended.contains(path), "{path} has ended before: {trace:#?}");
+        if line == "/ RUNNING" {
+            // The run, or what in it did not complete, is done again.
+            ended.clear();
+        }
         if ["COMPLETED", "FAILED", "CANCELLED", "TIMED_OUT", "SKIPPED"].contains(&status) {
             ended.insert(path);
         }
@@ -79,7 +90,9 @@ fn whatever_is_open_has_a_timer(world: &World) {
     let paused = world.run.head.status == WorkflowStatus::Paused;
     for (path, row) in &world.run.rows {
         let timed = match row.work().map(|work| &work.stage) {
-            Some(Stage::Open(_) | Stage::Waiting { .. }) => true,
+            // Nothing but its total time limits it.
+            Some(Stage::Open(open)) => !open.accepted || open.deadline.is_some(),
+            Some(Stage::Waiting { .. }) => true,
             Some(Stage::Ready { .. }) => !paused,
             Some(Stage::Held | Stage::Closed) | None => false,
         };

@@ -18,6 +18,8 @@ pub(super) struct Store {
     rows: BTreeMap<TaskPath, Vec<u8>>,
     inputs: BTreeMap<TaskPath, Vec<u8>>,
     outputs: BTreeMap<TaskPath, Vec<u8>>,
+    scoped: BTreeMap<TaskPath, Vec<u8>>,
+    mailbox: Option<Vec<u8>>,
 }
 
 /// What one event wrote.
@@ -68,6 +70,20 @@ impl Store {
             let output = written.json(&run.rows[&path].output);
             self.outputs.insert(path, output);
         }
+        for path in changes.removed {
+            self.rows.remove(&path);
+            self.inputs.remove(&path);
+            self.outputs.remove(&path);
+        }
+        for path in changes.scoped {
+            match run.scoped.get(&path) {
+                Some(variables) => drop(self.scoped.insert(path, written.json(variables))),
+                None => drop(self.scoped.remove(&path)),
+            }
+        }
+        if changes.mailbox {
+            self.mailbox = Some(written.json(&run.mailbox));
+        }
         written
     }
 
@@ -87,6 +103,12 @@ impl Store {
         }
         for (path, output) in &self.outputs {
             run.rows.get_mut(path).unwrap().output = serde_json::from_slice(output).unwrap();
+        }
+        for (path, variables) in &self.scoped {
+            run.scoped.insert(path.clone(), serde_json::from_slice(variables).unwrap());
+        }
+        if let Some(mailbox) = &self.mailbox {
+            run.mailbox = serde_json::from_slice(mailbox).unwrap();
         }
         run.restore(plan, now).unwrap();
         run

@@ -77,6 +77,12 @@ pub(super) struct World {
     pub(super) told: Vec<(String, Order)>,
     /// Events that concerned nothing open.
     pub(super) stale: usize,
+    /// What was asked for and refused.
+    pub(super) rejected: Vec<ErrorDetails>,
+    /// What child runs were told beside their start.
+    pub(super) children_told: Vec<String>,
+    /// How often the run above was told of this one.
+    pub(super) parent_told: usize,
     /// Whether the run's retention is over.
     pub(super) forgotten: bool,
     /// Every change of a task, as `/path STATUS`.
@@ -145,6 +151,9 @@ impl World {
             timers: BTreeMap::new(),
             told: Vec::new(),
             stale: 0,
+            rejected: Vec::new(),
+            children_told: Vec::new(),
+            parent_told: 0,
             forgotten: false,
             trace: Vec::new(),
             written: Written::default(),
@@ -253,7 +262,14 @@ impl World {
             Effect::RunChanged { to, .. } => self.trace.push(format!("/ {}", to.as_str())),
             Effect::Stale { .. } => self.stale += 1,
             Effect::Forget => self.forgotten = true,
-            Effect::Rejected { .. } => {}
+            Effect::Rejected { error } => self.rejected.push(error),
+            Effect::StartChild { path, execution_id, again: false, .. } => {
+                assert!(self.ever_published.insert(execution_id), "{path}: a child is started twice");
+                self.published.insert(execution_id, path);
+            }
+            Effect::StartChild { path, .. } => self.children_told.push(format!("{path} asked")),
+            Effect::CancelChild { child } => self.children_told.push(format!("{child} cancelled")),
+            Effect::TellParent => self.parent_told += 1,
         }
     }
 
@@ -328,9 +344,9 @@ impl World {
 
 fn harmless(effect: &Effect, timer: bool) -> bool {
     match effect {
-        Effect::Stale { .. } | Effect::Tell { .. } => true,
+        Effect::Stale { .. } | Effect::Tell { .. } | Effect::Rejected { .. } => true,
         // A timer that fires early is set anew; a run whose time is over is forgotten again.
-        Effect::SetTimer { .. } | Effect::Forget | Effect::Rejected { .. } => timer,
+        Effect::SetTimer { .. } | Effect::Forget => timer,
         _ => false,
     }
 }
