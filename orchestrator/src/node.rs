@@ -28,6 +28,7 @@ mod asks;
 mod list;
 mod membership;
 mod parked;
+mod payloads;
 mod ready;
 mod wait;
 
@@ -95,6 +96,9 @@ pub enum Error {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// A payload cannot be kept or read.
+    #[error(transparent)]
+    Payloads(#[from] oarlock_payloads::Error),
     /// What is stored cannot be read by this release.
     #[error("{0}")]
     Unreadable(String),
@@ -269,6 +273,15 @@ impl Node {
     /// # Errors
     /// The request is refused, in conflict, or names no definition.
     pub async fn start_run(&self, request: StartMessage) -> Result<Started, Error> {
+        let (request, kept) = self.keep_input(request).await?;
+        let started = self.ask_to_start(request).await;
+        if let (Err(Error::Refused(_)), Some(run)) = (&started, kept) {
+            self.leave_nothing(run);
+        }
+        started
+    }
+
+    async fn ask_to_start(&self, request: StartMessage) -> Result<Started, Error> {
         let tenant = request.security_context.tenant_id.clone();
         let partition = request.workflow_instance_id.partition(self.partitions());
         match self.request(partition, Request::Start(Box::new(request))).await? {
