@@ -92,10 +92,21 @@ impl From<node::Error> for Failure {
             node::Error::Broker(_) | node::Error::Store(_) | node::Error::NoAnswer { .. } => {
                 Failure::Unavailable(error.to_string())
             }
+            node::Error::Payloads(error) => error.into(),
             node::Error::Unreadable(_) => {
                 tracing::error!(%error, "a stored run cannot be read");
                 Failure::Internal(error.to_string())
             }
+        }
+    }
+}
+
+impl From<oarlock_payloads::Error> for Failure {
+    fn from(error: oarlock_payloads::Error) -> Self {
+        match error {
+            oarlock_payloads::Error::Unavailable(_) => Failure::Unavailable(error.to_string()),
+            oarlock_payloads::Error::Lost { .. } => Failure::Refused(error.details()),
+            oarlock_payloads::Error::TooLarge { .. } => Failure::TooLarge(error.to_string()),
         }
     }
 }
