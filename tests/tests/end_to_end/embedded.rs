@@ -12,6 +12,8 @@ mod messages;
 mod nodes;
 #[path = "readme.rs"]
 mod readme;
+#[path = "schemas.rs"]
+mod schemas;
 #[path = "system.rs"]
 mod system;
 #[path = "work.rs"]
