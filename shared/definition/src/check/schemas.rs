@@ -1,7 +1,6 @@
 //! JSON Schemas: each compiles, as the engine will compile it.
 
 use oarlock_protocol::Json;
-use oarlock_protocol::definition::{Awaited, Task, TaskKind};
 use oarlock_schema::{Problem, Schema};
 
 use super::Checker;
@@ -10,17 +9,6 @@ use crate::findings::Finding;
 use crate::place::Place;
 
 impl Checker<'_, '_> {
-    /// The schemas of the signals that a step waits for.
-    pub(super) fn awaited_schemas(&mut self, task: &Task, place: &Place) {
-        let TaskKind::Wait(wait) = &task.kind else { return };
-        let place = place.key("wait");
-        for (index, awaited) in wait.first.iter().enumerate() {
-            let Awaited::Signal { schema, .. } = awaited else { continue };
-            let around = if wait.first.len() == 1 { place.clone() } else { place.key("first").index(index) };
-            self.schema(schema.as_ref(), &around.key("schema"));
-        }
-    }
-
     /// A JSON Schema, where there is one.
     pub(super) fn schema(&mut self, schema: Option<&Json>, place: &Place) {
         let Some(schema) = schema else { return };

@@ -50,7 +50,9 @@ impl<'d> Checker<'_, 'd> {
             TaskKind::Task(name) => Some(name.as_str()),
             _ => None,
         };
-        self.outline.steps.iter().filter_map(|step| name(step.task)).collect()
+        let undone_by = |task: &'d Task| task.compensate_with.as_ref().map(|with| with.task.as_str());
+        let steps = self.outline.steps.iter();
+        steps.flat_map(|step| name(step.task).into_iter().chain(undone_by(step.task))).collect()
     }
 
     fn unused(&self, id: &str, used: &BTreeSet<&str>, place: &Place) -> Finding {
