@@ -262,7 +262,7 @@ pub struct AwaitNode {
 pub enum AwaitedNode {
     Duration(Template),
     Until(Template),
-    Signal { name: Template, schema: Option<Schema> },
+    Signal { name: Template, schema: Option<Box<Schema>> },
 }
 
 impl Node {

@@ -105,7 +105,7 @@ impl Decider<'_> {
         payload: &mut Json,
     ) -> Result<(), ErrorDetails> {
         let schema = match wait.first.get(index) {
-            Some(AwaitedNode::Signal { schema, .. }) => schema.as_ref(),
+            Some(AwaitedNode::Signal { schema, .. }) => schema.as_deref(),
             Some(AwaitedNode::Duration(_) | AwaitedNode::Until(_)) | None => None,
         };
         schema::admit(schema, payload, "the payload of the signal", self.settings.payload_bytes)

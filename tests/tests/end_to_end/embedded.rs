@@ -14,6 +14,8 @@ mod nodes;
 mod operations;
 #[path = "readme.rs"]
 mod readme;
+#[path = "schemas.rs"]
+mod schemas;
 #[path = "system.rs"]
 mod system;
 #[path = "work.rs"]

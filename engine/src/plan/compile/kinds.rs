@@ -75,7 +75,10 @@ impl Compiler<'_> {
                 Awaited::Until { until } => AwaitedNode::Until(text(until)?),
                 Awaited::Signal { signal, schema } => {
                     let name = text(signal)?;
-                    AwaitedNode::Signal { name, schema: self.schema(schema.as_ref(), "wait.schema")? }
+                    AwaitedNode::Signal {
+                        name,
+                        schema: self.schema(schema.as_ref(), "wait.schema")?.map(Box::new),
+                    }
                 }
             });
         }
