@@ -13,6 +13,8 @@ mod findings;
 mod near;
 mod place;
 mod report;
+#[cfg(test)]
+mod schema;
 mod source;
 mod tree;
 
