@@ -59,6 +59,8 @@ pub(crate) enum Command {
     Worker(Worker),
     /// Checks definitions and reports every problem with its place.
     Validate(Validate),
+    /// Draws a definition: prints it as a Mermaid flowchart, steps as nodes and order as edges.
+    Graph(Graph),
     /// Registers definitions with a server.
     Apply(Files),
     /// Starts a run on a server.
@@ -182,6 +184,12 @@ pub(crate) struct Validate {
     /// The definitions, YAML or JSON; - for stdin.
     #[arg(required = true)]
     pub(crate) files: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Graph {
+    /// The definition, YAML or JSON; - for stdin.
+    pub(crate) file: PathBuf,
 }
 
 #[derive(Debug, Args)]

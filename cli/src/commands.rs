@@ -20,6 +20,7 @@ mod apply;
 mod cancel;
 mod dev;
 mod get;
+mod graph;
 mod history;
 mod list;
 mod orchestrator;
@@ -55,6 +56,7 @@ pub(crate) async fn execute(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Run(run) => run::run(&configuration, run, json).await,
         Command::Dev(dev) => dev::dev(&configuration, dev, json).await,
         Command::Validate(validate) => validate::validate(&validate, json),
+        Command::Graph(given) => graph::graph(&given, json),
         Command::Apply(files) => apply::apply(&client()?, &files, json).await,
         Command::Start(start) => start::start(&client()?, start, json).await,
         Command::Get(name) => get::get(&client()?, &name, json).await,

@@ -10,6 +10,7 @@ mod decode;
 mod diagnostic;
 mod expressions;
 mod findings;
+mod graph;
 mod near;
 mod place;
 mod report;
@@ -22,6 +23,7 @@ use oarlock_protocol::definition::WorkflowDefinition;
 
 pub use code::{Code, Severity};
 pub use diagnostic::Diagnostic;
+pub use graph::graph;
 pub use report::Report;
 
 use decode::Decoder;
