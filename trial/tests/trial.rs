@@ -26,7 +26,7 @@ tasks:
       - {when: "approve.status == 'TIMED_OUT'", tasks: [{id: stop, terminate: {status: FAILED, message: nobody}}]}
       - {otherwise: true, tasks: [{id: all, forEach: {items: "${ input.parts }", as: part, collect: "${ ship.output.label }"},
                                    tasks: [{id: ship, task: ship.part, inputMappings: {part: "${ part }"}}]}]}
-output: {labels: "${ all.output }"}
+output: {labels: "${ tasks.all.output }"}
 "#;
 
 fn try_out(mocks: &str) -> Report {
