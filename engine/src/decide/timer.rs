@@ -164,6 +164,7 @@ impl Decider<'_> {
 
     fn close_overdue(&mut self, step: &Step, open: &Open, error: &ErrorDetails) {
         self.close_attempt(step, Close { error: Some(error), ..Close::default() });
+        self.cancel_child(step, open.execution_id);
         if let Some(control_queue) = open.control_queue.clone() {
             let message =
                 ControlMessage { format: FORMAT, execution_id: open.execution_id, order: Order::Closed };

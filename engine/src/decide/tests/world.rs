@@ -268,7 +268,7 @@ impl World {
                 self.published.insert(execution_id, path);
             }
             Effect::StartChild { path, .. } => self.children_told.push(format!("{path} asked")),
-            Effect::CancelChild { child } => self.children_told.push(format!("{child} cancelled")),
+            Effect::CancelChild { path, .. } => self.children_told.push(format!("{path} cancelled")),
             Effect::TellParent => self.parent_told += 1,
         }
     }
