@@ -125,7 +125,9 @@ impl Decider<'_> {
                 self.close_overdue(step, open, &error);
                 self.attempt_failed(step, error);
             }
-            None if open.ask_at.is_some_and(|at| self.now >= at) => self.ask_child(step, open),
+            None if open.cancelled_until.is_none() && open.ask_at.is_some_and(|at| self.now >= at) => {
+                self.ask_child(step, open);
+            }
             None => {
                 if let Some(at) = self.due(step) {
                     self.rearm(step, at);
