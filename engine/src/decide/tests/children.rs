@@ -335,6 +335,7 @@ fn only_a_run_whose_end_nobody_waits_for_can_be_retried() {
     let status = |wait| -> (WorkflowStatus, usize) {
         let mut world = World::start_unchecked(&below(1, wait));
         world.fail("/a", "BAD");
+        world.admits = false;
         world.event(Event::Operation(Operation::Retry));
         (world.run.head.status, world.rejected.len())
     };
