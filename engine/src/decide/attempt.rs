@@ -125,7 +125,9 @@ impl Decider<'_> {
             }
         };
         let deadline = open.deadline.map(|at| at.after(slack));
-        begun.into_iter().chain([deadline, open.ask_at, open.cancelled_until]).flatten().min()
+        // What was told to end is told again, and not asked whether it lives.
+        let next = open.cancelled_until.or(open.ask_at);
+        begun.into_iter().chain([deadline, next]).flatten().min()
     }
 
     /// Sets the durable timer of the open attempt.

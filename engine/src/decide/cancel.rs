@@ -2,7 +2,7 @@
 
 use oarlock_protocol::code::Code;
 use oarlock_protocol::message::{ControlMessage, Order};
-use oarlock_protocol::{ErrorDetails, FORMAT, Json, RunId};
+use oarlock_protocol::{ErrorDetails, FORMAT, Json};
 
 use super::Decider;
 use crate::effect::Effect;
@@ -112,9 +112,7 @@ impl Decider<'_> {
         let Some(Stage::Open(open)) = work.map(|work| &mut work.stage) else { return };
         open.cancelled_until = Some(until);
         let (control_queue, execution_id) = (open.control_queue.clone(), open.execution_id);
-        if self.child(step).is_some_and(|child| child.wait) {
-            self.effects.push(Effect::CancelChild { child: RunId::child_of(execution_id) });
-        }
+        self.cancel_child(step, execution_id);
         if let Some(control_queue) = control_queue {
             let order = Order::Cancel { reason: "the task was cancelled".to_owned() };
             let message = ControlMessage { format: FORMAT, execution_id, order };

@@ -3,7 +3,7 @@
 use oarlock_protocol::depth::{DEEPEST, nests_within};
 use oarlock_protocol::instance::TaskStatus;
 use oarlock_protocol::message::{Completion, ControlMessage, Order};
-use oarlock_protocol::{ExecutionId, FORMAT, RunId, TaskPath};
+use oarlock_protocol::{ExecutionId, FORMAT, TaskPath};
 
 use super::Decider;
 use super::attempt::Close;
@@ -84,9 +84,7 @@ impl Decider<'_> {
                     };
                     self.effects.push(Effect::Tell { control_queue, message });
                 }
-                if self.child(step).is_some_and(|child| child.wait) {
-                    self.effects.push(Effect::CancelChild { child: RunId::child_of(open.execution_id) });
-                }
+                self.cancel_child(step, open.execution_id);
             }
             Stage::Ready { .. } => {
                 self.withdraw(step);

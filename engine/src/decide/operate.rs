@@ -84,7 +84,7 @@ impl Decider<'_> {
             let reason = "the run has undone what it did; start it anew instead";
             return self.reject("CONFLICT", reason);
         }
-        if head.parent.is_some() {
+        if head.parent.as_ref().is_some_and(|parent| parent.wait) {
             let reason = "the run was started by another, which knows its end; retry that one instead";
             return self.reject("CONFLICT", reason);
         }

@@ -125,7 +125,9 @@ impl Decider<'_> {
                 self.close_overdue(step, open, &error);
                 self.attempt_failed(step, error);
             }
-            None if open.ask_at.is_some_and(|at| self.now >= at) => self.ask_child(step, open),
+            None if open.cancelled_until.is_none() && open.ask_at.is_some_and(|at| self.now >= at) => {
+                self.ask_child(step, open);
+            }
             None => {
                 if let Some(at) = self.due(step) {
                     self.rearm(step, at);
@@ -164,6 +166,7 @@ impl Decider<'_> {
 
     fn close_overdue(&mut self, step: &Step, open: &Open, error: &ErrorDetails) {
         self.close_attempt(step, Close { error: Some(error), ..Close::default() });
+        self.cancel_child(step, open.execution_id);
         if let Some(control_queue) = open.control_queue.clone() {
             let message =
                 ControlMessage { format: FORMAT, execution_id: open.execution_id, order: Order::Closed };

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use oarlock_protocol::instance::{WorkflowInstance, WorkflowStatus};
-use oarlock_protocol::message::{ControlMessage, Order, StartMessage};
+use oarlock_protocol::message::{ControlMessage, Order, Parent, StartMessage};
 use oarlock_protocol::security::SecurityContext;
 use oarlock_protocol::{ErrorDetails, ExecutionId, FORMAT, Json, RunId, Span, TaskPath, Timestamp};
 use serde_json::json;
@@ -30,11 +30,19 @@ pub(super) struct Setup {
     pub(super) input: Json,
     pub(super) permissions: Vec<String>,
     pub(super) settings: Settings,
+    /// The step that started the run, where one did.
+    pub(super) parent: Option<Parent>,
 }
 
 impl From<Json> for Setup {
     fn from(definition: Json) -> Self {
-        Self { definition, input: json!({}), permissions: Vec::new(), settings: Settings::default() }
+        Self {
+            definition,
+            input: json!({}),
+            permissions: Vec::new(),
+            settings: Settings::default(),
+            parent: None,
+        }
     }
 }
 
@@ -110,7 +118,7 @@ impl Drop for World {
 /// The request that starts a scenario's run.
 pub(super) fn request(setup: &Setup) -> StartMessage {
     StartMessage {
-        parent: None,
+        parent: setup.parent.clone(),
         format: FORMAT,
         workflow_instance_id: RunId::keyed("acme", "w", "scenario"),
         workflow_definition_id: "w".to_owned(),
@@ -268,7 +276,7 @@ impl World {
                 self.published.insert(execution_id, path);
             }
             Effect::StartChild { path, .. } => self.children_told.push(format!("{path} asked")),
-            Effect::CancelChild { child } => self.children_told.push(format!("{child} cancelled")),
+            Effect::CancelChild { path, .. } => self.children_told.push(format!("{path} cancelled")),
             Effect::TellParent => self.parent_told += 1,
         }
     }
