@@ -27,7 +27,7 @@ impl Decider<'_> {
             let message = format!("{path} is no task; a `wait` ends by a signal");
             return self.reject("CONFLICT", &message);
         };
-        let last = work.attempts.last().map(|attempt| attempt.execution_id);
+        let last = work.latest();
         if execution_id.is_some() && execution_id != last {
             let message = format!("the latest attempt of {path} is another: the one named was closed before");
             return self.reject("CONFLICT", &message);

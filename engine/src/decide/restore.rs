@@ -3,7 +3,7 @@
 use oarlock_protocol::instance::TaskStatus;
 use oarlock_protocol::{TaskPath, Timestamp};
 
-use crate::plan::{NodeKind, Plan, Step};
+use crate::plan::{Plan, Step};
 use crate::run::{Block, Body, Row, Run, Stage};
 
 impl Run {
@@ -106,10 +106,9 @@ impl Run {
     pub fn compact(&mut self, plan: &Plan, written: &[TaskPath]) {
         for path in written {
             let Some(row) = self.rows.get_mut(path) else { continue };
-            if !row.settled || plan.node(row.node).referenced {
-                continue;
-            }
-            if matches!(plan.node(row.node).kind, NodeKind::ForEach(_)) && !row.finished() {
+            let is_done = matches!(row.status, TaskStatus::Completed | TaskStatus::Skipped);
+            // What did not complete may be done again, by an operator.
+            if !row.finished() || !is_done || plan.node(row.node).referenced {
                 continue;
             }
             (row.input, row.output) = (None, None);

@@ -76,6 +76,8 @@ pub fn start(
         failed_at: None,
         ending: None,
         handling: false,
+        held_back: false,
+        opened_at: None,
         request_digest: digest(&request),
         correlation_id: request.correlation_id,
         parent: request.parent,
