@@ -82,7 +82,8 @@ impl<'a> RunScope<'a> {
     fn all_variables(&self) -> JsonMap {
         let mut variables = self.run.variables.clone();
         variables.extend(variables_around(self.plan, self.run, &self.step));
-        variables.extend(self.written.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())));
+        variables
+            .extend(self.written.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())));
         variables
     }
 

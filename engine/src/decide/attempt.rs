@@ -204,6 +204,7 @@ impl Decider<'_> {
                     work.retry_count += 1;
                 }
                 self.run.head.metrics.retries += 1;
+                self.touch();
                 self.wait(step, at, error);
             }
             Decision::Retry { .. } | Decision::Exhausted if pauses => self.hold(step, error),

@@ -36,6 +36,12 @@ impl Decider<'_> {
         if stage == Stage::Closed {
             return self.closed_before(&step, execution_id.is_some());
         }
+        if let Completion::Failed { error } = &completion
+            && matches!(stage, Stage::Waiting { .. } | Stage::Held)
+            && self.row(&step).and_then(|row| row.error.as_ref()) == Some(&error.clone().bounded())
+        {
+            return self.stale("failure of an attempt that failed so before");
+        }
         if let Completion::Completed { output } = &completion
             && (!nests_within(output, DEEPEST) || mapping::size(output) > self.settings.payload_bytes)
         {

@@ -78,15 +78,21 @@ impl Decider<'_> {
         loop {
             let Some(row) = self.row(step).filter(|row| !row.finished()) else { return };
             let Some(block) = row.block() else { return };
-            if block.ending.is_some() || block.begun >= total || block.active >= at_once {
+            let is_left = block.begun < total || !block.again.is_empty();
+            if block.ending.is_some() || !is_left || block.active >= at_once {
                 return;
             }
             if self.begun_iterations >= CHUNK {
                 let at = self.now;
                 return self.effects.push(Effect::SetTimer { path: step.path.clone(), at });
             }
-            let Some(iteration) = self.plan.iteration(step, block.begun) else { return };
-            self.begin_iteration(step, &iteration);
+            let again = self.block_mut(step).and_then(|block| block.again.pop());
+            let number = again.or_else(|| Some(self.row(step)?.block()?.begun));
+            let Some(iteration) = number.and_then(|number| self.plan.iteration(step, number)) else { return };
+            match again {
+                Some(_) => self.begin_iteration_again(step, &iteration),
+                None => self.begin_iteration(step, &iteration),
+            }
         }
     }
 

@@ -38,8 +38,45 @@ impl Decider<'_> {
             }
         }
         self.run.derive(self.plan);
-        ready.iter().for_each(|step| self.make_ready(step));
+        for step in ready.iter().filter(|step| !self.waits_for_its_turn(step)).cloned().collect::<Vec<_>>() {
+            self.make_ready(&step);
+        }
+        blocks.retain(|block| !self.waits_for_its_turn(block));
         blocks.iter().for_each(|block| self.go_on_again(block));
+    }
+
+    /// Whether a step is, or is inside, an iteration that is to be done again when others have ended.
+    fn waits_for_its_turn(&self, step: &Step) -> bool {
+        let mut around = std::iter::once(step.clone()).chain(self.plan.around(step));
+        around.any(|step| self.is_of_for_each(&step) && self.row(&step).is_some_and(is_pending))
+    }
+
+    fn is_of_for_each(&self, step: &Step) -> bool {
+        let is_iteration = matches!(self.plan.node(step).kind, NodeKind::Iteration(_));
+        let around = self.plan.parent(step).filter(|_| is_iteration);
+        around.is_some_and(|around| matches!(self.plan.node(&around).kind, NodeKind::ForEach(_)))
+    }
+
+    /// The turn of an iteration that is done again.
+    pub(super) fn begin_iteration_again(&mut self, step: &Step, iteration: &Step) {
+        self.begun_iterations += 1;
+        if let Some(block) = self.block_mut(step) {
+            block.active += 1;
+        }
+        self.set_status(iteration, TaskStatus::Running);
+        for step in self.reached_in(iteration) {
+            let Some(row) = self.row(&step).filter(|row| !row.settled) else { continue };
+            let is_ready = row.work().is_some() && is_pending(row);
+            let is_block = row.block().is_some();
+            if self.waits_for_its_turn(&step) {
+                continue;
+            }
+            if is_ready {
+                self.make_ready(&step);
+            } else if is_block && self.begin_variables(&step) {
+                self.go_on_again(&step);
+            }
+        }
     }
 
     /// Takes back how a step ended, unless it is done.
@@ -86,9 +123,9 @@ impl Decider<'_> {
     fn is_done(&self, step: &Step, row: &Row) -> bool {
         let node = self.plan.node(step);
         let attached = [node.on_error, node.on_timeout].into_iter().flatten();
-        let handled = attached.map(|attached| self.plan.child(step, attached)).any(|attached| {
-            self.row(&attached).is_some_and(|row| row.status == TaskStatus::Completed)
-        });
+        let handled = attached
+            .map(|attached| self.plan.child(step, attached))
+            .any(|attached| self.row(&attached).is_some_and(|row| row.status == TaskStatus::Completed));
         match row.status {
             // What ended the run ends it again, where it still holds.
             TaskStatus::Completed if matches!(node.kind, NodeKind::Terminate(_)) => false,
@@ -108,6 +145,7 @@ impl Decider<'_> {
         let now = self.now;
         let Some(row) = self.row_mut(step) else { return };
         (row.settled, row.end_time, row.error, row.failed_at) = (false, None, None, None);
+        row.status = TaskStatus::Pending;
         if let Some(work) = row.work_mut() {
             (work.retry_count, work.refusals, work.first_ready, work.first_dispatch) = (0, 0, now, None);
             work.closed_as = None;
@@ -125,8 +163,14 @@ impl Decider<'_> {
         if step.node == Plan::ROOT {
             return;
         }
+        if self.is_of_for_each(step) {
+            // At most `concurrency` of them at once.
+            return self.set_status(step, TaskStatus::Pending);
+        }
         self.set_status(step, TaskStatus::Running);
-        self.begin_variables(step);
+        if !self.waits_for_its_turn(step) {
+            self.begin_variables(step);
+        }
     }
 
     /// Considers whatever in an opened block waits for nothing more.
@@ -161,4 +205,8 @@ impl Decider<'_> {
             }
         }
     }
+}
+
+fn is_pending(row: &Row) -> bool {
+    row.status == TaskStatus::Pending
 }

@@ -140,7 +140,7 @@ impl Decider<'_> {
     }
 
     /// A step and all inside it that was reached.
-    fn reached_in(&self, step: &Step) -> Vec<Step> {
+    pub(super) fn reached_in(&self, step: &Step) -> Vec<Step> {
         let mut reached = vec![step.clone()];
         let mut next = 0;
         while let Some(step) = reached.get(next).cloned() {

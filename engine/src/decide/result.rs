@@ -147,12 +147,7 @@ impl Decider<'_> {
         }
     }
 
-    fn map_output(
-        &self,
-        step: &Step,
-        work: &WorkNode,
-        output: &Json,
-    ) -> Result<JsonMap, ErrorDetails> {
+    fn map_output(&self, step: &Step, work: &WorkNode, output: &Json) -> Result<JsonMap, ErrorDetails> {
         if work.mappings.is_empty() {
             return Ok(JsonMap::new());
         }

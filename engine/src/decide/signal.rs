@@ -1,7 +1,7 @@
 //! Someone tells the run something: a `wait` takes it, or it waits for one.
 
-use oarlock_protocol::{Json, TaskPath, Timestamp};
 use oarlock_protocol::depth::{DEEPEST, nests_within};
+use oarlock_protocol::{Json, TaskPath, Timestamp};
 
 use super::Decider;
 use super::wait::fits;

@@ -171,6 +171,10 @@ pub struct Block {
     /// Iterations that were begun. Derived.
     #[serde(skip)]
     pub begun: usize,
+    /// Iterations of an opened run that are to be done again and have not begun, the next last: they are PENDING.
+    /// Derived.
+    #[serde(skip)]
+    pub again: Vec<usize>,
     /// Children that are settled. Derived.
     #[serde(skip)]
     pub settled: usize,

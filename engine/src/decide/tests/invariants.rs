@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use oarlock_protocol::{Json, TaskPath};
 use oarlock_protocol::instance::WorkflowStatus;
+use oarlock_protocol::{Json, TaskPath};
 
 use super::world::World;
 use crate::plan::NodeKind;
@@ -21,7 +21,7 @@ impl Invariants {
     /// Checks a world after an event; `loaded` is its run as it is read back.
     pub(super) fn check(&mut self, world: &World, loaded: &Run) {
         self.nothing_begins_in_an_ending_block(&world.run);
-        a_status_that_ends_is_told_once(&world.trace);
+        a_status_that_ends_is_told_once(world);
         what_waits_is_known_outside(world);
         whatever_is_open_has_a_timer(world);
         variables_belong_to_what_is_at_work(world);
@@ -58,20 +58,26 @@ fn below(run: &Run, block: &TaskPath) -> BTreeSet<TaskPath> {
     run.rows.keys().filter(inside).cloned().collect()
 }
 
-/// Statuses that end something come once for each place.
-fn a_status_that_ends_is_told_once(trace: &[String]) {
+/// Statuses that end something come once for each place, in each generation.
+fn a_status_that_ends_is_told_once(world: &World) {
     let mut ended = BTreeSet::new();
-    for line in trace {
+    let mut opened_again = 0;
+    for line in &world.trace {
         let (path, status) = line.split_once(' ').unwrap();
-        assert!(!ended.contains(path), "{path} has ended before: {trace:#?}");
-        if line == "/ RUNNING" {
-            // The run, or what in it did not complete, is done again.
+        if line == "/ RUNNING" && ended.contains("/") {
+            // What in it did not complete is done again.
             ended.clear();
+            opened_again += 1;
         }
+        assert!(!ended.contains(path), "{path} has ended before: {:#?}", world.trace);
         if ["COMPLETED", "FAILED", "CANCELLED", "TIMED_OUT", "SKIPPED"].contains(&status) {
             ended.insert(path);
         }
     }
+    assert_eq!(
+        opened_again, world.run.head.generation,
+        "the run goes on after its end only where it is asked"
+    );
 }
 
 /// Admission and outbox hold exactly what the rows say.
@@ -127,7 +133,7 @@ fn goes_on_by_itself(world: &World, row: &Row, block: &Block, path: &TaskPath) -
             let total = items.div_ceil(each.batch.unwrap_or(1));
             let at_once = each.concurrency.unwrap_or(total);
             assert!(block.active <= at_once, "{path}: {} iterations are at work", block.active);
-            block.begun < total && block.active < at_once
+            (block.begun < total || !block.again.is_empty()) && block.active < at_once
         }
         NodeKind::Loop(_) => block.active == 0,
         _ => false,
@@ -141,8 +147,8 @@ fn variables_belong_to_what_is_at_work(world: &World) {
         let row = run.rows.get(path).unwrap_or_else(|| panic!("{path} is gone and has variables"));
         let step = world.plan.locate(path).unwrap();
         let around = world.plan.parent(&step).and_then(|around| run.rows.get(&around.path));
-        let in_loop =
-            around.is_some_and(|row| matches!(world.plan.node(row.node).kind, NodeKind::Loop(_)) && !row.settled);
+        let in_loop = around
+            .is_some_and(|row| matches!(world.plan.node(row.node).kind, NodeKind::Loop(_)) && !row.settled);
         assert!(!row.finished() || in_loop, "{path} is done and has variables");
     }
 }

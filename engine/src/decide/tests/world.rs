@@ -197,10 +197,15 @@ impl World {
         self.after_event();
     }
 
-    /// Whether the timer that just fired was set again for now: then the second is the next, not the same again.
+    /// Whether the same event asks for more by now: a timer that was set again for now, or an operator's request
+    /// that the run may be asked again.
     fn goes_on_at_once(&self, event: &Event) -> bool {
-        let Event::Timer { path } = event else { return false };
-        self.timers.get(path).is_some_and(|at| *at <= self.now)
+        match event {
+            Event::Timer { path } => self.timers.get(path).is_some_and(|at| *at <= self.now),
+            Event::Operation(Operation::Retry) => self.run.head.status.is_terminal(),
+            Event::Operation(Operation::Resume) => self.run.head.status == WorkflowStatus::Paused,
+            _ => false,
+        }
     }
 
     fn decide(&mut self, event: Event) -> Vec<Effect> {
