@@ -245,6 +245,8 @@ pub struct LoopNode {
     pub max_delay: Option<Span>,
     pub max: usize,
     pub keep: usize,
+    /// Whether a step inside can be undone, so that its iteration may be kept longer.
+    pub can_be_undone: bool,
     pub output: Option<Template>,
 }
 

@@ -85,10 +85,10 @@ impl Decider<'_> {
             1 => Json::Null,
             _ => json!({"winner": name, "index": index, "payload": payload}),
         };
+        self.end_wait(step);
         if let Err(error) = self.count_stored(mapping::size(&output)) {
             return self.overrun(step, error);
         }
-        self.end_wait(step);
         self.run.set_output(&step.path, output);
         self.set_status(step, TaskStatus::Completed);
         self.settle(step);
@@ -158,7 +158,6 @@ impl Decider<'_> {
         self.set_status(step, TaskStatus::TimedOut);
         let late = plan.child(step, late);
         self.begin_block(&late, None);
-        self.tell_status(&late);
     }
 }
 
