@@ -87,15 +87,8 @@ impl Decider<'_> {
     fn begin_work(&mut self, node: NodeId, work: &WorkNode) {
         let requirements = work.definition.security_requirements.as_ref();
         let what = format!("task '{}'", work.definition.id);
-        let input =
-            security::authorize(&self.run.head.security_context, requirements, &what).and_then(|()| {
-                mapping::evaluate(
-                    &work.input,
-                    &self.scope(node),
-                    "inputMappings",
-                    self.settings.payload_bytes,
-                )
-            });
+        let input = security::authorize(&self.run.head.security_context, requirements, &what)
+            .and_then(|()| mapping::task_input(&work.input, &self.scope(node), self.settings.payload_bytes));
         let tenant = &self.run.key.tenant;
         let queue = router::route(&self.settings.routes, &work.definition, tenant, work.priority);
         let body = Work {

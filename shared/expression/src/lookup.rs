@@ -12,7 +12,7 @@ use crate::error::EvaluationError;
 use crate::evaluate::{Environment, Value, at, text_of};
 use crate::near;
 use crate::number::Number;
-use crate::scope::{Resolved, Scope};
+use crate::scope::{Resolved, SECRETS, Scope};
 use crate::value;
 
 /// Segments given to a scope at once; a longer path is walked from there, and no scope's own names are longer.
@@ -39,6 +39,12 @@ pub(crate) enum Absence<'b> {
 /// Resolves a static path with one question to the scope.
 pub(crate) fn resolve<'b>(reference: &'b Reference, scope: &'b dyn Scope) -> Result<Lookup<'b>, String> {
     let path = &reference.path;
+    if path.first().is_some_and(|root| root == SECRETS) {
+        return Err(format!(
+            "no expression sees a secret: write ${{ {} }} alone or within text, in the inputMappings of a task",
+            path.join(".")
+        ));
+    }
     let mut segments = [""; MOST_SEGMENTS];
     let count = path.len().min(MOST_SEGMENTS);
     for (segment, name) in segments.iter_mut().zip(path) {

@@ -16,6 +16,7 @@ pub mod name;
 pub mod path;
 #[cfg(feature = "schema")]
 mod schema;
+pub mod secret;
 pub mod security;
 pub mod time;
 
