@@ -1,14 +1,14 @@
 //! Data in and out of tasks: inputs from the scope, outputs into variables, and their limits in size.
 
-use oarlock_expression::{Limits, Template};
+use oarlock_expression::{Limits, Template, TemplateEvaluationError};
 use oarlock_protocol::code::Code;
 use oarlock_protocol::depth::DEEPEST;
-use oarlock_protocol::{ErrorDetails, Json, JsonMap};
+use oarlock_protocol::{ErrorDetails, Json, JsonMap, secret};
 
 use crate::plan::{MappingNode, MappingSource};
 use crate::scope::{RunScope, TaskData};
 
-/// Evaluates named values, such as `inputMappings` or `set`, into an object.
+/// Evaluates named values, such as those of `set`, into an object. A secret in them is an error.
 ///
 /// # Errors
 /// EXPRESSION_FAILED, naming `what` and the value; PAYLOAD_TOO_LARGE above `limit` bytes.
@@ -18,11 +18,38 @@ pub fn evaluate(
     what: &str,
     limit: usize,
 ) -> Result<JsonMap, ErrorDetails> {
+    evaluate_each(values, what, limit, |template| template.evaluate(scope, &Limits::default()))
+}
+
+/// Evaluates the `inputMappings` of a task or of its compensation: what a worker is given, which puts in the secrets that
+/// `${ secrets.name }` names.
+///
+/// # Errors
+/// As for [`evaluate`].
+pub fn task_input(
+    mappings: &[(String, Template)],
+    scope: &RunScope<'_>,
+    limit: usize,
+) -> Result<JsonMap, ErrorDetails> {
+    evaluate_each(mappings, "inputMappings", limit, |template| {
+        template.evaluate_with_secrets(scope, &Limits::default())
+    })
+}
+
+fn evaluate_each(
+    values: &[(String, Template)],
+    what: &str,
+    limit: usize,
+    evaluate: impl Fn(&Template) -> Result<Json, TemplateEvaluationError>,
+) -> Result<JsonMap, ErrorDetails> {
     let mut result = JsonMap::new();
     let mut left = limit;
     for (name, template) in values {
-        let value = template
-            .evaluate(scope, &Limits::default())
+        if name == secret::KEY {
+            // Otherwise the whole object would be a reference, and an expression could choose the secret.
+            return Err(failed(&format!("{what}.{name}: '{name}' is a reserved key")));
+        }
+        let value = evaluate(template)
             .map_err(|e| failed(&format!("{what}.{name}{}: {}", e.pointer, e.error.message)))?;
         left = left.checked_sub(size(&value)).ok_or_else(|| too_large(what, limit))?;
         result.insert(name.clone(), value);

@@ -108,7 +108,12 @@ impl Decider<'_> {
             return Err(ErrorDetails::system(Code::DepthLimit, message));
         }
         let limit = self.settings.payload_bytes;
-        let mut input = mapping::evaluate(&work.input, scope, "inputMappings", limit).map(Json::Object)?;
+        let input = match &work.child {
+            // A run knows no secrets: it would store them.
+            Some(_) => mapping::evaluate(&work.input, scope, "inputMappings", limit),
+            None => mapping::task_input(&work.input, scope, limit),
+        };
+        let mut input = Json::Object(input?);
         schema::admit(work.input_schema.as_deref(), &mut input, &format!("the input of {what}"), limit)?;
         Ok(input)
     }

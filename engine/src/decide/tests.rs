@@ -18,6 +18,7 @@ mod progress;
 mod random;
 mod retry;
 mod schemas;
+mod secrets;
 mod shapes;
 mod start;
 mod steps;

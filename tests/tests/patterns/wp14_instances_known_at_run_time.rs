@@ -15,11 +15,14 @@ expect: {output: {lines: 7}}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_items_the_step_is_done_at_once() {
-    let played = play(14, r#"
+    let played = play(
+        14,
+        r#"
 input: {files: []}
 tasks: {}
 expect: {output: {lines: 0}}
-"#)
+"#,
+    )
     .await;
-    assert_eq!(played.order(), "");
+    assert_eq!(played.order(), "each+ each.");
 }

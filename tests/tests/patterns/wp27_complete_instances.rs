@@ -9,5 +9,8 @@ input: {offers: [a, b, c, d]}
 tasks: {'/each[0]/ask': {after: 2h}, '/each[1]/ask': {after: 1s}, '/each[2]/ask': {after: 5s}, '/each[3]/ask': {after: 2h}, after: {}}
 "#)
     .await;
-    assert_eq!(played.order(), "ask[0]+ ask[1]+ ask[2]+ ask[3]+ ask[1]. ask[2]. ask[0]× ask[3]× after+ after.");
+    assert_eq!(
+        played.order(),
+        "ask[0]+ ask[1]+ ask[2]+ ask[3]+ ask[1]. ask[2]. ask[0]× ask[3]× after+ after."
+    );
 }
