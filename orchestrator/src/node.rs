@@ -25,10 +25,12 @@ use crate::watchdog::{self, Pulse};
 use crate::{dead, starts};
 
 mod asks;
+mod explain;
 mod list;
 mod membership;
 mod parked;
 mod ready;
+mod tell;
 mod wait;
 
 use asks::Asks;

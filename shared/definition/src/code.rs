@@ -83,7 +83,7 @@ codes! {
     InvalidWait "invalid-wait" Error "A `wait` for nothing, or for several things outside `first`.",
     MisplacedField "misplaced-field" Error "A field that this kind of step does not have.",
     ConflictingFields "conflicting-fields" Error "Two fields that contradict each other.",
-    InvalidSchema "invalid-schema" Error "A JSON Schema that is not a mapping.",
+    InvalidSchema "invalid-schema" Error "A JSON Schema that is none, refers to something outside itself, or is too large.",
     // Order.
     UnknownDependency "unknown-dependency" Error "`dependsOn` names no step of the same list.",
     SelfDependency "self-dependency" Error "A step waits for itself.",

@@ -13,6 +13,7 @@ mod order;
 mod outline;
 mod policy;
 mod references;
+mod schemas;
 mod secrets;
 mod sites;
 mod structure;
