@@ -30,8 +30,7 @@ pub fn evaluate(
     Ok(result)
 }
 
-/// Runs a task's variable mappings in order over `variables`; each sees what the ones before it wrote.
-/// Returns what is to be written, in that order; `variables` itself is not changed.
+/// Runs a task's variable mappings in order; each sees what the ones before it wrote. Returns what is to be written.
 ///
 /// # Errors
 /// EXPRESSION_FAILED, naming the target; PAYLOAD_TOO_LARGE for a value above `limit` bytes.
@@ -39,20 +38,14 @@ pub fn map_output(
     mappings: &[MappingNode],
     scope: RunScope<'_>,
     task: TaskData<'_>,
-    variables: &JsonMap,
     limit: usize,
-) -> Result<Vec<(String, Json)>, ErrorDetails> {
-    let mut written: Vec<(String, Json)> = Vec::with_capacity(mappings.len());
-    // The variables are copied only when a later mapping could see an earlier one's write.
-    let mut seen: Option<JsonMap> = None;
-    for (index, mapping) in mappings.iter().enumerate() {
-        let scope = scope.clone().with_task(task, seen.as_ref().unwrap_or(variables));
+) -> Result<JsonMap, ErrorDetails> {
+    let mut written = JsonMap::new();
+    for mapping in mappings {
+        let scope = scope.clone().with_task(task).with_written(&written);
         let value = value(mapping, &scope, task.output)?;
         check(&value, &format!("the variable '{}'", mapping.target), limit)?;
-        if index + 1 < mappings.len() {
-            seen.get_or_insert_with(|| variables.clone()).insert(mapping.target.clone(), value.clone());
-        }
-        written.push((mapping.target.clone(), value));
+        written.insert(mapping.target.clone(), value);
     }
     Ok(written)
 }

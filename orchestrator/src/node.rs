@@ -29,6 +29,7 @@ mod explain;
 mod list;
 mod membership;
 mod parked;
+mod payloads;
 mod ready;
 mod tell;
 mod wait;
@@ -97,6 +98,9 @@ pub enum Error {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// A payload cannot be kept or read.
+    #[error(transparent)]
+    Payloads(#[from] oarlock_payloads::Error),
     /// What is stored cannot be read by this release.
     #[error("{0}")]
     Unreadable(String),
@@ -271,6 +275,15 @@ impl Node {
     /// # Errors
     /// The request is refused, in conflict, or names no definition.
     pub async fn start_run(&self, request: StartMessage) -> Result<Started, Error> {
+        let (request, kept) = self.keep_input(request).await?;
+        let started = self.ask_to_start(request).await;
+        if let (Err(Error::Refused(_)), Some(run)) = (&started, kept) {
+            self.leave_nothing(run);
+        }
+        started
+    }
+
+    async fn ask_to_start(&self, request: StartMessage) -> Result<Started, Error> {
         let tenant = request.security_context.tenant_id.clone();
         let partition = request.workflow_instance_id.partition(self.partitions());
         match self.request(partition, Request::Start(Box::new(request))).await? {

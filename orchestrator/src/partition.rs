@@ -31,6 +31,7 @@ pub(crate) mod inbox;
 mod lease;
 mod owner;
 mod publisher;
+mod removal;
 mod requests;
 mod runs;
 mod takeover;
@@ -68,6 +69,8 @@ pub struct Counters {
     pub lost_partitions: AtomicU64,
     /// Times the store was found to have lost commits.
     pub rollbacks: AtomicU64,
+    /// Times the payloads of a forgotten run could not be removed; each is tried again.
+    pub failed_removals: AtomicU64,
 }
 
 /// What a partition is asked: by this node, or by a message of its inbox.

@@ -4,6 +4,7 @@
 //! end with the same run. The files beside it hold the scenarios by what they are about.
 
 mod cancel;
+mod children;
 mod conditions;
 mod cost;
 mod failure;
@@ -17,6 +18,7 @@ mod progress;
 mod random;
 mod retry;
 mod schemas;
+mod shapes;
 mod start;
 mod steps;
 mod store;

@@ -6,9 +6,9 @@ use oarlock_engine::Event;
 use oarlock_protocol::Timestamp;
 use tokio::time::Instant;
 
-use super::Lost;
 use super::owner::{Owner, ROUND};
 use super::timers::HORIZON;
+use super::{Lost, removal};
 use crate::layout::Place;
 use crate::store::{Key, Range, Write};
 
@@ -43,6 +43,10 @@ impl Owner {
         let now = self.shared.clock.now();
         for _ in 0..ROUND {
             let Some(place) = self.timers.take_due(now) else { break };
+            if removal::is_removal(&place) {
+                self.begin_removal(place).await?;
+                continue;
+            }
             // Whatever the engine sets anew replaces this; a timer of something closed goes.
             self.batch.timers.insert(place.clone(), None);
             let event = Event::Timer { path: place.path.clone() };

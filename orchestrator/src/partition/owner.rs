@@ -19,6 +19,7 @@ use super::hearing::Hearing;
 use super::inbox::{self, Incoming};
 use super::lease::Lease;
 use super::publisher::Publisher;
+use super::removal::Removals;
 use super::runs::{self, Runs};
 use super::timers::Timers;
 use super::{Command, Lost, Shared, Wish};
@@ -47,6 +48,7 @@ pub(super) struct Owner {
     pub(super) flush_at: Option<Instant>,
     pub(super) health: watch::Receiver<Health>,
     pub(super) pulse: Arc<Pulse>,
+    pub(super) removals: Removals,
 }
 
 impl Owner {
@@ -73,6 +75,7 @@ impl Owner {
             load_timers_at: Instant::now(),
             hearing,
             flush_at: None,
+            removals: Removals::default(),
         }
     }
 
@@ -104,6 +107,7 @@ impl Owner {
                     let refused = self.publisher.settle(results);
                     self.fail_refused(refused).await?;
                 }
+                (run, removed) = self.removals.next() => self.end_removal(&run, removed),
                 () = tokio::time::sleep_until(wake) => {}
                 _ = self.health.changed() => {}
                 _ = wish.changed() => {}

@@ -263,7 +263,7 @@ impl Evaluation<'_> {
             match piece {
                 Piece::Literal(literal) => text.push_str(literal),
                 Piece::Expression(expression) => {
-                    let value = expression.look(self.scope, &self.meter)?;
+                    let value = expression.opened(expression.look(self.scope, &self.meter)?, self.scope)?;
                     let put_in = value::text(&value, &self.meter).and_then(|put_in| {
                         self.meter.produce(put_in.len())?;
                         Ok(put_in)

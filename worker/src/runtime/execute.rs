@@ -19,7 +19,7 @@ use super::channel::Channel;
 use super::executions::Begun;
 use super::outbox::{Outgoing, Parked};
 use super::verdict::{Ending, Ran, Verdict, verdict};
-use super::{Shared, answer};
+use super::{Shared, answer, payloads};
 use crate::TaskContext;
 use crate::context::Envelope;
 use crate::handler::{Finished, Handler, Usage};
@@ -33,7 +33,7 @@ pub(super) async fn accept(
     slot: OwnedSemaphorePermit,
 ) {
     let receipt = channel.receipt(delivery.tag);
-    let (message, envelope) = match read(&delivery, shared.limits.max_payload_bytes) {
+    let (message, envelope) = match read(&delivery, shared.largest_output()) {
         Ok(read) => read,
         Err(reason) => {
             tracing::warn!(message.id = delivery.message.message_id, reason, "parked a message");
@@ -154,7 +154,12 @@ fn spawn(
     let attempt = {
         let (shared, context) = (Arc::clone(shared), context.clone());
         async move {
-            let ran = run(&*handler, input, &context).await;
+            let ran = match payloads::read_input(&shared, input, &context).await {
+                Ok(input) => {
+                    payloads::keep_output(&shared, run(&*handler, input, &context).await, &context).await
+                }
+                Err(error) => Ran::Ended(Err(error).into()),
+            };
             drop(slot);
             if let Ok(ending) = shared.executions.close(context.execution_id()) {
                 conclude(&shared, &context, ending, ran).await;

@@ -8,5 +8,6 @@ mod ending;
 mod harness;
 mod lifecycle;
 mod outcome;
+mod payloads;
 #[cfg(feature = "http")]
 mod request;

@@ -57,6 +57,11 @@ impl Store {
             let value = written.json(&run.variables[&name]);
             self.variables.insert(name, value);
         }
+        for path in changes.removed {
+            self.rows.remove(&path);
+            self.inputs.remove(&path);
+            self.outputs.remove(&path);
+        }
         written.rows = changes.rows.into_iter().filter(|path| !path.is_root()).collect();
         for path in written.rows.clone() {
             let row = written.json(&run.rows[&path]);
@@ -69,11 +74,6 @@ impl Store {
         for path in changes.outputs {
             let output = written.json(&run.rows[&path].output);
             self.outputs.insert(path, output);
-        }
-        for path in changes.removed {
-            self.rows.remove(&path);
-            self.inputs.remove(&path);
-            self.outputs.remove(&path);
         }
         for path in changes.scoped {
             match run.scoped.get(&path) {
