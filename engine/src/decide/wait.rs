@@ -119,7 +119,7 @@ impl Decider<'_> {
     /// Something around the wait ends.
     pub(super) fn stop_waiting(&mut self, step: &Step) {
         self.end_wait(step);
-        self.cancelled(step, None);
+        self.cancelled(step, Some(ErrorDetails::system(Code::Cancelled, "cancelled while it waited")));
     }
 
     /// The timer of a wait: its time may have come, or it has waited too long.

@@ -75,13 +75,13 @@ fn go_on(world: &mut World, n: usize) {
     if world.run.head.status == WorkflowStatus::Paused {
         return world.operate(Operation::Resume);
     }
-    let waits_for = |row: &crate::run::Row| match &row.body {
-        Body::Await(wait) if !row.status.is_terminal() => wait.signals.first().map(|(name, _)| name.clone()),
-        _ => None,
-    };
+    let signal = world.run.waits.iter().find_map(|path| match &world.run.rows[path].body {
+        Body::Await(wait) => wait.signals.first().map(|(name, _)| name.clone()),
+        Body::Plain | Body::Work(_) | Body::Block(_) => None,
+    });
     // The run's own timer ends it: whatever else can happen happens before.
     let timer = world.next_timer().filter(|(path, _)| !path.is_root());
-    match (timer, world.run.rows.values().find_map(waits_for)) {
+    match (timer, signal) {
         (Some((_, at)), _) => world.advance(at.since(world.now).as_millis()),
         (None, Some(name)) => world.signal(&format!("s{n}"), &name, Json::Null),
         (None, None) => panic!("a run that waits for nothing is stuck"),

@@ -87,6 +87,13 @@ impl Store {
         written
     }
 
+    /// The places that have a row, an input or an output, sorted.
+    pub(super) fn places(&self) -> Vec<String> {
+        let places = self.rows.keys().chain(self.inputs.keys()).chain(self.outputs.keys());
+        let places: std::collections::BTreeSet<String> = places.map(ToString::to_string).collect();
+        places.into_iter().collect()
+    }
+
     /// The run as another owner would load it.
     pub(super) fn load(&self, key: &RunKey, plan: &Plan, now: Timestamp) -> Run {
         let head = serde_json::from_slice(&self.head).unwrap();

@@ -315,6 +315,15 @@ impl World {
         self.near.iter().map(|(path, at)| (path.clone(), *at)).min_by_key(|(_, at)| *at)
     }
 
+    /// Fires the timer that is due first, where one is due by now.
+    pub(super) fn settle_once(&mut self) {
+        if let Some((path, _)) = self.next_timer().filter(|(_, at)| *at <= self.now) {
+            self.timers.remove(&path);
+            self.near.remove(&path);
+            self.event(Event::Timer { path });
+        }
+    }
+
     /// Fires whatever is due by now.
     pub(super) fn settle(&mut self) {
         self.advance(0);
@@ -366,6 +375,11 @@ impl World {
     pub(super) fn output(&self, path: &str) -> Json {
         let run = self.loaded();
         run.rows.get(&TaskPath::from(path)).and_then(|row| row.output.clone()).unwrap_or(Json::Null)
+    }
+
+    /// The places of the rows that are stored, sorted.
+    pub(super) fn stored(&self) -> Vec<String> {
+        self.store.places()
     }
 
     /// The message of the open attempt at `path`.
