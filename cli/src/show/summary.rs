@@ -2,7 +2,7 @@
 
 use oarlock_orchestrator::Clock;
 use oarlock_protocol::Timestamp;
-use oarlock_protocol::instance::{InstanceKind, TaskInstance, WorkflowInstance};
+use oarlock_protocol::instance::{TaskInstance, WorkflowInstance};
 
 use super::table::{self, milliseconds};
 
@@ -34,7 +34,7 @@ pub(crate) fn text(run: &WorkflowInstance) -> String {
 
 fn row(task: &TaskInstance, times: &Times) -> Vec<String> {
     let mut row = vec![task.execution_context.task_path.to_string(), task.status.as_str().to_owned()];
-    if task.kind == InstanceKind::Task && !task.attempts.is_empty() {
+    if !task.attempts.is_empty() {
         row.push(task.attempts.len().to_string());
         row.extend(times.texts());
     }
