@@ -8,6 +8,7 @@ mod cancelling;
 mod checks;
 mod data;
 mod example;
+mod examples;
 mod fleet;
 mod graph;
 mod harness;
