@@ -12,6 +12,8 @@ use crate::server::Server;
 mod approval;
 mod nightly_fan_out;
 mod order_saga;
+mod parent_children;
+mod poll_job;
 
 /// A copy of an example at the path its README names, in a folder of its own.
 pub(crate) struct Example {
