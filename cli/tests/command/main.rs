@@ -25,5 +25,6 @@ mod settings;
 mod starts;
 mod telling;
 mod terminal;
+mod testing_page;
 mod validate;
 mod workers;
