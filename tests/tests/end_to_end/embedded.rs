@@ -4,6 +4,8 @@ const BACKEND: system::Backend = system::Backend::Embedded;
 
 #[path = "cancel.rs"]
 mod cancel;
+#[path = "children.rs"]
+mod children;
 #[path = "faults.rs"]
 mod faults;
 #[path = "messages.rs"]
