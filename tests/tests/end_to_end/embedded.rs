@@ -6,6 +6,8 @@ const BACKEND: system::Backend = system::Backend::Embedded;
 mod cancel;
 #[path = "children.rs"]
 mod children;
+#[path = "children_faults.rs"]
+mod children_faults;
 #[path = "faults.rs"]
 mod faults;
 #[path = "messages.rs"]
