@@ -10,7 +10,9 @@ use std::time::Duration;
 use oarlock_broker::{Broker, Health, Subscription, topology};
 use oarlock_protocol::RunKey;
 use oarlock_protocol::definition::WorkflowDefinition;
-use oarlock_protocol::message::{Answer, CompleteMessage, OperationMessage, SignalMessage, StartMessage};
+use oarlock_protocol::message::{
+    Answer, CompleteMessage, OperationMessage, Parent, SignalMessage, StartMessage,
+};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tracing::Instrument;
 
@@ -23,6 +25,7 @@ use crate::watchdog::Pulse;
 
 pub(crate) mod answer;
 mod batch;
+mod children;
 mod commit;
 mod due;
 mod effects;
@@ -79,7 +82,8 @@ pub(crate) enum Request {
     /// Start a run: ACCEPTED.
     Start(Box<StartMessage>),
     /// End a run: CANCELLING.
-    Cancel { run: RunKey, reason: String },
+    /// Where the step that started it asks, that is answered instead.
+    Cancel { run: RunKey, reason: String, parent: Option<Parent> },
     /// Register a definition: REGISTERED.
     Register { tenant: String, definition: Box<WorkflowDefinition> },
     /// Tell when a run has ended: ENDED.

@@ -124,13 +124,34 @@ impl System {
         Self::begin_node(broker, store, Arc::new(Alone::new()), settings).await
     }
 
+    /// The same, by another clock.
+    #[allow(dead_code, reason = "not every backend's tests need it")]
+    pub(super) async fn by(
+        broker: Arc<dyn Broker>,
+        store: Arc<dyn Store>,
+        settings: Settings,
+        clock: Clock,
+    ) -> Self {
+        Self::begin_node_by(broker, store, Arc::new(Alone::new()), settings, clock).await
+    }
+
     async fn begin_node(
         broker: Arc<dyn Broker>,
         store: Arc<dyn Store>,
         members: Arc<dyn Members>,
         settings: Settings,
     ) -> Self {
-        let node = Node::start(broker.clone(), store, members, settings, Clock::system()).await.unwrap();
+        Self::begin_node_by(broker, store, members, settings, Clock::system()).await
+    }
+
+    async fn begin_node_by(
+        broker: Arc<dyn Broker>,
+        store: Arc<dyn Store>,
+        members: Arc<dyn Members>,
+        settings: Settings,
+        clock: Clock,
+    ) -> Self {
+        let node = Node::start(broker.clone(), store, members, settings, clock).await.unwrap();
         assert!(node.ready_within(PATIENCE).await, "the partitions are not owned: {:?}", node.readiness());
         Self { broker, node, _parts: None }
     }
