@@ -22,7 +22,8 @@ use super::verdict::{Ending, Ran, Verdict, verdict};
 use super::{Shared, answer};
 use crate::TaskContext;
 use crate::context::Envelope;
-use crate::handler::{Finished, Handler, Usage};
+use crate::handler::{Answer, Finished, Handler, Usage};
+use crate::secrets::{self, Mask, Resolved};
 
 /// Takes a delivery in: runs it, answers it at once, or parks it.
 pub(super) async fn accept(
@@ -154,7 +155,7 @@ fn spawn(
     let attempt = {
         let (shared, context) = (Arc::clone(shared), context.clone());
         async move {
-            let ran = run(&*handler, input, &context).await;
+            let ran = run(&shared, &*handler, input, &context).await;
             drop(slot);
             if let Ok(ending) = shared.executions.close(context.execution_id()) {
                 conclude(&shared, &context, ending, ran).await;
@@ -164,16 +165,49 @@ fn spawn(
     context.set_abort(tokio::spawn(attempt.instrument(span)).abort_handle());
 }
 
+/// Runs a handler with the secrets of its input put in. What comes of it holds none of them.
+async fn run(shared: &Shared, handler: &dyn Handler, input: Json, context: &TaskContext) -> Ran {
+    match secrets::resolve(&shared.secrets, input, context.max_payload_bytes()).await {
+        Err(error) => Ran::Ended(Finished { result: Err(error), usage: Usage::default() }),
+        Ok(Resolved { input, mask: None }) => catch(handler, input, context).await,
+        Ok(Resolved { input, mask: Some(mask) }) => {
+            context.set_mask(Arc::clone(&mask));
+            masked(&mask, catch(handler, input, context).await)
+        }
+    }
+}
+
+/// What a handler came to, without the secrets it was given.
+fn masked(mask: &Mask, ran: Ran) -> Ran {
+    match ran {
+        Ran::Ended(Finished { result, usage }) => {
+            let result = match result {
+                Ok(Answer::Completed(output)) => Ok(Answer::Completed(mask.json(output))),
+                Ok(Answer::Deferred { after, state }) => {
+                    Ok(Answer::Deferred { after, state: mask.json(state) })
+                }
+                Ok(Answer::Accepted) => Ok(Answer::Accepted),
+                Err(error) => Err(mask.error(error)),
+            };
+            Ran::Ended(Finished { result, usage })
+        }
+        Ran::Panicked(message) => Ran::Panicked(mask.text(message)),
+        Ran::Dropped => Ran::Dropped,
+    }
+}
+
 /// Runs a handler; its panic is caught here and goes no further.
-async fn run(handler: &dyn Handler, input: Json, context: &TaskContext) -> Ran {
+async fn catch(handler: &dyn Handler, input: Json, context: &TaskContext) -> Ran {
     let mut running = handler.run(input, context.clone());
     // After a panic the future is not touched again but to drop it.
-    let ended =
-        std::future::poll_fn(|waker| match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(waker))) {
+    let ended = std::future::poll_fn(|waker| {
+        let poll = AssertUnwindSafe(|| running.as_mut().poll(waker));
+        match secrets::quiet(context.mask(), || catch_unwind(poll)) {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(finished)) => Poll::Ready(Ok(finished)),
             Err(panic) => Poll::Ready(Err(panic)),
-        });
+        }
+    });
     match ended.await {
         Ok(Finished { result, usage }) => Ran::Ended(Finished { result, usage }),
         Err(panic) => Ran::Panicked(told(&*panic)),
