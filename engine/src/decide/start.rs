@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::Decider;
 use crate::effect::Effect;
+use crate::payloads::AtHand;
 use crate::plan::Plan;
 use crate::run::{Head, Run};
 use crate::settings::Settings;
@@ -53,6 +54,20 @@ pub fn start(
     settings: &Settings,
     now: Timestamp,
 ) -> Result<(Run, Vec<Effect>), Refusal> {
+    start_with(plan, request, AtHand::default(), settings, now)
+}
+
+/// As [`start`], where payloads kept elsewhere are at hand. Where the run then needs one that is not, nothing of it is kept.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_with(
+    plan: &Plan,
+    request: StartMessage,
+    mut payloads: AtHand,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<(Run, Vec<Effect>), Refusal> {
     check_marks(&request)?;
     let definition = &plan.definition;
     let what = format!("workflow '{}'", definition.id);
@@ -89,7 +104,8 @@ pub fn start(
         updated_at: now,
     };
     let input = if request.input.is_null() { json!({}) } else { request.input };
-    Ok(begin(plan, Run::new(key, head, input), settings, now))
+    payloads.notice(&input);
+    Ok(begin(plan, Run { payloads, ..Run::new(key, head, input) }, settings, now))
 }
 
 /// Checks what the request puts into the head, which must stay small.

@@ -159,6 +159,9 @@ pub struct Block {
     /// Set when it is to end early: nothing more is begun in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ending: Option<Ending>,
+    /// How many items a `forEach` has, where they are kept elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub items: Option<usize>,
     /// Until when a `loop` pauses before its next iteration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pause: Option<Timestamp>,
