@@ -73,6 +73,16 @@ impl Failure {
         Self { answered: Some(code), ..self }
     }
 
+    /// Says what to do next, where a server answered with that code.
+    #[must_use]
+    pub(crate) fn with_remedy(mut self, code: &str, remedy: &str) -> Self {
+        if self.answered.as_deref() == Some(code) {
+            self.message.push_str("; ");
+            self.message.push_str(remedy);
+        }
+        self
+    }
+
     /// Tells the failure on stderr; with `json` as an object.
     pub(crate) fn report(&self, json: bool) -> ExitCode {
         let mut stderr = std::io::stderr().lock();

@@ -14,6 +14,7 @@ pub mod plan;
 pub mod retry;
 pub mod router;
 pub mod run;
+pub mod schema;
 pub mod scope;
 pub mod security;
 pub mod settings;

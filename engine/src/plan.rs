@@ -8,6 +8,7 @@ use oarlock_protocol::definition::{
 };
 use oarlock_protocol::instance::InstanceKind;
 use oarlock_protocol::{Json, Span, TaskPath};
+use oarlock_schema::Schema;
 
 use crate::map::Map;
 
@@ -25,6 +26,8 @@ pub struct NodeId(u32);
 pub struct Plan {
     /// What it was made from.
     pub definition: Arc<WorkflowDefinition>,
+    /// What the run's input must fit.
+    pub input_schema: Option<Schema>,
     /// The run's output.
     pub output: Option<Template>,
     nodes: Vec<Node>,
@@ -134,6 +137,10 @@ pub struct WorkNode {
     pub priority: u8,
     /// What it is given.
     pub input: Vec<(String, Template)>,
+    /// What that must fit.
+    pub input_schema: Option<Arc<Schema>>,
+    /// What its output must fit.
+    pub output_schema: Option<Arc<Schema>>,
     /// What of its output goes where.
     pub mappings: Vec<MappingNode>,
     /// The variables of its snapshot; all where absent.
@@ -255,7 +262,7 @@ pub struct AwaitNode {
 pub enum AwaitedNode {
     Duration(Template),
     Until(Template),
-    Signal { name: Template, schema: Option<Json> },
+    Signal { name: Template, schema: Option<Schema> },
 }
 
 impl Node {

@@ -17,6 +17,7 @@ mod definitions;
 mod error;
 mod health;
 mod large;
+mod operations;
 mod parked;
 mod principal;
 mod runs;
@@ -57,6 +58,13 @@ pub fn router_with_warnings(node: Arc<Node>, principal: SecurityContext, warning
         .route("/v1/runs/{id}", get(runs::get))
         .route("/v1/runs/{id}/cancel", post(runs::cancel))
         .route("/v1/runs/{id}/history", get(runs::history))
+        .route("/v1/runs/{id}/explain", get(runs::explain))
+        .route("/v1/runs/{id}/signals", post(operations::signal))
+        .route("/v1/runs/{id}/complete", post(operations::complete))
+        .route("/v1/runs/{id}/fail", post(operations::fail))
+        .route("/v1/runs/{id}/pause", post(operations::pause))
+        .route("/v1/runs/{id}/resume", post(operations::resume))
+        .route("/v1/runs/{id}/retry", post(operations::retry))
         .route("/v1/parked", get(parked::list))
         .route("/v1/parked/{id}", get(parked::get).delete(parked::drop))
         .route("/v1/parked/{id}/requeue", post(parked::requeue))

@@ -5,6 +5,7 @@
 pub mod clock;
 mod dead;
 pub mod definitions;
+pub mod explain;
 pub mod http;
 pub mod layout;
 pub mod members;

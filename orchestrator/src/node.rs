@@ -25,11 +25,13 @@ use crate::watchdog::{self, Pulse};
 use crate::{dead, starts};
 
 mod asks;
+mod explain;
 mod list;
 mod membership;
 mod parked;
 mod payloads;
 mod ready;
+mod tell;
 mod wait;
 
 use asks::Asks;

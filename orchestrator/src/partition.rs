@@ -10,7 +10,7 @@ use std::time::Duration;
 use oarlock_broker::{Broker, Health, Subscription, topology};
 use oarlock_protocol::RunKey;
 use oarlock_protocol::definition::WorkflowDefinition;
-use oarlock_protocol::message::{Answer, StartMessage};
+use oarlock_protocol::message::{Answer, CompleteMessage, OperationMessage, SignalMessage, StartMessage};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tracing::Instrument;
 
@@ -35,6 +35,7 @@ mod removal;
 mod requests;
 mod runs;
 mod takeover;
+mod tell;
 mod timers;
 
 pub(crate) use answer::Return;
@@ -83,6 +84,12 @@ pub(crate) enum Request {
     Register { tenant: String, definition: Box<WorkflowDefinition> },
     /// Tell when a run has ended: ENDED.
     Watch(RunKey),
+    /// Tell a run something: RECORDED.
+    Signal(Box<SignalMessage>),
+    /// End a task from outside: RECORDED.
+    Complete(Box<CompleteMessage>),
+    /// Do with a run what an operator asks: RECORDED.
+    Operation(OperationMessage),
 }
 
 /// What this node asks of a partition it owns. Whatever cannot be done is answered REFUSED; no answer comes where the

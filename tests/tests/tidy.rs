@@ -187,6 +187,17 @@ fn the_architecture_names_every_effect_and_invariant() {
 }
 
 #[test]
+fn the_http_page_names_every_route() {
+    let page = read_to_string(root().join("docs/http.md")).unwrap_or_default();
+    let source = read_to_string(root().join("orchestrator/src/http.rs")).unwrap();
+    let routes = source.split(".route(\"").skip(1).filter_map(|rest| rest.split_once('"'));
+    let mut routes: Vec<String> = routes.map(|(path, _)| path.to_owned()).collect();
+    assert!(routes.len() > 10, "orchestrator/src/http.rs was not understood");
+    routes.retain(|path| !page.contains(&format!(" {path}`")));
+    assert_none(routes, "docs/http.md names every route");
+}
+
+#[test]
 fn nothing_is_left_for_later_and_no_machine_is_named() {
     let unfinished = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X"), concat!("#[ig", "nore")];
     let machines =

@@ -11,7 +11,7 @@ use crate::effect::Effect;
 use crate::plan::{CaseNode, NodeKind, Step, TerminateNode, WorkNode};
 use crate::run::{Body, Ending, Row, Stage, Work};
 use crate::scope::RunScope;
-use crate::{mapping, router, security};
+use crate::{mapping, router, schema, security};
 
 impl Decider<'_> {
     /// All that this step waits for is settled: it is skipped or begun.
@@ -111,7 +111,10 @@ impl Decider<'_> {
             );
             return Err(ErrorDetails::system(Code::DepthLimit, message));
         }
-        mapping::evaluate(&work.input, scope, "inputMappings", self.settings.payload_bytes).map(Json::Object)
+        let limit = self.settings.payload_bytes;
+        let mut input = mapping::evaluate(&work.input, scope, "inputMappings", limit).map(Json::Object)?;
+        schema::admit(work.input_schema.as_deref(), &mut input, &format!("the input of {what}"), limit)?;
+        Ok(input)
     }
 
     /// Gives a task for workers its row.

@@ -17,7 +17,7 @@ impl Decider<'_> {
         &mut self,
         path: &TaskPath,
         execution_id: Option<ExecutionId>,
-        completion: Completion,
+        mut completion: Completion,
     ) {
         let step = self.plan.locate(path).filter(|step| self.row(step).is_some());
         let Some(step) = step else {
@@ -41,6 +41,11 @@ impl Decider<'_> {
         {
             let message = "the output is larger than limits.payload_bytes, or nests too deeply";
             return self.reject("PAYLOAD_TOO_LARGE", message);
+        }
+        if let Completion::Completed { output } = &mut completion
+            && let Err(error) = self.admit_output(&step, output)
+        {
+            return self.reject(&error.code, &error.message);
         }
         self.take_over(&step, &stage, &completion);
         match completion {

@@ -11,10 +11,10 @@ use oarlock_protocol::{ErrorDetails, Json, Span, WorkerId};
 use super::Decider;
 use super::attempt::{Close, hand_to};
 use crate::effect::Effect;
-use crate::mapping;
 use crate::plan::{Step, WorkNode};
 use crate::run::{Ending, Row, Stage};
 use crate::scope::TaskData;
+use crate::{mapping, schema};
 
 /// The largest `state` of a DEFERRED answer, in bytes of JSON: it lies in the task's row, which is written often.
 const LARGEST_STATE: usize = 16 * 1024;
@@ -47,10 +47,16 @@ impl Decider<'_> {
                 self.close_attempt(step, Close { error: Some(&error), ..close });
                 self.attempt_failed(step, error);
             }
-            Outcome::Completed { output } => {
-                self.close_attempt(step, close);
-                self.completed(step, output);
-            }
+            Outcome::Completed { mut output } => match self.admit_output(step, &mut output) {
+                Ok(()) => {
+                    self.close_attempt(step, close);
+                    self.completed(step, output);
+                }
+                Err(error) => {
+                    self.close_attempt(step, Close { error: Some(&error), ..close });
+                    self.attempt_failed(step, error);
+                }
+            },
             Outcome::Failed { error } => {
                 let error = error.bounded();
                 self.close_attempt(step, Close { error: Some(&error), ..close });
@@ -70,6 +76,16 @@ impl Decider<'_> {
             }
             Outcome::Accepted => self.accepted(step, &result.worker_id, result.deliveries),
         }
+    }
+
+    /// Fills the defaults of a task's output schema into `output`, and checks it.
+    ///
+    /// # Errors
+    /// SCHEMA_VIOLATION; PAYLOAD_TOO_LARGE where the defaults bring it above its limit.
+    pub(super) fn admit_output(&self, step: &Step, output: &mut Json) -> Result<(), ErrorDetails> {
+        let Some(work) = self.plan.work(step) else { return Ok(()) };
+        let what = format!("the output of task '{}'", work.definition.id);
+        schema::admit(work.output_schema.as_deref(), output, &what, self.settings.payload_bytes)
     }
 
     /// The worker wants to look again later: no retry is spent.

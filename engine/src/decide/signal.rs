@@ -4,7 +4,6 @@ use oarlock_protocol::Json;
 use oarlock_protocol::depth::{DEEPEST, nests_within};
 
 use super::Decider;
-use super::wait::fits;
 use crate::mapping;
 use crate::plan::{NodeKind, Step};
 use crate::run::{Body, Signal};
@@ -13,7 +12,7 @@ use crate::run::{Body, Signal};
 const LONGEST_NAME: usize = 200;
 
 impl Decider<'_> {
-    pub(super) fn on_signal(&mut self, id: String, name: String, payload: Json) {
+    pub(super) fn on_signal(&mut self, id: String, name: String, mut payload: Json) {
         if self.run.mailbox.knows(&id) {
             return self.stale("a signal that was there before");
         }
@@ -35,7 +34,7 @@ impl Decider<'_> {
         match self.waiting_for(&name) {
             Some((step, index)) => {
                 let NodeKind::Await(wait) = &self.plan.node(&step).kind else { return };
-                if let Err(error) = fits(wait, index, &payload) {
+                if let Err(error) = self.fits(wait, index, &mut payload) {
                     return self.reject(&error.code, &error.message);
                 }
                 self.remember(id);

@@ -15,7 +15,7 @@ use crate::payloads::AtHand;
 use crate::plan::Plan;
 use crate::run::{Head, Run};
 use crate::settings::Settings;
-use crate::{mapping, security};
+use crate::{mapping, schema, security};
 
 /// A start that is not accepted: nothing was made.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,6 +45,7 @@ pub fn digest(request: &StartMessage) -> String {
 /// Makes the run that a request asks for and decides its first steps.
 ///
 /// # Errors
+/// SCHEMA_VIOLATION where the input does not fit the workflow's `input`, after its defaults were filled in;
 /// PERMISSION_DENIED where the workflow demands more than the context holds; PAYLOAD_TOO_LARGE for the input or
 /// the security context;
 /// INVALID_INPUT where it nests too deeply, or where tenant, user or correlation id are not as they must be.
@@ -63,7 +64,7 @@ pub fn start(
 /// As [`start`].
 pub fn start_with(
     plan: &Plan,
-    request: StartMessage,
+    mut request: StartMessage,
     mut payloads: AtHand,
     settings: &Settings,
     now: Timestamp,
@@ -79,6 +80,14 @@ pub fn start_with(
     if mapping::size(&request.input) > settings.payload_bytes {
         return Err(Refusal(mapping::too_large("the workflow's input", settings.payload_bytes)));
     }
+    // The digest is that of the request as sent: a later release may fill in other defaults.
+    let request_digest = digest(&request);
+    let mut input = std::mem::take(&mut request.input);
+    if input.is_null() {
+        input = json!({});
+    }
+    schema::admit(plan.input_schema.as_ref(), &mut input, "the workflow's input", settings.payload_bytes)
+        .map_err(Refusal)?;
     let key = RunKey::new(request.security_context.tenant_id.as_str(), request.workflow_instance_id);
     let head = Head {
         format: FORMAT,
@@ -91,7 +100,7 @@ pub fn start_with(
         failed_at: None,
         ending: None,
         handling: false,
-        request_digest: digest(&request),
+        request_digest,
         correlation_id: request.correlation_id,
         parent: request.parent,
         generation: 0,
@@ -103,7 +112,6 @@ pub fn start_with(
         created_at: now,
         updated_at: now,
     };
-    let input = if request.input.is_null() { json!({}) } else { request.input };
     payloads.notice(&input);
     Ok(begin(plan, Run { payloads, ..Run::new(key, head, input) }, settings, now))
 }

@@ -16,6 +16,7 @@ mod pause;
 mod progress;
 mod random;
 mod retry;
+mod schemas;
 mod start;
 mod steps;
 mod store;

@@ -8,9 +8,9 @@ use serde_json::json;
 
 use super::Decider;
 use crate::effect::Effect;
-use crate::mapping;
 use crate::plan::{AwaitNode, AwaitedNode, NodeKind, Step};
 use crate::run::{Awaiting, Body};
+use crate::{mapping, schema};
 
 impl Decider<'_> {
     pub(super) fn begin_wait(&mut self, step: &Step, wait: &AwaitNode) {
@@ -66,10 +66,10 @@ impl Decider<'_> {
     fn take_from_mailbox(&mut self, wait: &AwaitNode, awaiting: &Awaiting) -> Option<(usize, String, Json)> {
         loop {
             let waits_for = |name: &str| awaiting.signals.iter().find(|(waited, _)| waited == name);
-            let signal = self.run.mailbox.take(|name| waits_for(name).is_some())?;
+            let mut signal = self.run.mailbox.take(|name| waits_for(name).is_some())?;
             self.run.changes.mailbox = true;
             let index = waits_for(&signal.name).map_or(0, |(_, index)| *index);
-            if fits(wait, index, &signal.payload).is_ok() {
+            if self.fits(wait, index, &mut signal.payload).is_ok() {
                 return Some((index, signal.name, signal.payload));
             }
             self.stale("an early signal that does not fit the schema of the wait that began");
@@ -92,6 +92,23 @@ impl Decider<'_> {
         self.run.set_output(&step.path, output);
         self.set_status(step, TaskStatus::Completed);
         self.settle(step);
+    }
+
+    /// Fills the defaults of the schema that a wait asks for into a signal's payload, and checks it.
+    ///
+    /// # Errors
+    /// SCHEMA_VIOLATION, naming the place; PAYLOAD_TOO_LARGE where the defaults bring it above its limit.
+    pub(super) fn fits(
+        &self,
+        wait: &AwaitNode,
+        index: usize,
+        payload: &mut Json,
+    ) -> Result<(), ErrorDetails> {
+        let schema = match wait.first.get(index) {
+            Some(AwaitedNode::Signal { schema, .. }) => schema.as_ref(),
+            Some(AwaitedNode::Duration(_) | AwaitedNode::Until(_)) | None => None,
+        };
+        schema::admit(schema, payload, "the payload of the signal", self.settings.payload_bytes)
     }
 
     fn end_wait(&mut self, step: &Step) {
@@ -143,15 +160,6 @@ impl Decider<'_> {
         self.begin_block(&late, None);
         self.tell_status(&late);
     }
-}
-
-/// Whether a payload fits what a wait asks of it.
-///
-/// # Errors
-/// SCHEMA_VIOLATION, naming the place.
-pub(super) fn fits(wait: &AwaitNode, index: usize, payload: &Json) -> Result<(), ErrorDetails> {
-    let _ = (wait.first.get(index), payload);
-    Ok(())
 }
 
 fn time_name(node: &crate::plan::Node, index: usize) -> &'static str {

@@ -1,6 +1,7 @@
 //! Makes a plan of a definition: walks its steps once, then resolves what they name.
 
 mod kinds;
+mod schemas;
 
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use super::{
 };
 use crate::map::Map;
 use crate::router::DEFAULT_PRIORITY;
+use schemas::TaskSchemas;
 
 /// Makes a definition ready to run.
 pub(super) fn compile(definition: Arc<WorkflowDefinition>) -> Result<Plan, Error> {
@@ -27,7 +29,9 @@ pub(super) fn compile(definition: Arc<WorkflowDefinition>) -> Result<Plan, Error
         by_path: Map::default(),
         by_id: Map::default(),
         read: Vec::new(),
+        schemas: Map::default(),
     };
+    let input_schema = compiler.schema(definition.input.as_ref(), "input")?;
     compiler.add(Node::new(String::new(), TaskPath::root(), None, 0))?;
     let tasks = compiler.children(Plan::ROOT, &definition.tasks, true)?;
     let on_error = compiler.attached(Plan::ROOT, &definition.on_error, Attachment::OnError)?;
@@ -38,7 +42,7 @@ pub(super) fn compile(definition: Arc<WorkflowDefinition>) -> Result<Plan, Error
     compiler.mark_referenced();
     let Compiler { nodes, by_path, by_id, .. } = compiler;
     let has_scoped_variables = nodes.iter().any(|node| !node.variables.is_empty());
-    Ok(Plan { definition, output, nodes, by_path, by_id, has_scoped_variables })
+    Ok(Plan { definition, input_schema, output, nodes, by_path, by_id, has_scoped_variables })
 }
 
 struct Compiler<'a> {
@@ -49,6 +53,8 @@ struct Compiler<'a> {
     by_id: Map<String, NodeId>,
     /// The steps that expressions read; an empty name stands for all.
     read: Vec<String>,
+    /// The compiled schemas of each task definition.
+    schemas: Map<String, TaskSchemas>,
 }
 
 impl Node {
@@ -234,10 +240,13 @@ impl Compiler<'_> {
     }
 
     fn work_of(&mut self, task: &Task, definition: TaskDefinition) -> Result<WorkNode, Error> {
+        let schemas = self.schemas_of(&definition)?;
         Ok(WorkNode {
             definition,
             priority: task.priority.unwrap_or(DEFAULT_PRIORITY),
             input: self.templates(&task.input_mappings)?,
+            input_schema: schemas.input,
+            output_schema: schemas.output,
             mappings: task
                 .variable_mappings
                 .iter()

@@ -78,6 +78,7 @@ fn refused_status(code: &str) -> StatusCode {
         answer::INVALID_REQUEST => StatusCode::BAD_REQUEST,
         answer::NOT_FOUND => StatusCode::NOT_FOUND,
         answer::CONFLICT => StatusCode::CONFLICT,
+        answer::MAILBOX_FULL => StatusCode::TOO_MANY_REQUESTS,
         answer::UNUSABLE => StatusCode::INTERNAL_SERVER_ERROR,
         answer::UNAVAILABLE => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::UNPROCESSABLE_ENTITY,

@@ -1,4 +1,4 @@
-//! Starts, shows, lists and cancels runs.
+//! Starts, shows, explains, lists and cancels runs.
 
 use std::time::Duration;
 
@@ -16,6 +16,7 @@ use serde_json::json;
 use super::State;
 use super::error::Failure;
 use super::principal::Principal;
+use crate::explain::Explanation;
 use crate::node::Filter;
 use crate::starts;
 
@@ -39,8 +40,8 @@ pub(super) struct StartBody {
     correlation_id: Option<String>,
 }
 
-/// The header that tells that the same request had started the run before. The rest of the answer is the same.
-const REPLAYED: &str = "oarlock-replayed";
+/// The header that tells that the same request had been recorded before. The rest of the answer is the same.
+pub(super) const REPLAYED: &str = "oarlock-replayed";
 
 /// `POST /v1/runs`: 201 with the run, also where the same request had started it before.
 pub(super) async fn start(
@@ -186,11 +187,21 @@ pub(super) async fn history(
     Ok(JsonBody(json!({"id": key.run, "history": history})).into_response())
 }
 
-fn run_key(tenant: &str, id: &str) -> Result<RunKey, Failure> {
+/// `GET /v1/runs/{id}/explain`: what the run waits for, and who can move it.
+pub(super) async fn explain(
+    extract::State(state): extract::State<State>,
+    Principal(principal): Principal,
+    id: Result<extract::Path<String>, PathRejection>,
+) -> Result<JsonBody<Explanation>, Failure> {
+    let key = run_key(&principal.tenant_id, &id?.0)?;
+    state.node.explain(&key).await?.map(JsonBody).ok_or_else(|| no_run(&key))
+}
+
+pub(super) fn run_key(tenant: &str, id: &str) -> Result<RunKey, Failure> {
     let run = id.parse().map_err(|_| Failure::Invalid(format!("'{id}' is no run id: it is a UUID")))?;
     Ok(RunKey::new(tenant, run))
 }
 
-fn no_run(key: &RunKey) -> Failure {
+pub(super) fn no_run(key: &RunKey) -> Failure {
     Failure::NotFound(format!("tenant '{}' has no run {}", key.tenant, key.run))
 }

@@ -153,6 +153,9 @@ fn message_of(request: &Request) -> (Kind, Vec<u8>) {
             (Kind::Register, body(&message))
         }
         Request::Watch(run) => (Kind::Watch, body(&WatchMessage { format: FORMAT, run: run.clone() })),
+        Request::Signal(signal) => (Kind::Signal, body(signal)),
+        Request::Complete(complete) => (Kind::Complete, body(complete)),
+        Request::Operation(operation) => (Kind::Operation, body(operation)),
     }
 }
 

@@ -15,6 +15,8 @@ pub(crate) const CONFLICT: &str = "CONFLICT";
 pub(crate) const UNUSABLE: &str = "UNUSABLE";
 /// The code of a refusal: not now; the same request may succeed later.
 pub(crate) const UNAVAILABLE: &str = "UNAVAILABLE";
+/// The code of a refusal: as many signals as may be wait for the run already.
+pub(crate) const MAILBOX_FULL: &str = "MAILBOX_FULL";
 /// The code of a refusal: the request cannot be understood.
 pub(crate) const INVALID_REQUEST: &str = "INVALID_REQUEST";
 

@@ -6,7 +6,7 @@ use oarlock_broker::{Message, Publication};
 use oarlock_engine::Effect;
 use oarlock_engine::admission::Ticket;
 use oarlock_protocol::message::{ControlMessage, Kind};
-use oarlock_protocol::{RunKey, Timestamp};
+use oarlock_protocol::{ErrorDetails, RunKey, Timestamp};
 
 use super::batch::Dispatch;
 use super::owner::Owner;
@@ -14,17 +14,45 @@ use crate::layout::{self, Place};
 use crate::store::{Key, Write};
 use crate::watch::{Change, Changed};
 
+/// What a decision came to, for who asked for it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Verdict {
+    /// It is decided, and goes with the next commit.
+    Changed,
+    /// Nothing changed: late, or decided before.
+    Stale,
+    /// Nothing changed: it cannot be done.
+    Rejected(ErrorDetails),
+    /// There is no such run.
+    NoRun,
+}
+
+/// What a decision came to. A decision may count something as stale beside what it does; a decision that only does
+/// that changed nothing.
+fn verdict(effects: &[Effect]) -> Verdict {
+    for effect in effects {
+        if let Effect::Rejected { error } = effect {
+            return Verdict::Rejected(error.clone());
+        }
+    }
+    let stale = |effect: &Effect| matches!(effect, Effect::Stale { .. });
+    if !effects.is_empty() && effects.iter().all(stale) { Verdict::Stale } else { Verdict::Changed }
+}
+
 impl Owner {
-    pub(super) fn take_effects(&mut self, key: &RunKey, effects: Vec<Effect>) {
+    /// Takes them in, and tells what the decision came to for who asked for it.
+    pub(super) fn take_effects(&mut self, key: &RunKey, effects: Vec<Effect>) -> Verdict {
         if let Some(cached) = self.runs.cached(key)
             && !std::mem::replace(&mut cached.in_batch, true)
         {
             self.batch.runs.push(key.clone());
         }
         let now = self.shared.clock.now();
+        let verdict = verdict(&effects);
         for effect in effects {
             self.take_effect(key, effect, now);
         }
+        verdict
     }
 
     fn take_effect(&mut self, key: &RunKey, effect: Effect, now: Timestamp) {
@@ -74,7 +102,7 @@ impl Owner {
             }
             // Runs of runs are begun elsewhere.
             Effect::StartChild { .. } | Effect::CancelChild { .. } | Effect::TellParent => {}
-            // Told by whoever asks for the decision.
+            // The verdict tells it.
             Effect::Rejected { .. } => {}
             Effect::Forget => self.batch.forgotten.push(key.clone()),
         }
@@ -96,5 +124,23 @@ impl Owner {
             ..Message::default()
         };
         self.batch.tell.push(Publication { queue, message });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decision_changed_something_unless_it_says_otherwise() {
+        let stale = || Effect::Stale { what: "late" };
+        let refused = || ErrorDetails::system(oarlock_protocol::code::Code::Cancelled, "no");
+        let changed =
+            || Effect::RunChanged { from: None, to: oarlock_protocol::instance::WorkflowStatus::Paused };
+        // A signal that is kept for later has no effect at all.
+        assert_eq!(verdict(&[]), Verdict::Changed);
+        assert_eq!(verdict(&[stale()]), Verdict::Stale);
+        assert_eq!(verdict(&[changed(), stale()]), Verdict::Changed);
+        assert_eq!(verdict(&[Effect::Rejected { error: refused() }]), Verdict::Rejected(refused()));
     }
 }

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::answer::{Asker, Return};
 use super::batch::Batch;
+use super::effects::Verdict;
 use super::hearing::Hearing;
 use super::inbox::{self, Incoming};
 use super::lease::Lease;
@@ -231,12 +232,16 @@ impl Owner {
     }
 
     /// Lets the engine decide about one event. The inner error is the reason why the event cannot be understood.
-    pub(super) async fn decide(&mut self, key: &RunKey, event: Event) -> Result<Result<(), String>, Lost> {
+    pub(super) async fn decide(
+        &mut self,
+        key: &RunKey,
+        event: Event,
+    ) -> Result<Result<Verdict, String>, Lost> {
         let cached = match self.runs.get(&self.shared, self.partition, key).await {
             Ok(Some(cached)) => cached,
             Ok(None) => {
                 tracing::debug!(run = %key, "an event of an unknown run is ignored");
-                return Ok(Ok(()));
+                return Ok(Ok(Verdict::NoRun));
             }
             Err(runs::Error::Store(error)) => return Err(error.into()),
             Err(error) => return Ok(Err(error.to_string())),
@@ -245,7 +250,6 @@ impl Owner {
         let mut decider = Decider::new(&cached.plan, &mut cached.run, &self.shared.settings.engine, now);
         decider.handle(event);
         let effects = decider.finish();
-        self.take_effects(key, effects);
-        Ok(Ok(()))
+        Ok(Ok(self.take_effects(key, effects)))
     }
 }

@@ -1,4 +1,5 @@
-//! What a partition is asked: starts, cancels, registrations, watches. Each is answered after the commit that holds it.
+//! What a partition is asked: starts, cancels, registrations, watches, and (in `tell`) what a run is told. Each is
+//! answered after the commit that holds it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,6 +62,9 @@ impl Owner {
                     return Ok(None);
                 }
             },
+            Request::Signal(signal) => self.signal(*signal).await?,
+            Request::Complete(complete) => self.complete(*complete).await?,
+            Request::Operation(operation) => self.operate(operation).await?,
         };
         let refused = reason(&answer);
         self.batch.replies.push(Reply { to: asker, answer });

@@ -8,6 +8,8 @@ mod cancel;
 mod messages;
 #[path = "nodes.rs"]
 mod nodes;
+#[path = "operations.rs"]
+mod operations;
 #[path = "readme.rs"]
 mod readme;
 #[path = "system.rs"]

@@ -10,6 +10,8 @@ mod faults;
 mod messages;
 #[path = "nodes.rs"]
 mod nodes;
+#[path = "operations.rs"]
+mod operations;
 #[path = "readme.rs"]
 mod readme;
 #[path = "system.rs"]

@@ -74,7 +74,8 @@ impl Compiler<'_> {
                 Awaited::Duration { duration } => AwaitedNode::Duration(text(duration)?),
                 Awaited::Until { until } => AwaitedNode::Until(text(until)?),
                 Awaited::Signal { signal, schema } => {
-                    AwaitedNode::Signal { name: text(signal)?, schema: schema.clone() }
+                    let name = text(signal)?;
+                    AwaitedNode::Signal { name, schema: self.schema(schema.as_ref(), "wait.schema")? }
                 }
             });
         }
@@ -104,10 +105,13 @@ impl Compiler<'_> {
         let policy = compensation.retry_policy.clone().or(definition.retry_policy);
         let default = || RetryPolicy { max_retries: COMPENSATION_RETRIES, ..RetryPolicy::default() };
         definition.retry_policy = Some(policy.unwrap_or_else(default));
+        let schemas = self.schemas_of(&definition)?;
         let work = WorkNode {
             definition,
             priority: DEFAULT_PRIORITY,
             input: self.templates(&compensation.input_mappings)?,
+            input_schema: schemas.input,
+            output_schema: schemas.output,
             mappings: Vec::new(),
             context_variables: None,
             terminate_when: None,
