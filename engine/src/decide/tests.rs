@@ -13,6 +13,7 @@ mod limits;
 mod mappings;
 mod order;
 mod pause;
+mod payloads;
 mod progress;
 mod random;
 mod retry;
