@@ -61,6 +61,8 @@ pub(crate) enum Command {
     Validate(Validate),
     /// Tries a definition out: tasks answer what a file says, and time skips.
     Test(Test),
+    /// Draws a definition: prints it as a Mermaid flowchart, steps as nodes and order as edges.
+    Graph(Graph),
     /// Registers definitions with a server.
     Apply(Files),
     /// Starts a run on a server.
@@ -216,6 +218,12 @@ pub(crate) struct Test {
     /// Shows the path taken of every case, not only of those that failed.
     #[arg(long)]
     pub(crate) path: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Graph {
+    /// The definition, YAML or JSON; - for stdin.
+    pub(crate) file: PathBuf,
 }
 
 #[derive(Debug, Args)]

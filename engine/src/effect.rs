@@ -71,10 +71,12 @@ pub enum Effect {
         /// Whether it may have been started before, and is only asked whether it lives.
         again: bool,
     },
-    /// Cancel a child run. Twice: it is ending already.
+    /// Cancel the run that an attempt is. Twice: it is ending already.
     CancelChild {
-        /// Which.
-        child: RunId,
+        /// The step.
+        path: TaskPath,
+        /// The attempt.
+        execution_id: ExecutionId,
     },
     /// Tell the step that started this run how it ended, or that it was accepted. Twice: the attempt is closed then.
     TellParent,

@@ -4,6 +4,7 @@
 //! which is why a decision may be made twice. `orchestrator` commits the changes, then performs the effects.
 
 pub mod admission;
+pub mod child_message;
 pub mod decide;
 pub mod effect;
 pub mod event;

@@ -75,6 +75,12 @@ pub struct Head {
     pub ending: Option<Ending>,
     /// Whether the workflow's own error handlers have been started.
     pub handling: bool,
+    /// Whether an operator let it pause: only an operator lets it go on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held_back: bool,
+    /// When an operator opened it again the last time: its total time counts from then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opened_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correlation_id: Option<String>,
     /// The step that started it, where a run did.
@@ -147,7 +153,7 @@ pub struct Changes {
     pub outputs: Set<TaskPath>,
     /// Variables of steps that have their own, by place; none are left where the step is done.
     pub scoped: Set<TaskPath>,
-    /// Rows that are no longer kept, with their inputs and outputs.
+    /// Rows that are no longer kept, with their inputs and outputs; where another was made since, the one before it.
     pub removed: Set<TaskPath>,
     /// The mailbox.
     pub mailbox: bool,

@@ -9,6 +9,7 @@ mod checks;
 mod data;
 mod example;
 mod fleet;
+mod graph;
 mod harness;
 mod http;
 mod kills;

@@ -1,6 +1,6 @@
 //! Runs that start runs: the step is an attempt like any other, and how the child ends is its result.
 
-use oarlock_protocol::RunId;
+use oarlock_protocol::{ExecutionId, RunId};
 
 use super::Decider;
 use super::attempt::next_question;
@@ -36,8 +36,15 @@ impl Decider<'_> {
         if let Some(Stage::Open(open)) = work.map(|work| &mut work.stage) {
             open.cancelled_until = Some(until);
         }
-        self.effects.push(Effect::CancelChild { child: RunId::child_of(open.execution_id) });
+        self.cancel_child(step, open.execution_id);
         self.arm(step);
+    }
+
+    /// The step no longer waits for the run that its attempt is: that run is told to end.
+    pub(super) fn cancel_child(&mut self, step: &Step, execution_id: ExecutionId) {
+        if self.child(step).is_some_and(|child| child.wait) {
+            self.effects.push(Effect::CancelChild { path: step.path.clone(), execution_id });
+        }
     }
 
     /// The run has ended: the step that started it hears how, where it waits.

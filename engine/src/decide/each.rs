@@ -35,7 +35,7 @@ impl Decider<'_> {
         self.tell_status(step);
         if self.iterations(step, each) == 0 {
             self.agenda.push_back(Next::Empty(step.clone()));
-        } else {
+        } else if !self.is_joined(step, self.iterations(step, each)) {
             self.agenda.push_back(Next::Activate(step.clone()));
         }
     }
@@ -81,24 +81,30 @@ impl Decider<'_> {
         let total = self.iterations(step, each);
         let at_once = each.concurrency.unwrap_or(total);
         loop {
-            let Some(row) = self.row(step).filter(|row| !row.status.is_terminal()) else { return };
+            let Some(row) = self.row(step).filter(|row| !row.finished()) else { return };
             let Some(block) = row.block() else { return };
-            if block.ending.is_some() || block.begun >= total || block.active >= at_once {
+            let is_left = block.begun < total || !block.again.is_empty();
+            if block.ending.is_some() || !is_left || block.active >= at_once {
                 return;
             }
             if self.begun_iterations >= CHUNK {
                 let at = self.now;
                 return self.effects.push(Effect::SetTimer { path: step.path.clone(), at });
             }
-            let Some(iteration) = self.plan.iteration(step, block.begun) else { return };
-            self.begin_iteration(step, &iteration);
+            let again = self.block_mut(step).and_then(|block| block.again.pop());
+            let number = again.or_else(|| Some(self.row(step)?.block()?.begun));
+            let Some(iteration) = number.and_then(|number| self.plan.iteration(step, number)) else { return };
+            match again {
+                Some(_) => self.begin_iteration_again(step, &iteration),
+                None => self.begin_iteration(step, &iteration),
+            }
         }
     }
 
     /// The timer of a `forEach`: what one decision could not begin is begun now.
     pub(super) fn each_timer(&mut self, step: &Step) {
         match self.row(step) {
-            Some(row) if !row.status.is_terminal() => self.agenda.push_back(Next::Activate(step.clone())),
+            Some(row) if !row.finished() => self.agenda.push_back(Next::Activate(step.clone())),
             Some(_) | None => self.stale("timer of a forEach that is done"),
         }
     }
@@ -106,12 +112,16 @@ impl Decider<'_> {
     /// Begins the next iteration of a `forEach` or `loop`.
     pub(super) fn begin_iteration(&mut self, step: &Step, iteration: &Step) {
         self.begun_iterations += 1;
+        // Those of the iteration before, in a loop.
+        let before = self.last_round(step);
+        if matches!(self.plan.node(step).kind, NodeKind::Loop(_)) {
+            self.run.drop_scoped(&before.path);
+        }
         if let Some(block) = self.block_mut(step) {
             block.begun += 1;
             block.active += 1;
         }
         self.begin_block(iteration, None);
-        self.tell_status(iteration);
     }
 
     /// An iteration has ended: the rest goes on, or is no longer wanted.
@@ -119,6 +129,13 @@ impl Decider<'_> {
         let total = self.iterations(step, each);
         let Some(block) = self.row(step).and_then(Row::block) else { return };
         let (failed, completed) = (block.failed, block.completed);
+        if self.row(step).is_some_and(|row| row.settled) {
+            // Enough was done before: neither failures nor `until` matter any more.
+            if !self.is_joined(step, total) {
+                self.agenda.push_back(Next::Activate(step.clone()));
+            }
+            return;
+        }
         let joins = self.plan.node(step).join.is_some();
         if !joins && !each.tolerate.bears(failed, total) {
             return self.too_many_failed(step, failed, total);

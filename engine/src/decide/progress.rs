@@ -25,13 +25,15 @@ impl Decider<'_> {
         let same_worker =
             attempt.is_some_and(|attempt| attempt.worker_id.as_ref() == Some(&progress.worker_id));
         let told_to_end = open.cancelled_until.is_some();
+        // Published anew after messages were lost, it has not begun although the same worker may hold it still.
+        let begun = open.started.is_some();
         if attempt.is_some_and(|attempt| progress.deliveries < attempt.deliveries) {
             return self.stale("progress of a worker that lost the attempt to another");
         }
         if same_worker && open.progress.is_some_and(|seen| seen >= progress.n) {
             return self.stale("progress that was seen before");
         }
-        if same_worker {
+        if same_worker && begun {
             self.beat(&step, progress.n);
         } else {
             self.begun(&step, progress);

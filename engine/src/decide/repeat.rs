@@ -119,8 +119,15 @@ impl Decider<'_> {
     fn remove(&mut self, iteration: &Step) {
         let can_be_undone =
             |step: &Step| self.row(step).and_then(Row::work).is_some_and(|work| work.closed_as.is_some());
-        if !self.reached_in(iteration).iter().any(can_be_undone) {
-            self.remove_all(iteration);
+        if self.reached_in(iteration).iter().any(can_be_undone) {
+            return;
+        }
+        let Some(status) = self.row(iteration).map(|row| row.status) else { return };
+        self.remove_all(iteration);
+        let around = self.plan.parent(iteration);
+        if let Some(block) = around.and_then(|step| self.block_mut(&step)) {
+            block.settled -= 1;
+            block.completed -= usize::from(status == TaskStatus::Completed);
         }
     }
 
@@ -133,7 +140,7 @@ impl Decider<'_> {
     }
 
     /// A step and all inside it that was reached.
-    fn reached_in(&self, step: &Step) -> Vec<Step> {
+    pub(super) fn reached_in(&self, step: &Step) -> Vec<Step> {
         let mut reached = vec![step.clone()];
         let mut next = 0;
         while let Some(step) = reached.get(next).cloned() {

@@ -101,6 +101,8 @@ pub fn start_with(
         ending: None,
         handling: false,
         request_digest,
+        held_back: false,
+        opened_at: None,
         correlation_id: request.correlation_id,
         parent: request.parent,
         generation: 0,

@@ -26,7 +26,12 @@ impl Decider<'_> {
             _ => {}
         }
         match self.stage(step).cloned() {
-            Some(Stage::Waiting { until, .. }) if self.now < until => self.rearm(step, until),
+            Some(Stage::Waiting { .. }) if self.deadline(step).is_some_and(|end| self.now >= end) => {
+                self.timed_out(step);
+            }
+            Some(Stage::Waiting { until, .. }) if self.now < until => {
+                self.rearm(step, self.deadline(step).map_or(until, |end| end.min(until)));
+            }
             Some(Stage::Waiting { since, .. }) => self.waited(step, since),
             Some(Stage::Ready { since }) => self.ready_timer(step, since),
             Some(Stage::Open(open)) => self.open_timer(step, &open),
@@ -53,7 +58,7 @@ impl Decider<'_> {
         else {
             return self.stale("timer of a run without a time limit");
         };
-        let until = head.created_at.after(total);
+        let until = head.opened_at.unwrap_or(head.created_at).after(total);
         if self.now < until {
             self.effects.push(Effect::SetTimer { path: TaskPath::root(), at: until });
         } else if head.ending.is_none() {
@@ -99,6 +104,7 @@ impl Decider<'_> {
 
     fn held_timer(&mut self, step: &Step) {
         match self.deadline(step) {
+            Some(_) if self.undoes(step) => self.stale("timer of a held compensation"),
             Some(deadline) if self.now >= deadline => self.timed_out(step),
             Some(deadline) => self.rearm(step, deadline),
             None => self.stale("timer of a held task"),
@@ -125,7 +131,9 @@ impl Decider<'_> {
                 self.close_overdue(step, open, &error);
                 self.attempt_failed(step, error);
             }
-            None if open.ask_at.is_some_and(|at| self.now >= at) => self.ask_child(step, open),
+            None if open.cancelled_until.is_none() && open.ask_at.is_some_and(|at| self.now >= at) => {
+                self.ask_child(step, open);
+            }
             None => {
                 if let Some(at) = self.due(step) {
                     self.rearm(step, at);
@@ -164,6 +172,7 @@ impl Decider<'_> {
 
     fn close_overdue(&mut self, step: &Step, open: &Open, error: &ErrorDetails) {
         self.close_attempt(step, Close { error: Some(error), ..Close::default() });
+        self.cancel_child(step, open.execution_id);
         if let Some(control_queue) = open.control_queue.clone() {
             let message =
                 ControlMessage { format: FORMAT, execution_id: open.execution_id, order: Order::Closed };
@@ -174,7 +183,12 @@ impl Decider<'_> {
     fn timed_out(&mut self, step: &Step) {
         let total = self.timeouts(step).total.unwrap_or_default();
         let message = format!("all attempts together took longer than {total}");
-        self.fail(step, TaskStatus::TimedOut, ErrorDetails::system(Code::TimeoutTotal, message), None);
+        let error = ErrorDetails::system(Code::TimeoutTotal, message);
+        self.note_unknown_outcome(step);
+        if self.undoes(step) {
+            return self.hold(step, error);
+        }
+        self.fail(step, TaskStatus::TimedOut, error, None);
     }
 
     fn rearm(&mut self, step: &Step, at: Timestamp) {

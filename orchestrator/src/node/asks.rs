@@ -145,7 +145,7 @@ fn message_of(request: &Request) -> (Kind, Vec<u8>) {
         Request::Start(start) => (Kind::Start, body(start)),
         Request::Cancel { run, reason } => {
             let (run, reason, requested_by) = (run.clone(), reason.clone(), String::new());
-            (Kind::Cancel, body(&CancelMessage { format: FORMAT, run, reason, requested_by }))
+            (Kind::Cancel, body(&CancelMessage { format: FORMAT, run, reason, requested_by, parent: None }))
         }
         Request::Register { tenant, definition } => {
             let definition = (**definition).clone();

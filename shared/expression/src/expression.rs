@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use crate::ast::Reference;
+use crate::ast::{Kind, Reference};
 use crate::budget::{Limits, Meter};
 use crate::error::{Cause, CompileError, EvaluationError};
 use crate::evaluate::{self, Environment, Evaluated, Value};
@@ -53,6 +53,14 @@ impl Expression {
     /// The free names it refers to, in the order of the text; a macro's variables are not among them.
     pub fn references(&self) -> &[Reference] {
         &self.parsed.references
+    }
+
+    /// The path of an expression that is nothing but one.
+    pub(crate) fn path(&self) -> Option<&[String]> {
+        match &self.parsed.root.kind {
+            Kind::Reference(index) => Some(&self.parsed.references.get(*index)?.path),
+            _ => None,
+        }
     }
 
     /// The value of the expression in a scope.

@@ -12,7 +12,7 @@ use crate::error::{Cause, EvaluationError};
 use crate::evaluate::{Environment, Value, at, opened, text_of};
 use crate::near;
 use crate::number::Number;
-use crate::scope::Resolved;
+use crate::scope::{Resolved, SECRETS};
 use crate::value;
 
 /// Segments given to a scope at once; a longer path is walked from there, and no scope's own names are longer.
@@ -43,6 +43,13 @@ pub(crate) fn resolve<'b>(
     env: Environment<'b>,
 ) -> Result<Lookup<'b>, EvaluationError> {
     let path = &reference.path;
+    if path.first().is_some_and(|root| root == SECRETS) {
+        let message = format!(
+            "no expression sees a secret: write ${{ {} }} alone or within text, in the inputMappings of a task",
+            path.join(".")
+        );
+        return Err(at(node, message));
+    }
     let mut segments = [""; MOST_SEGMENTS];
     let count = path.len().min(MOST_SEGMENTS);
     for (segment, name) in segments.iter_mut().zip(path) {

@@ -6,6 +6,9 @@ use std::borrow::Cow;
 
 use serde_json::Value as Json;
 
+/// The root of `secrets.name`: no scope is asked for it. A template may refer to a secret; an expression never has its value.
+pub(crate) const SECRETS: &str = "secrets";
+
 /// The names an expression sees.
 pub trait Scope {
     /// Looks up the value that `path` begins with; the evaluator walks the segments that were not consumed.

@@ -17,6 +17,7 @@ pub mod path;
 pub mod payload;
 #[cfg(feature = "schema")]
 mod schema;
+pub mod secret;
 pub mod security;
 pub mod time;
 

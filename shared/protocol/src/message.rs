@@ -293,6 +293,9 @@ pub struct CancelMessage {
     pub reason: String,
     /// Who asks.
     pub requested_by: String,
+    /// The step that started the run, where that asks: it is answered in any case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Parent>,
 }
 
 /// Tells a run something from outside.

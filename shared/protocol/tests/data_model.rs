@@ -29,7 +29,7 @@ const TOGETHER: [(&str, &[&str]); 3] = [
 ];
 
 /// Where the fixtures show every field of each word.
-const SHOWN: [(&str, &[&str]); 41] = [
+const SHOWN: [(&str, &[&str]); 42] = [
     ("WorkflowDefinition", &["workflow_definition"]),
     ("WorkflowTimeouts", &["workflow_definition#/timeouts"]),
     ("TaskDefinition", &["workflow_definition#/taskDefinitions/0"]),
@@ -54,10 +54,11 @@ const SHOWN: [(&str, &[&str]); 41] = [
     ("Compensation", &["workflow_definition#/tasks/7/tasks/0/compensateWith"]),
     ("SwitchCase", &["workflow_definition#/tasks/4/switch/0", "workflow_definition#/tasks/4/switch/1"]),
     ("Terminate", &["workflow_definition#/tasks/6/terminate"]),
-    ("WorkflowInstance", &["workflow_instance", "workflow_instance_failed"]),
+    ("WorkflowInstance", &["workflow_instance", "workflow_instance_failed", "workflow_instance_child"]),
+    ("ParentStep", &["workflow_instance_child#/parent"]),
     ("WorkflowMetrics", &["workflow_instance#/metrics"]),
-    ("WorkflowSummary", &["workflow_summary"]),
-    ("TaskInstance", &["task_instance", "task_instance_waiting"]),
+    ("WorkflowSummary", &["workflow_summary", "workflow_summary_child"]),
+    ("TaskInstance", &["task_instance", "task_instance_waiting", "task_instance_child"]),
     ("Attempt", &["attempt"]),
     ("TaskMetrics", &["attempt#/metrics"]),
     ("TaskExecutionContext", &["task_execution_context"]),
@@ -71,7 +72,7 @@ const SHOWN: [(&str, &[&str]); 41] = [
     ("ResultMessage", &["result_completed"]),
     ("ProgressMessage", &["progress"]),
     ("ControlMessage", &["control_closed"]),
-    ("CancelMessage", &["cancel"]),
+    ("CancelMessage", &["cancel", "cancel_child"]),
     ("SignalMessage", &["signal"]),
     ("AnswerMessage", &["answer_accepted"]),
     ("RegisterMessage", &["register"]),

@@ -6,6 +6,8 @@ const BACKEND: system::Backend = system::Backend::Embedded;
 mod cancel;
 #[path = "faults.rs"]
 mod faults;
+#[path = "lost_answers.rs"]
+mod lost_answers;
 #[path = "messages.rs"]
 mod messages;
 #[path = "nodes.rs"]
@@ -16,6 +18,8 @@ mod operations;
 mod payloads;
 #[path = "readme.rs"]
 mod readme;
+#[path = "schemas.rs"]
+mod schemas;
 #[path = "system.rs"]
 mod system;
 #[path = "work.rs"]

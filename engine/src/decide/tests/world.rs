@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use oarlock_protocol::instance::{WorkflowInstance, WorkflowStatus};
-use oarlock_protocol::message::{ControlMessage, Order, PayloadReference, StartMessage};
+use oarlock_protocol::message::{
+    Completion, ControlMessage, Operation, Order, Parent, PayloadReference, StartMessage,
+};
 use oarlock_protocol::security::SecurityContext;
 use oarlock_protocol::{ErrorDetails, ExecutionId, FORMAT, Json, RunId, Span, TaskPath, Timestamp};
 use serde_json::json;
@@ -19,7 +21,7 @@ use crate::payloads::{AtHand, Read};
 use crate::plan::Plan;
 use crate::run::Run;
 use crate::settings::Settings;
-use crate::view;
+use crate::{task_message, view};
 
 /// When every scenario begins.
 pub(super) const BEGIN: Timestamp = Timestamp::from_millis(1_000_000_000);
@@ -33,6 +35,8 @@ pub(super) struct Setup {
     pub(super) settings: Settings,
     /// Payloads kept elsewhere; with any, references are followed.
     pub(super) kept: Vec<(PayloadReference, Read)>,
+    /// The step that started the run, where one did.
+    pub(super) parent: Option<Parent>,
 }
 
 impl From<Json> for Setup {
@@ -43,6 +47,7 @@ impl From<Json> for Setup {
             permissions: Vec::new(),
             settings: Settings::default(),
             kept: Vec::new(),
+            parent: None,
         }
     }
 }
@@ -121,7 +126,7 @@ impl Drop for World {
 /// The request that starts a scenario's run.
 pub(super) fn request(setup: &Setup) -> StartMessage {
     StartMessage {
-        parent: None,
+        parent: setup.parent.clone(),
         format: FORMAT,
         workflow_instance_id: RunId::keyed("acme", "w", "scenario"),
         workflow_definition_id: "w".to_owned(),
@@ -216,7 +221,7 @@ impl World {
     fn deliver(&mut self, event: Event) {
         let effects = self.decide(event.clone());
         self.commit(effects);
-        if self.faults == Faults::EventsTwice {
+        if self.faults == Faults::EventsTwice && !self.goes_on_at_once(&event) {
             let effects = self.decide(event.clone());
             assert!(self.run.changes.is_empty(), "{event:?} again changed {:?}", self.run.changes);
             let timer = matches!(event, Event::Timer { .. });
@@ -224,6 +229,17 @@ impl World {
             self.perform(effects);
         }
         self.after_event();
+    }
+
+    /// Whether the same event asks for more by now: a timer that was set again for now, or an operator's request
+    /// that the run may be asked again.
+    fn goes_on_at_once(&self, event: &Event) -> bool {
+        match event {
+            Event::Timer { path } => self.timers.get(path).is_some_and(|at| *at <= self.now),
+            Event::Operation(Operation::Retry) => self.run.head.status.is_terminal(),
+            Event::Operation(Operation::Resume) => self.run.head.status == WorkflowStatus::Paused,
+            _ => false,
+        }
     }
 
     fn decide(&mut self, event: Event) -> Vec<Effect> {
@@ -307,7 +323,7 @@ impl World {
                 self.published.insert(execution_id, path);
             }
             Effect::StartChild { path, .. } => self.children_told.push(format!("{path} asked")),
-            Effect::CancelChild { child } => self.children_told.push(format!("{child} cancelled")),
+            Effect::CancelChild { path, .. } => self.children_told.push(format!("{path} cancelled")),
             Effect::TellParent => self.parent_told += 1,
         }
     }
@@ -333,6 +349,33 @@ impl World {
     /// The timer that is due first.
     pub(super) fn next_timer(&self) -> Option<(TaskPath, Timestamp)> {
         self.near.iter().map(|(path, at)| (path.clone(), *at)).min_by_key(|(_, at)| *at)
+    }
+
+    /// Fires the timer that is due first, where one is due by now.
+    pub(super) fn settle_once(&mut self) {
+        if let Some((path, _)) = self.next_timer().filter(|(_, at)| *at <= self.now) {
+            self.timers.remove(&path);
+            self.near.remove(&path);
+            self.event(Event::Timer { path });
+        }
+    }
+
+    /// Fires whatever is due by now.
+    pub(super) fn settle(&mut self) {
+        self.advance(0);
+    }
+
+    pub(super) fn signal(&mut self, id: &str, name: &str, payload: Json) {
+        self.event(Event::Signal { id: id.to_owned(), name: name.to_owned(), payload });
+    }
+
+    pub(super) fn operate(&mut self, operation: Operation) {
+        self.event(Event::Operation(operation));
+    }
+
+    /// Ends a task from outside, whichever attempt of it is the latest.
+    pub(super) fn end(&mut self, path: &str, completion: Completion) {
+        self.event(Event::Complete { path: TaskPath::from(path), execution_id: None, completion });
     }
 
     pub(super) fn cancel(&mut self) {
@@ -362,6 +405,29 @@ impl World {
         let row = || self.run.rows.get(&TaskPath::from(path)).and_then(|row| row.error.clone());
         let error = if path == "/" { self.run.head.error.clone() } else { row() };
         error.unwrap_or_else(|| panic!("there is no error at {path}"))
+    }
+
+    /// The output of the step at `path`, as it is stored.
+    pub(super) fn output(&self, path: &str) -> Json {
+        let run = self.loaded();
+        run.rows.get(&TaskPath::from(path)).and_then(|row| row.output.clone()).unwrap_or(Json::Null)
+    }
+
+    /// The places of the rows that are stored, sorted.
+    pub(super) fn stored(&self) -> Vec<String> {
+        self.store.places()
+    }
+
+    /// The message of the open attempt at `path`.
+    pub(super) fn message(&self, path: &str) -> Json {
+        let path = TaskPath::from(path);
+        let message = task_message::build(&self.plan, &self.run, &path, &self.settings).unwrap();
+        serde_json::to_value(message).unwrap()
+    }
+
+    /// What the task at `path` is given.
+    pub(super) fn input(&self, path: &str) -> Json {
+        self.message(path)["input"].clone()
     }
 
     pub(super) fn variable(&self, name: &str) -> Json {
