@@ -68,7 +68,7 @@ pub(crate) enum Command {
     /// Starts a run on a server.
     Start(Start),
     /// Shows a run.
-    Get(RunName),
+    Get(Get),
     /// Lists runs, the newest first.
     List(List),
     /// Asks a run to end.
@@ -255,6 +255,16 @@ pub(crate) struct Start {
     /// Waits no longer than this; then exit code 4.
     #[arg(long, value_name = "TIME", requires = "wait")]
     pub(crate) timeout: Option<Span>,
+}
+
+/// `oarlock get`.
+#[derive(Debug, Args)]
+pub(crate) struct Get {
+    /// The run's id.
+    pub(crate) run: RunId,
+    /// Reads what is kept in the payload store, and shows it in its place.
+    #[arg(long)]
+    pub(crate) payloads: bool,
 }
 
 #[derive(Debug, Args)]

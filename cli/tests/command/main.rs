@@ -17,6 +17,7 @@ mod lists;
 mod operators;
 mod orchestrators;
 mod parked;
+mod payloads;
 mod private_servers;
 mod run;
 mod server;

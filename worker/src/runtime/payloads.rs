@@ -53,7 +53,7 @@ pub(super) async fn keep_output(shared: &Shared, ran: Ran, context: &TaskContext
                 return Ran::Ended(Finished { result: Ok(Answer::Completed(output)), usage });
             }
             let (run, output) = (&run, &output);
-            let ask = || async move { payloads.keep(run, output).await };
+            let ask = || async move { payloads.offload(run, output).await };
             let kept = patiently(context, ask).await;
             Ran::Ended(Finished { result: kept.map(Answer::Completed), usage })
         }
