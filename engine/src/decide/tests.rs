@@ -18,6 +18,7 @@ mod limits;
 mod loops;
 mod mappings;
 mod operations;
+mod operators;
 mod order;
 mod pause;
 mod progress;
