@@ -125,9 +125,10 @@ fn goes_on_by_itself(world: &World, row: &Row, block: &Block, path: &TaskPath) -
     }
     match &world.plan.node(row.node).kind {
         NodeKind::ForEach(each) => {
-            let items = match row.input.as_ref() {
-                Some(Json::Array(list)) => list.len(),
-                Some(Json::Object(map)) => map.len(),
+            let items = match (block.items, row.input.as_ref()) {
+                (Some(count), Some(_)) => count,
+                (None, Some(Json::Array(list))) => list.len(),
+                (None, Some(Json::Object(map))) => map.len(),
                 _ => panic!("{path} has lost its items"),
             };
             let total = items.div_ceil(each.batch.unwrap_or(1));
