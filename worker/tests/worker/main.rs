@@ -6,7 +6,11 @@ mod command;
 mod delivery;
 mod ending;
 mod harness;
+#[cfg(feature = "http")]
+mod later;
 mod lifecycle;
 mod outcome;
 #[cfg(feature = "http")]
 mod request;
+#[cfg(feature = "http")]
+mod secret;
