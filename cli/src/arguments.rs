@@ -68,7 +68,7 @@ pub(crate) enum Command {
     /// Starts a run on a server.
     Start(Start),
     /// Shows a run.
-    Get(RunName),
+    Get(Get),
     /// Lists runs, the newest first.
     List(List),
     /// Asks a run to end.
@@ -114,6 +114,9 @@ pub(crate) struct Handlers {
 pub(crate) struct Run {
     /// The definition, YAML or JSON.
     pub(crate) file: PathBuf,
+    /// The definitions of the workflows that it starts by `workflow` steps.
+    #[arg(value_name = "CHILD")]
+    pub(crate) children: Vec<PathBuf>,
     /// The input: JSON, or @FILE, or @- for stdin.
     #[arg(long, value_name = "JSON|@FILE")]
     pub(crate) input: Option<String>,
@@ -255,6 +258,16 @@ pub(crate) struct Start {
     /// Waits no longer than this; then exit code 4.
     #[arg(long, value_name = "TIME", requires = "wait")]
     pub(crate) timeout: Option<Span>,
+}
+
+/// `oarlock get`.
+#[derive(Debug, Args)]
+pub(crate) struct Get {
+    /// The run's id.
+    pub(crate) run: RunId,
+    /// Reads what is kept in the payload store, and shows it in its place.
+    #[arg(long)]
+    pub(crate) payloads: bool,
 }
 
 #[derive(Debug, Args)]

@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::definitions::Definitions;
 use crate::members::{Member, Members};
 use crate::partition::{self, Command, Counters, Request, Shared, Wish, answer};
+use crate::payloads::Reader;
 use crate::settings::Settings;
 use crate::store::{self, Store};
 use crate::watch::Watch;
@@ -134,7 +135,9 @@ impl Node {
             Err(error) => return Err(error.into()),
         }
         let definitions = Definitions::new(store.clone(), partitions);
+        let payloads = settings.payloads.clone().map(|payloads| Arc::new(Reader::new(payloads)));
         let shared = Arc::new(Shared {
+            payloads,
             broker,
             store,
             definitions,

@@ -6,6 +6,7 @@
 mod bad_commands;
 mod cancelling;
 mod checks;
+mod children;
 mod data;
 mod example;
 mod fleet;
@@ -17,6 +18,7 @@ mod lists;
 mod operators;
 mod orchestrators;
 mod parked;
+mod payloads;
 mod private_servers;
 mod run;
 mod server;

@@ -18,6 +18,8 @@ mod messages;
 mod nodes;
 #[path = "operations.rs"]
 mod operations;
+#[path = "payloads.rs"]
+mod payloads;
 #[path = "readme.rs"]
 mod readme;
 #[path = "schemas.rs"]
