@@ -26,5 +26,7 @@ mod readme;
 mod schemas;
 #[path = "system.rs"]
 mod system;
+#[path = "whole.rs"]
+mod whole;
 #[path = "work.rs"]
 mod work;

@@ -16,5 +16,7 @@ mod operations;
 mod readme;
 #[path = "system.rs"]
 mod system;
+#[path = "whole.rs"]
+mod whole;
 #[path = "work.rs"]
 mod work;
