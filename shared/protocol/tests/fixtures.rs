@@ -48,6 +48,7 @@ const FIXTURES: &[(&str, Again, Unknown)] = &[
     ("start_request_smallest", again::<StartRequest>, Unknown::Ignored),
     ("start", again::<StartMessage>, Unknown::Ignored),
     ("task", again::<TaskMessage>, Unknown::Ignored),
+    ("task_second_look", again::<TaskMessage>, Unknown::Ignored),
     ("result_completed", again::<ResultMessage>, Unknown::Ignored),
     ("result_failed", again::<ResultMessage>, Unknown::Ignored),
     ("result_deferred", again::<ResultMessage>, Unknown::Ignored),
