@@ -33,7 +33,7 @@ pub(super) async fn run(
     let input = read_input(arguments.input.as_deref())?;
     let folder =
         arguments.file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut hands = Hands::load(&arguments.handlers, folder)?;
+    let mut hands = Hands::load(&arguments.handlers, folder, configuration)?;
     if let (Some(file), false) = (&hands.file, json) {
         note(&format!("worker settings: {}", file.display()));
     }
