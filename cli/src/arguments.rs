@@ -114,6 +114,9 @@ pub(crate) struct Handlers {
 pub(crate) struct Run {
     /// The definition, YAML or JSON.
     pub(crate) file: PathBuf,
+    /// The definitions of the workflows that it starts by `workflow` steps.
+    #[arg(value_name = "CHILD")]
+    pub(crate) children: Vec<PathBuf>,
     /// The input: JSON, or @FILE, or @- for stdin.
     #[arg(long, value_name = "JSON|@FILE")]
     pub(crate) input: Option<String>,

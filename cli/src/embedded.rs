@@ -65,7 +65,9 @@ impl Hands {
         let routes = configuration.orchestrator().engine.routes;
         let tenant = configuration.principal().tenant_id;
         let mut missing = BTreeSet::new();
-        for work in plan.nodes().filter_map(|node| node.work()) {
+        // A run of another workflow needs no hands of its own.
+        let tasks = plan.nodes().filter_map(|node| node.work()).filter(|work| work.child.is_none());
+        for work in tasks {
             let task = &work.definition.id;
             self.settings.set_queue(task, &router::route(&routes, &work.definition, &tenant, work.priority));
             let http = self.settings.has_http() && task == oarlock_worker::http::TASK;

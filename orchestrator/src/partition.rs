@@ -11,7 +11,7 @@ use oarlock_broker::{Broker, Health, Subscription, topology};
 use oarlock_protocol::RunKey;
 use oarlock_protocol::definition::WorkflowDefinition;
 use oarlock_protocol::message::{
-    Answer, CompleteMessage, OperationMessage, PayloadReference, SignalMessage, StartMessage,
+    Answer, CompleteMessage, OperationMessage, Parent, PayloadReference, SignalMessage, StartMessage,
 };
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tracing::Instrument;
@@ -27,6 +27,7 @@ use crate::watchdog::Pulse;
 pub(crate) mod answer;
 mod asides;
 mod batch;
+mod children;
 mod commit;
 mod due;
 mod effects;
@@ -92,7 +93,8 @@ pub(crate) enum Request {
     /// Start a run: ACCEPTED.
     Start(Box<StartMessage>),
     /// End a run: CANCELLING.
-    Cancel { run: RunKey, reason: String },
+    /// Where the step that started it asks, that is answered instead.
+    Cancel { run: RunKey, reason: String, parent: Option<Parent> },
     /// Register a definition: REGISTERED.
     Register { tenant: String, definition: Box<WorkflowDefinition> },
     /// Tell when a run has ended: ENDED.

@@ -6,6 +6,7 @@
 mod bad_commands;
 mod cancelling;
 mod checks;
+mod children;
 mod data;
 mod example;
 mod fleet;

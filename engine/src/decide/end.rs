@@ -109,6 +109,9 @@ impl Decider<'_> {
             Some(Ending::Completed { .. } | Ending::Enough) | None => WorkflowStatus::Completed,
         };
         self.set_run_status(status);
+        if status == WorkflowStatus::Completed {
+            self.drop_all_variables();
+        }
         let kept = self.plan.definition.retention.unwrap_or(self.settings.retention);
         self.effects.push(Effect::SetTimer { path: TaskPath::root(), at: self.now.after(kept) });
         self.tell_parent();

@@ -19,6 +19,7 @@ mod limits;
 mod loops;
 mod mappings;
 mod operations;
+mod operators;
 mod order;
 mod pause;
 mod payloads;

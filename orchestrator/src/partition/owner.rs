@@ -146,7 +146,9 @@ impl Owner {
         let now = self.shared.clock.now();
         let timer = self.timers.next().map(|at| Instant::now() + Duration::from(at.since(now)));
         let timer = if self.hearing.is_done() { timer } else { self.hearing.ends_at() };
-        let others = [timer, self.flush_at, self.publisher.again_at()];
+        // What cannot be published now is looked at again when that changes.
+        let again = self.publisher.again_at().filter(|_| self.broker_takes() && !self.publisher.is_full());
+        let others = [timer, self.flush_at, again];
         let fixed = self.lease.renew_at().min(self.load_timers_at);
         others.into_iter().flatten().min().map_or(fixed, |at| at.min(fixed))
     }

@@ -4,6 +4,10 @@ const BACKEND: system::Backend = system::Backend::Embedded;
 
 #[path = "cancel.rs"]
 mod cancel;
+#[path = "children.rs"]
+mod children;
+#[path = "children_faults.rs"]
+mod children_faults;
 #[path = "faults.rs"]
 mod faults;
 #[path = "lost_answers.rs"]

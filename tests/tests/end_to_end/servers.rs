@@ -4,6 +4,8 @@ const BACKEND: system::Backend = system::Backend::Servers;
 
 #[path = "cancel.rs"]
 mod cancel;
+#[path = "children.rs"]
+mod children;
 #[path = "messages.rs"]
 mod messages;
 #[path = "nodes.rs"]

@@ -4,9 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use oarlock_protocol::instance::{WorkflowInstance, WorkflowStatus};
-use oarlock_protocol::message::{
-    Completion, ControlMessage, Operation, Order, Parent, PayloadReference, StartMessage,
-};
+use oarlock_protocol::message::{ControlMessage, Operation, Order, Parent, PayloadReference, StartMessage};
 use oarlock_protocol::security::SecurityContext;
 use oarlock_protocol::{ErrorDetails, ExecutionId, FORMAT, Json, RunId, Span, TaskPath, Timestamp};
 use serde_json::json;
@@ -21,7 +19,7 @@ use crate::payloads::{AtHand, Read};
 use crate::plan::Plan;
 use crate::run::Run;
 use crate::settings::Settings;
-use crate::{task_message, view};
+use crate::view;
 
 /// When every scenario begins.
 pub(super) const BEGIN: Timestamp = Timestamp::from_millis(1_000_000_000);
@@ -365,19 +363,6 @@ impl World {
         self.advance(0);
     }
 
-    pub(super) fn signal(&mut self, id: &str, name: &str, payload: Json) {
-        self.event(Event::Signal { id: id.to_owned(), name: name.to_owned(), payload });
-    }
-
-    pub(super) fn operate(&mut self, operation: Operation) {
-        self.event(Event::Operation(operation));
-    }
-
-    /// Ends a task from outside, whichever attempt of it is the latest.
-    pub(super) fn end(&mut self, path: &str, completion: Completion) {
-        self.event(Event::Complete { path: TaskPath::from(path), execution_id: None, completion });
-    }
-
     pub(super) fn cancel(&mut self) {
         self.event(Event::Cancel { reason: "no longer wanted".to_owned() });
     }
@@ -416,18 +401,6 @@ impl World {
     /// The places of the rows that are stored, sorted.
     pub(super) fn stored(&self) -> Vec<String> {
         self.store.places()
-    }
-
-    /// The message of the open attempt at `path`.
-    pub(super) fn message(&self, path: &str) -> Json {
-        let path = TaskPath::from(path);
-        let message = task_message::build(&self.plan, &self.run, &path, &self.settings).unwrap();
-        serde_json::to_value(message).unwrap()
-    }
-
-    /// What the task at `path` is given.
-    pub(super) fn input(&self, path: &str) -> Json {
-        self.message(path)["input"].clone()
     }
 
     pub(super) fn variable(&self, name: &str) -> Json {
