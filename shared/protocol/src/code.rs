@@ -158,7 +158,7 @@ impl Code {
                 "The run's security context lacks a permission that the task or workflow requires. It was not dispatched."
             }
             Code::PayloadTooLarge => {
-                "An input, output or variable is larger than `limits.payload_bytes`. Keep large data elsewhere and pass its address."
+                "An input, output or variable is larger than `limits.payload_bytes`. Keep large data elsewhere and pass its address, or set up a payload store."
             }
             Code::UnknownTask => {
                 "A worker took the task from a queue but has no handler of that name. Deploy one, or correct the name or queue."
