@@ -61,12 +61,14 @@ pub(crate) enum Command {
     Validate(Validate),
     /// Tries a definition out: tasks answer what a file says, and time skips.
     Test(Test),
+    /// Draws a definition: prints it as a Mermaid flowchart, steps as nodes and order as edges.
+    Graph(Graph),
     /// Registers definitions with a server.
     Apply(Files),
     /// Starts a run on a server.
     Start(Start),
     /// Shows a run.
-    Get(RunName),
+    Get(Get),
     /// Lists runs, the newest first.
     List(List),
     /// Asks a run to end.
@@ -222,6 +224,12 @@ pub(crate) struct Test {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Graph {
+    /// The definition, YAML or JSON; - for stdin.
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Files {
     /// The definitions, YAML or JSON.
     #[arg(required = true)]
@@ -250,6 +258,16 @@ pub(crate) struct Start {
     /// Waits no longer than this; then exit code 4.
     #[arg(long, value_name = "TIME", requires = "wait")]
     pub(crate) timeout: Option<Span>,
+}
+
+/// `oarlock get`.
+#[derive(Debug, Args)]
+pub(crate) struct Get {
+    /// The run's id.
+    pub(crate) run: RunId,
+    /// Reads what is kept in the payload store, and shows it in its place.
+    #[arg(long)]
+    pub(crate) payloads: bool,
 }
 
 #[derive(Debug, Args)]

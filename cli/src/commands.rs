@@ -23,6 +23,7 @@ mod dev;
 mod explain;
 mod fail;
 mod get;
+mod graph;
 mod history;
 mod list;
 mod orchestrator;
@@ -65,6 +66,7 @@ pub(crate) async fn execute(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Dev(dev) => dev::dev(&configuration, dev, json).await,
         Command::Validate(validate) => validate::validate(&validate, json),
         Command::Test(given) => test::test(&configuration, &given, json),
+        Command::Graph(given) => graph::graph(&given, json),
         Command::Apply(files) => apply::apply(&client()?, &files, json).await,
         Command::Start(start) => start::start(&client()?, start, json).await,
         Command::Get(name) => get::get(&client()?, &name, json).await,

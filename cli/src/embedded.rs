@@ -10,7 +10,7 @@ use oarlock_broker::embedded::Embedded as EmbeddedBroker;
 use oarlock_engine::{Plan, router};
 use oarlock_orchestrator::members::memory::Memory;
 use oarlock_orchestrator::store::{Store, file, memory};
-use oarlock_orchestrator::{Clock, Node};
+use oarlock_orchestrator::{Clock, Node, Settings};
 use oarlock_protocol::definition::WorkflowDefinition;
 use oarlock_worker::settings::Settings as WorkerSettings;
 use oarlock_worker::{Running, settings};
@@ -92,7 +92,8 @@ impl Embedded {
             Some(folder) => Arc::new(file::File::open(folder).map_err(|e| Failure::usage(e.to_string()))?),
             None => Arc::new(memory::Memory::new()),
         };
-        let settings = configuration.orchestrator();
+        let payloads = configuration.payloads()?;
+        let settings = Settings { payloads: payloads.clone(), ..configuration.orchestrator() };
         let payload_bytes = settings.engine.payload_bytes;
         let node = Node::start(broker.clone(), store, Arc::new(Memory::new()), settings, Clock::system())
             .await
@@ -111,6 +112,9 @@ impl Embedded {
         } else {
             let builder = hands.settings.into_worker(broker).map_err(|e| Failure::usage(e.to_string()))?;
             let mut builder = builder.max_payload_bytes(payload_bytes);
+            if let Some(payloads) = payloads {
+                builder = builder.payloads(payloads);
+            }
             if let Some(slots) = hands.slots {
                 builder = builder.slots(slots);
             }

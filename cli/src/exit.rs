@@ -95,7 +95,12 @@ impl Failure {
                 }
                 writeln!(stderr, "{}", json!({"error": error}))
             }
-            Some(code) => writeln!(stderr, "error: {} ({code})", self.message),
+            Some(code) => {
+                // The code stands with the sentence, before a list that follows it.
+                let (sentence, list) =
+                    self.message.split_at(self.message.find('\n').unwrap_or(self.message.len()));
+                writeln!(stderr, "error: {sentence} ({code}){list}")
+            }
             None => writeln!(stderr, "error: {}", self.message),
         };
         // Where stderr is closed there is nobody to tell.

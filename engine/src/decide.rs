@@ -38,7 +38,7 @@ mod timer;
 mod variables;
 mod wait;
 
-pub use start::{Refusal, digest, start};
+pub use start::{Refusal, digest, start, start_with};
 
 /// Decides about one run at one time. The effects are collected until [`Decider::finish`].
 pub struct Decider<'a> {
@@ -65,12 +65,19 @@ enum Next {
     Activate(Step),
     /// This `loop` may begin its next iteration.
     Round(Step),
-    /// This step is settled: its block may go on.
-    Settled(Step),
+    /// This step is settled: its block may go on. Whether it has finished too: else `Finished` follows.
+    Settled(Step, Finished),
     /// This step was settled before, and nothing is open in it any more.
     Finished(Step),
     /// This step failed for good: its handlers, `continueOnFailure` or the block around it take it.
     Failed(Step),
+}
+
+/// Whether nothing is open any more in a step that is settled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Finished {
+    Yes,
+    No,
 }
 
 impl<'a> Decider<'a> {
@@ -116,13 +123,16 @@ impl<'a> Decider<'a> {
     }
 
     fn settle_agenda(&mut self) {
-        while let Some(step) = self.agenda.pop_front() {
+        // A decision that needs a payload is made again, when that is at hand: the rest of this one is of no use.
+        while !self.run.payloads.is_needed()
+            && let Some(step) = self.agenda.pop_front()
+        {
             match step {
                 Next::Consider(step) => self.consider(&step),
                 Next::Empty(step) => self.empty(&step),
                 Next::Activate(step) => self.activate(&step),
                 Next::Round(step) => self.round(&step),
-                Next::Settled(step) => self.settled(&step),
+                Next::Settled(step, finished) => self.settled(&step, finished),
                 Next::Finished(step) => self.finished(&step),
                 Next::Failed(step) => self.failed(&step),
             }
@@ -180,16 +190,20 @@ impl<'a> Decider<'a> {
 
     /// Marks a step's row as settled with its last status, and lets its block go on.
     fn settle(&mut self, step: &Step) {
+        let mut finished = Finished::Yes;
         if let Some(row) = self.row_mut(step) {
             row.settled = true;
-            let (status, finished) = (row.status, row.finished());
+            let status = row.status;
+            if !row.finished() {
+                finished = Finished::No;
+            }
             self.count_settled(step, status);
             self.note_closing(step);
-            if finished {
-                self.run.drop_scoped(&step.path);
+            if finished == Finished::Yes {
+                self.drop_variables(step);
             }
         }
-        self.agenda.push_back(Next::Settled(step.clone()));
+        self.agenda.push_back(Next::Settled(step.clone(), finished));
     }
 
     fn count_settled(&mut self, step: &Step, status: TaskStatus) {
@@ -244,6 +258,13 @@ impl<'a> Decider<'a> {
         let failed_at = step.path.clone();
         self.fail(step, TaskStatus::Failed, error.clone(), None);
         self.end_run_early(Ending::Failed { error, failed_at });
+    }
+
+    /// Gives the run this status, unless an operator lets it pause.
+    fn go_on_as(&mut self, status: WorkflowStatus) {
+        if !self.run.head.held_back {
+            self.set_run_status(status);
+        }
     }
 
     fn set_run_status(&mut self, status: WorkflowStatus) {

@@ -245,6 +245,8 @@ pub struct LoopNode {
     pub max_delay: Option<Span>,
     pub max: usize,
     pub keep: usize,
+    /// Whether a step inside can be undone, so that its iteration may be kept longer.
+    pub can_be_undone: bool,
     pub output: Option<Template>,
 }
 
@@ -262,7 +264,7 @@ pub struct AwaitNode {
 pub enum AwaitedNode {
     Duration(Template),
     Until(Template),
-    Signal { name: Template, schema: Option<Schema> },
+    Signal { name: Template, schema: Option<Box<Schema>> },
 }
 
 impl Node {

@@ -18,6 +18,7 @@ pub use mailbox::{Mailbox, Signal};
 pub use row::{Awaiting, Block, Body, KEPT_ATTEMPTS, Open, Row, Stage, Work};
 
 use crate::map::{Map, Set};
+use crate::payloads::AtHand;
 
 /// A run as its owner holds it.
 #[derive(Clone, Debug)]
@@ -40,6 +41,8 @@ pub struct Run {
     pub mailbox: Mailbox,
     /// What was changed and is not yet written.
     pub changes: Changes,
+    /// What of its payloads kept elsewhere a decision may look into.
+    pub payloads: AtHand,
     /// Steps that wait for a signal. Derived.
     pub(crate) waits: BTreeSet<TaskPath>,
     /// While it is compensating: what is still to be undone, the next last. Derived, filled when first needed.
@@ -72,6 +75,12 @@ pub struct Head {
     pub ending: Option<Ending>,
     /// Whether the workflow's own error handlers have been started.
     pub handling: bool,
+    /// Whether an operator let it pause: only an operator lets it go on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held_back: bool,
+    /// When an operator opened it again the last time: its total time counts from then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opened_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correlation_id: Option<String>,
     /// The step that started it, where a run did.
@@ -144,7 +153,7 @@ pub struct Changes {
     pub outputs: Set<TaskPath>,
     /// Variables of steps that have their own, by place; none are left where the step is done.
     pub scoped: Set<TaskPath>,
-    /// Rows that are no longer kept, with their inputs and outputs.
+    /// Rows that are no longer kept, with their inputs and outputs; where another was made since, the one before it.
     pub removed: Set<TaskPath>,
     /// The mailbox.
     pub mailbox: bool,
@@ -175,6 +184,7 @@ impl Run {
             scoped: Map::default(),
             mailbox: Mailbox::default(),
             changes: Changes::default(),
+            payloads: AtHand::default(),
             waits: BTreeSet::new(),
             to_undo: None,
             met: Map::default(),

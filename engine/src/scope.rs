@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use oarlock_expression::{Resolved, Scope};
+use oarlock_expression::{Opened, Resolved, Scope};
 use oarlock_protocol::{ErrorDetails, Json, JsonMap, TaskPath, Timestamp};
 use serde_json::json;
 
@@ -16,7 +16,7 @@ pub struct RunScope<'a> {
     run: &'a Run,
     step: Step,
     now: Timestamp,
-    variables: &'a JsonMap,
+    written: Option<&'a JsonMap>,
     task: Option<TaskData<'a>>,
     counts: Option<&'a Json>,
 }
@@ -33,7 +33,7 @@ pub struct TaskData<'a> {
 impl<'a> RunScope<'a> {
     /// The names seen from `step`.
     pub fn new(plan: &'a Plan, run: &'a Run, step: &Step, now: Timestamp) -> Self {
-        Self { plan, run, step: step.clone(), now, variables: &run.variables, task: None, counts: None }
+        Self { plan, run, step: step.clone(), now, written: None, task: None, counts: None }
     }
 
     /// The same, with how far a `forEach` is.
@@ -42,16 +42,22 @@ impl<'a> RunScope<'a> {
         Self { counts: Some(counts), ..self }
     }
 
-    /// The same, with a task's input and output and the variables as mappings have left them so far.
+    /// The same, with a task's input and output.
     #[must_use]
-    pub fn with_task(self, task: TaskData<'a>, variables: &'a JsonMap) -> Self {
-        Self { task: Some(task), variables, ..self }
+    pub fn with_task(self, task: TaskData<'a>) -> Self {
+        Self { task: Some(task), ..self }
+    }
+
+    /// The same, with the variables that mappings have written so far.
+    #[must_use]
+    pub fn with_written(self, written: &'a JsonMap) -> Self {
+        Self { written: Some(written), ..self }
     }
 
     fn variable(&self, path: &[&str]) -> Resolved<'a> {
         match path {
             [_] => Resolved::Found { value: Cow::Owned(Json::Object(self.all_variables())), consumed: 1 },
-            [_, name, ..] => match self.own_variable(name).or_else(|| self.variables.get(*name)) {
+            [_, name, ..] => match self.seen_variable(name) {
                 Some(value) => Resolved::Found { value: Cow::Borrowed(value), consumed: 2 },
                 None => Resolved::Missing {
                     consumed: 2,
@@ -62,6 +68,11 @@ impl<'a> RunScope<'a> {
         }
     }
 
+    fn seen_variable(&self, name: &str) -> Option<&'a Json> {
+        let written = self.written.and_then(|written| written.get(name));
+        written.or_else(|| self.own_variable(name)).or_else(|| self.run.variables.get(name))
+    }
+
     /// A variable of a step around this one.
     fn own_variable(&self, name: &str) -> Option<&'a Json> {
         let owner = self.plan.owner_of(&self.step, name)?;
@@ -69,13 +80,23 @@ impl<'a> RunScope<'a> {
     }
 
     fn all_variables(&self) -> JsonMap {
-        let mut variables = self.variables.clone();
+        let mut variables = self.run.variables.clone();
         variables.extend(variables_around(self.plan, self.run, &self.step));
+        variables
+            .extend(self.written.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())));
         variables
     }
 
     /// What an iteration around this step gives to expressions: its item, `index`, and `key` of a map.
     fn iteration(&self, name: &str) -> Option<Resolved<'a>> {
+        // A loop's own expressions count its iterations.
+        let begun = || self.run.rows.get(&self.step.path)?.block().map(|block| block.begun);
+        if let NodeKind::Loop(_) = &self.plan.node(&self.step).kind
+            && name == "index"
+            && let Some(begun) = begun()
+        {
+            return Some(owned(json!(begun), 1));
+        }
         let around = std::iter::once(self.step.clone()).chain(self.plan.around(&self.step));
         for step in around {
             let Some(number) = self.plan.number(&step) else { continue };
@@ -86,18 +107,17 @@ impl<'a> RunScope<'a> {
                         return Some(owned(json!(number), 1));
                     }
                     let items = self.run.rows.get(&owner.path)?.input.as_ref()?;
-                    return item(items, each.batch, number, name == "key");
+                    return match self.run.payloads.open(items) {
+                        Opened::Itself => item(items, each.batch, number, name == "key"),
+                        Opened::Data(items) => item(items, each.batch, number, name == "key"),
+                        Opened::Unavailable(reason) => Some(Resolved::Unavailable { consumed: 1, reason }),
+                    };
                 }
                 NodeKind::Loop(_) if name == "index" => return Some(owned(json!(number), 1)),
                 _ => {}
             }
         }
-        // A loop's own expressions count its iterations too.
-        let begun = || self.run.rows.get(&self.step.path)?.block().map(|block| block.begun);
-        match &self.plan.node(&self.step).kind {
-            NodeKind::Loop(_) if name == "index" => Some(owned(json!(begun()?), 1)),
-            _ => None,
-        }
+        None
     }
 
     fn workflow(&self, path: &[&str]) -> Resolved<'a> {
@@ -216,6 +236,10 @@ impl<'a> RunScope<'a> {
 }
 
 impl Scope for RunScope<'_> {
+    fn open<'a>(&'a self, value: &Json) -> Opened<'a> {
+        self.run.payloads.open(value)
+    }
+
     fn resolve<'a>(&'a self, path: &[&str]) -> Resolved<'a> {
         match path.first().copied() {
             Some("input") => Resolved::Found { value: Cow::Borrowed(&self.run.input), consumed: 1 },

@@ -118,8 +118,18 @@ fn idempotency_key(plan: &Plan, run: &Run, node: NodeId, path: &TaskPath, work: 
 ///
 /// # Errors
 /// PAYLOAD_TOO_LARGE where together they are above `limit` bytes.
-pub fn check_variables(work: &WorkNode, variables: &JsonMap, limit: usize) -> Result<(), ErrorDetails> {
+pub fn check_variables(
+    plan: &Plan,
+    run: &Run,
+    step: &Step,
+    work: &WorkNode,
+    limit: usize,
+) -> Result<(), ErrorDetails> {
     let names = work.context_variables.as_deref().unwrap_or_default();
+    if names.is_empty() {
+        return Ok(());
+    }
+    let variables = seen_variables(plan, run, step);
     let named = names.iter().filter_map(|name| Some((name, variables.get(name)?)));
     let size: usize = named.map(|(name, value)| name.len() + 4 + mapping::size(value)).sum();
     if size > limit { Err(mapping::too_large("contextVariables", limit)) } else { Ok(()) }

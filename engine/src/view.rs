@@ -132,7 +132,7 @@ fn steps<'a>(plan: &'a Plan, run: &'a Run) -> Vec<(&'a TaskPath, &'a Row)> {
         steps.extend(found.filter(|_| !step.path.is_root()));
         let begun = found.and_then(|(_, row)| row.block()).map_or(0, |block| block.begun);
         let inside = plan.inside(&step).into_iter().flat_map(|node| match plan.node(node).kind {
-            NodeKind::Iteration(_) => (0..begun).filter_map(|number| plan.iteration(&step, number)).collect(),
+            NodeKind::Iteration(_) => plan.kept(&step, begun),
             _ => vec![plan.child(&step, node)],
         });
         // What was not reached has nothing inside that was.

@@ -118,7 +118,10 @@ pub fn write_changes(run: &mut Run, writes: &mut Vec<Write>) -> Vec<TaskPath> {
         }
     }
     for path in sorted(changes.removed) {
-        gone.extend([TASK, TASK_INPUT, TASK_OUTPUT].map(|prefix| format!("{prefix}{path}")));
+        // What was made anew is written over; only what it does not have goes.
+        let fields = [(TASK, &changes.rows), (TASK_INPUT, &changes.inputs), (TASK_OUTPUT, &changes.outputs)];
+        let left = fields.into_iter().filter(|(_, written)| !written.contains(&path));
+        gone.extend(left.map(|(prefix, _)| format!("{prefix}{path}")));
     }
     let paths = sorted(changes.rows.into_iter().filter(|path| !path.is_root()));
     for path in &paths {

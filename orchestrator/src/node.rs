@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::definitions::Definitions;
 use crate::members::{Member, Members};
 use crate::partition::{self, Command, Counters, Request, Shared, Wish, answer};
+use crate::payloads::Reader;
 use crate::settings::Settings;
 use crate::store::{self, Store};
 use crate::watch::Watch;
@@ -29,6 +30,7 @@ mod explain;
 mod list;
 mod membership;
 mod parked;
+mod payloads;
 mod ready;
 mod tell;
 mod wait;
@@ -97,6 +99,9 @@ pub enum Error {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] store::Error),
+    /// A payload cannot be kept or read.
+    #[error(transparent)]
+    Payloads(#[from] oarlock_payloads::Error),
     /// What is stored cannot be read by this release.
     #[error("{0}")]
     Unreadable(String),
@@ -130,7 +135,9 @@ impl Node {
             Err(error) => return Err(error.into()),
         }
         let definitions = Definitions::new(store.clone(), partitions);
+        let payloads = settings.payloads.clone().map(|payloads| Arc::new(Reader::new(payloads)));
         let shared = Arc::new(Shared {
+            payloads,
             broker,
             store,
             definitions,
@@ -271,6 +278,15 @@ impl Node {
     /// # Errors
     /// The request is refused, in conflict, or names no definition.
     pub async fn start_run(&self, request: StartMessage) -> Result<Started, Error> {
+        let (request, kept) = self.keep_input(request).await?;
+        let started = self.ask_to_start(request).await;
+        if let (Err(Error::Refused(_)), Some(run)) = (&started, kept) {
+            self.leave_nothing(run);
+        }
+        started
+    }
+
+    async fn ask_to_start(&self, request: StartMessage) -> Result<Started, Error> {
         let tenant = request.security_context.tenant_id.clone();
         let partition = request.workflow_instance_id.partition(self.partitions());
         if request.parent.is_some() {

@@ -2,8 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use oarlock_protocol::{ErrorDetails, Json, JsonMap, Span, Timestamp};
+use oarlock_expression::{Limits, Template};
+use oarlock_protocol::code::Code;
+use oarlock_protocol::{ErrorDetails, Json, JsonMap, Span, TaskPath, Timestamp};
 use serde::Deserialize;
+use serde_json::json;
+
+use crate::expect::names;
 
 /// The cases of a file.
 #[derive(Clone, Debug, Deserialize)]
@@ -143,6 +148,47 @@ pub struct Expect {
     /// How long the run takes.
     #[serde(default)]
     pub took: Option<Span>,
+}
+
+impl Case {
+    /// What is said about attempt `attempt` (from 1) of the task `task` at `path`: by place, else by step, else by task.
+    pub fn outcome(&self, path: &TaskPath, task: &str, attempt: u32) -> Option<Outcome> {
+        let by_pattern = || self.tasks.iter().find(|(name, _)| name.starts_with('/') && names(name, path));
+        let by_step = || self.tasks.iter().find(|(name, _)| names(name, path));
+        let exact = self.tasks.get(path.as_str());
+        let mock = exact.or_else(|| by_pattern().map(|(_, mock)| mock));
+        let mock = mock.or_else(|| by_step().map(|(_, mock)| mock)).or_else(|| self.tasks.get(task))?;
+        match mock {
+            Mock::Always(outcome) => Some((**outcome).clone()),
+            Mock::Attempts(outcomes) => {
+                let index = (attempt as usize).saturating_sub(1).min(outcomes.len().checked_sub(1)?);
+                outcomes.get(index).cloned()
+            }
+        }
+    }
+}
+
+impl Outcome {
+    /// What the task answers, without how long it takes.
+    ///
+    /// # Errors
+    /// The error it fails with; EXPRESSION_FAILED where its `output` cannot be evaluated.
+    pub fn answer(&self, input: &Json, attempt: u32, path: &TaskPath) -> Result<Json, ErrorDetails> {
+        if let Some(failure) = &self.fail {
+            return Err(failure.into());
+        }
+        let Some(output) = &self.output else { return Ok(Json::Null) };
+        let wrong =
+            |reason: String| ErrorDetails::system(Code::ExpressionFailed, format!("mock output{reason}"));
+        let template = Template::compile(output).map_err(|errors| {
+            let first = errors.first().map(|e| format!("{}: {}", e.pointer, e.error.message));
+            wrong(first.unwrap_or_default())
+        })?;
+        let scope = json!({"input": input, "attempt": attempt, "taskPath": path});
+        template
+            .evaluate(&scope, &Limits::default())
+            .map_err(|e| wrong(format!("{}: {}", e.pointer, e.error.message)))
+    }
 }
 
 /// A file of mocks that cannot be read.

@@ -4,22 +4,21 @@ use std::collections::BTreeMap;
 
 use oarlock_engine::decide::{self, Decider};
 use oarlock_engine::{Effect, Event, Plan, Run, Settings};
-use oarlock_expression::{Limits, Template};
+use oarlock_protocol::code::Code;
 use oarlock_protocol::instance::{TaskMetrics, WorkflowStatus};
 use oarlock_protocol::message::{AttemptAddress, Completion, ResultMessage, StartMessage};
 use oarlock_protocol::security::SecurityContext;
 use oarlock_protocol::{
     ErrorDetails, ExecutionId, FORMAT, Json, JsonMap, RunId, Span, TaskPath, Timestamp, WorkerId, message,
 };
-use serde_json::json;
 
 use crate::coverage::Coverage;
-use crate::expect::{self, names};
-use crate::mocks::{Case, Mock, Outcome};
+use crate::expect;
+use crate::mocks::Case;
 use crate::report::{CaseReport, Reached};
 
 /// So many events end a case: a loop without an end must not last for ever.
-const MOST_EVENTS: usize = 1_000_000;
+const MOST_EVENTS: usize = 100_000;
 
 /// Plays one case.
 pub(crate) fn play(plan: &Plan, case: &Case, settings: &Settings, coverage: &mut Coverage) -> CaseReport {
@@ -38,6 +37,7 @@ pub(crate) fn play(plan: &Plan, case: &Case, settings: &Settings, coverage: &mut
         timers: BTreeMap::new(),
         coming: BTreeMap::new(),
         sequence: 0,
+        answering: BTreeMap::new(),
         path: Vec::new(),
         problem: None,
     };
@@ -101,6 +101,8 @@ struct World<'a> {
     timers: BTreeMap<TaskPath, Timestamp>,
     coming: BTreeMap<(Timestamp, u64), Event>,
     sequence: u64,
+    /// The attempts that are to be answered, and where they stand.
+    answering: BTreeMap<ExecutionId, TaskPath>,
     path: Vec<Reached>,
     /// Why the case cannot go on.
     problem: Option<String>,
@@ -124,6 +126,7 @@ impl World<'_> {
             let effects = decider.finish();
             self.run.changes = oarlock_engine::run::Changes::default();
             self.perform(effects);
+            self.end_cancelled();
         }
         self.problem = Some(format!("it did not end within {MOST_EVENTS} events"));
     }
@@ -187,8 +190,8 @@ impl World<'_> {
         let Some(work) = self.run.rows.get(path).and_then(|row| row.work()) else { return };
         let attempt = work.attempt_count;
         let input = self.run.rows.get(path).and_then(|row| row.input.clone()).unwrap_or_default();
-        let Some(outcome) = self.outcome(path, attempt) else {
-            let task = self.task(path);
+        let task = self.task(path);
+        let Some(outcome) = self.case.outcome(path, &task, attempt) else {
             self.problem = Some(format!(
                 "there is no mock for '{task}' at {path}; add to `tasks` a line such as `{task}: {{output: {{}}}}`"
             ));
@@ -197,11 +200,16 @@ impl World<'_> {
         if outcome.lost {
             return;
         }
-        let scope = json!({"input": input, "attempt": attempt, "taskPath": path});
-        let ended = match ended(&outcome, &scope) {
-            Ok(ended) => ended,
-            Err(reason) => return self.problem = Some(format!("the mock for {path}: {reason}")),
+        self.answering.insert(execution_id, path.clone());
+        let deferred = |after: Span| message::Outcome::Deferred {
+            after_ms: after.as_millis(),
+            state: outcome.state.clone(),
         };
+        let ended =
+            outcome.deferred.map(deferred).unwrap_or_else(|| match outcome.answer(&input, attempt, path) {
+                Ok(output) => message::Outcome::Completed { output },
+                Err(error) => message::Outcome::Failed { error },
+            });
         if let Some(later) = outcome.accepted {
             self.result(path, execution_id, outcome.after, message::Outcome::Accepted);
             let completion = match ended {
@@ -229,20 +237,19 @@ impl World<'_> {
         work.map(|work| work.definition.id.clone()).unwrap_or_default()
     }
 
-    /// What the mocks say about an attempt: by place, else by step, else by task.
-    fn outcome(&self, path: &TaskPath, attempt: u32) -> Option<Outcome> {
-        let tasks = &self.case.tasks;
-        let by_pattern = || tasks.iter().find(|(name, _)| name.starts_with('/') && names(name, path));
-        let by_step = || tasks.iter().find(|(name, _)| names(name, path));
-        let exact = tasks.get(path.as_str());
-        let mock = exact.or_else(|| by_pattern().map(|(_, mock)| mock));
-        let mock =
-            mock.or_else(|| by_step().map(|(_, mock)| mock)).or_else(|| tasks.get(&self.task(path)))?;
-        match mock {
-            Mock::Always(outcome) => Some((**outcome).clone()),
-            Mock::Attempts(outcomes) => {
-                let index = (attempt as usize).saturating_sub(1).min(outcomes.len().checked_sub(1)?);
-                outcomes.get(index).cloned()
+    /// Tasks that were told to end do so at once.
+    fn end_cancelled(&mut self) {
+        let told = |(id, path): (&ExecutionId, &TaskPath)| {
+            let open = self.run.open(path).filter(|(_, open)| open.execution_id == *id);
+            open.is_none_or(|(_, open)| open.cancelled_until.is_some()).then_some((*id, path.clone()))
+        };
+        let mut told: Vec<(ExecutionId, TaskPath)> = self.answering.iter().filter_map(told).collect();
+        told.sort_by(|a, b| a.1.cmp(&b.1));
+        for (execution_id, path) in told {
+            self.answering.remove(&execution_id);
+            let error = ErrorDetails::system(Code::Cancelled, "told to end");
+            if self.run.open(&path).is_some_and(|(_, open)| open.execution_id == execution_id) {
+                self.result(&path, execution_id, Span::default(), message::Outcome::Failed { error });
             }
         }
     }
@@ -264,23 +271,4 @@ impl World<'_> {
         }
         report
     }
-}
-
-/// How an attempt ends, without how long it takes.
-fn ended(outcome: &Outcome, scope: &Json) -> Result<message::Outcome, String> {
-    if let Some(after) = outcome.deferred {
-        return Ok(message::Outcome::Deferred { after_ms: after.as_millis(), state: outcome.state.clone() });
-    }
-    if let Some(failure) = &outcome.fail {
-        return Ok(message::Outcome::Failed { error: failure.into() });
-    }
-    let Some(output) = &outcome.output else { return Ok(message::Outcome::Completed { output: Json::Null }) };
-    let template = Template::compile(output).map_err(|errors| {
-        let first = errors.first().map(|e| format!("output{}: {}", e.pointer, e.error.message));
-        first.unwrap_or_default()
-    })?;
-    let output = template
-        .evaluate(scope, &Limits::default())
-        .map_err(|e| format!("output{}: {}", e.pointer, e.error.message))?;
-    Ok(message::Outcome::Completed { output })
 }

@@ -19,6 +19,7 @@ mod control;
 mod execute;
 mod executions;
 mod outbox;
+mod payloads;
 mod recent;
 mod signs;
 mod verdict;
@@ -29,13 +30,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oarlock_broker::{Broker, topology};
+use oarlock_payloads::Payloads;
 use oarlock_protocol::WorkerId;
 use tokio::sync::{Semaphore, mpsc, watch as switch};
 use tokio::task::JoinSet;
 
-use crate::Worker;
 use crate::builder::Limits;
 use crate::handler::Handler;
+use crate::{Secrets, Worker};
 use executions::Executions;
 use outbox::Outgoing;
 
@@ -70,9 +72,11 @@ struct Shared {
     worker_id: WorkerId,
     control_queue: String,
     handlers: HashMap<String, Arc<dyn Handler>>,
+    secrets: Arc<Secrets>,
     prefetch: u16,
     slots: Arc<Semaphore>,
     limits: Limits,
+    payloads: Option<Payloads>,
     executions: Executions,
     outbox: mpsc::Sender<Outgoing>,
 }
@@ -125,12 +129,21 @@ impl Shared {
             control_queue: topology::control(worker_id.as_str()),
             worker_id,
             handlers: worker.tasks.into_iter().map(|(name, binding)| (name, binding.handler)).collect(),
+            secrets: Arc::new(worker.secrets),
             prefetch: worker.slots,
             slots: Arc::new(Semaphore::new(usize::from(worker.slots))),
             limits: worker.limits,
+            payloads: worker.payloads,
             executions: Executions::new(worker.limits.early_ack),
             outbox,
         }
+    }
+
+    /// The largest output a handler may give, in bytes.
+    fn largest_output(&self) -> usize {
+        self.payloads
+            .as_ref()
+            .map_or(self.limits.max_payload_bytes, |payloads| payloads.limits().largest_bytes)
     }
 }
 

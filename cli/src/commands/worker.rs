@@ -39,14 +39,18 @@ pub(super) async fn worker(
     let queues: Vec<String> = settings.queues().into_iter().map(str::to_owned).collect();
     if arguments.check {
         fleet::check_broker(configuration)?;
+        configuration.payloads()?;
         show(configuration, file.as_deref(), &settings, grace, json);
         return Ok(ExitCode::SUCCESS);
     }
     let mut signals = Signals::hear()?;
     let broker = fleet::broker(configuration, format!("oarlock worker {}", host_name()))?;
     let builder = settings.into_worker(broker.clone()).map_err(|e| Failure::usage(e.to_string()))?;
-    let worker = builder.max_payload_bytes(configuration.payload_bytes()).build();
-    let worker = worker.map_err(|e| Failure::usage(e.to_string()))?;
+    let mut builder = builder.max_payload_bytes(configuration.payload_bytes());
+    if let Some(payloads) = configuration.payloads()? {
+        builder = builder.payloads(payloads);
+    }
+    let worker = builder.build().map_err(|e| Failure::usage(e.to_string()))?;
     let health = arguments.http_health.map(|address| tell_health(address, &broker)).transpose()?;
     let reminder = tokio::spawn(fleet::remind_for_ever(broker));
     let running = tokio::select! {
@@ -133,6 +137,7 @@ fn show(configuration: &Configuration, file: Option<&Path>, settings: &Settings,
         return say_json(&json!({
             "file": file, "broker": {"nodes": nodes}, "queues": queues, "commands": tasks, "http": settings.has_http(),
             "slots": settings.slots(), "grace": grace, "payloadBytes": configuration.payload_bytes(),
+            "payloads": configuration.payloads_url(),
         }));
     }
     let slots = settings.slots().map_or_else(|| "the default".to_owned(), |slots| slots.to_string());
@@ -144,6 +149,7 @@ fn show(configuration: &Configuration, file: Option<&Path>, settings: &Settings,
         ("HTTP requests", if settings.has_http() { "yes" } else { "no" }.to_owned()),
         ("slots", slots),
         ("grace", grace.to_string()),
+        ("payloads", configuration.payloads_url().unwrap_or("none").to_owned()),
     ];
     let rows: Vec<_> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
     say(&table::text(&rows));

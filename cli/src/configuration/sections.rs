@@ -29,6 +29,14 @@ pub(crate) struct Limits {
     pub(crate) snapshot_bytes: usize,
     pub(crate) iterations: usize,
     pub(crate) depth: u32,
+    pub(crate) payload_store_bytes: usize,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Payloads {
+    pub(crate) url: String,
+    pub(crate) offload_bytes: usize,
 }
 
 #[derive(Clone, Debug, Deserialize)]

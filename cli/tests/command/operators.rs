@@ -232,6 +232,8 @@ fn bodies_that_make_no_sense_are_refused_with_the_remedy() {
     ] {
         let (status, error) = post(&server, &run, what, &body.to_string());
         assert_eq!((status, &error["code"]), (413, &json!("PAYLOAD_TOO_LARGE")), "{what}");
+        let message = error["message"].as_str().unwrap();
+        assert!(message.contains("1048576 bytes; keep large data elsewhere"), "{what}: {message}");
     }
     for what in ["signals", "complete", "fail", "pause", "resume", "retry"] {
         assert_eq!(post(&server, "7", what, "{\"name\": \"a\"}").0, 400, "{what}");

@@ -25,7 +25,7 @@ impl Decider<'_> {
         }
         if let Some(work) = self.plan.work(step)
             && let Err(error) =
-                task_message::check_variables(work, &self.run.variables, self.settings.payload_bytes)
+                task_message::check_variables(self.plan, self.run, step, work, self.settings.payload_bytes)
         {
             self.effects.push(Effect::ClearTimer { path: path.clone() });
             return self.fail(step, TaskStatus::Failed, error, None);
@@ -41,7 +41,7 @@ impl Decider<'_> {
         let is_child = self.child(step).is_some();
         let Some(work) = self.row_mut(step).and_then(Row::work_mut) else { return };
         work.attempt_count += 1;
-        let execution_id = ExecutionId::of(work.id, work.attempt_count);
+        let execution_id = work.attempt_named(work.attempt_count);
         let queue = work.queue.clone();
         work.first_dispatch.get_or_insert(now);
         if work.attempts.len() >= KEPT_ATTEMPTS {
@@ -92,7 +92,7 @@ impl Decider<'_> {
     pub(super) fn on_messages_lost(&mut self, path: &TaskPath) {
         let Some(step) = self.plan.locate(path) else { return self.stale("loss of an unknown task") };
         let step = &step;
-        if self.run.open(path).is_none_or(|(_, open)| open.started.is_none()) {
+        if self.run.open(path).is_none_or(|(_, open)| open.started.is_none() || open.accepted) {
             return self.stale("loss of an attempt that nobody had begun");
         }
         let start_before = self.timeouts(step).queue.map(|span| self.now.after(span));
@@ -186,6 +186,9 @@ impl Decider<'_> {
         let deadline = self.deadline(step);
         if deadline.is_some() && error.code == Code::TimeoutTotal.as_str() {
             // The worker judged before this side did.
+            if self.undoes(step) {
+                return self.hold(step, error);
+            }
             return self.fail(step, TaskStatus::TimedOut, error, None);
         }
         let policy = self.plan.work(step).and_then(|work| work.definition.retry_policy.as_ref());
@@ -195,7 +198,7 @@ impl Decider<'_> {
             retry_count: work.retry_count,
             first_dispatch: work.first_dispatch.unwrap_or(work.first_ready),
         };
-        let undoes = self.plan.work(step).is_some_and(|work| work.undoes.is_some());
+        let undoes = self.undoes(step);
         let pauses = undoes || policy.is_some_and(|policy| policy.on_exhausted == OnExhausted::Pause);
         match retry::decide(policy, &error, history, now) {
             Decision::Retry { at } if deadline.is_none_or(|deadline| at <= deadline) => {
@@ -203,6 +206,7 @@ impl Decider<'_> {
                     work.retry_count += 1;
                 }
                 self.run.head.metrics.retries += 1;
+                self.touch();
                 self.wait(step, at, error);
             }
             Decision::Retry { .. } | Decision::Exhausted if pauses => self.hold(step, error),
@@ -234,14 +238,30 @@ impl Decider<'_> {
             work.stage = Stage::Held;
         }
         self.set_status(step, TaskStatus::RetryPending);
-        if let Some(at) = self.deadline(step) {
+        // No time ends what undoes a step: only an operator does.
+        if let Some(at) = self.deadline(step).filter(|_| !self.undoes(step)) {
             self.effects.push(Effect::SetTimer { path: step.path.clone(), at });
         }
         self.pause();
     }
 
+    /// Whether a task undoes another.
+    pub(super) fn undoes(&self, step: &Step) -> bool {
+        self.plan.work(step).is_some_and(|work| work.undoes.is_some())
+    }
+
+    /// A task ends while it was put off: what it has done by then nobody knows.
+    pub(super) fn note_unknown_outcome(&mut self, step: &Step) {
+        if let Some(work) = self.row_mut(step).and_then(Row::work_mut)
+            && work.was_put_off()
+        {
+            work.uncertain = true;
+        }
+    }
+
     /// Ends a task because something around it ends.
     pub(super) fn cancelled(&mut self, step: &Step, error: Option<ErrorDetails>) {
+        self.note_unknown_outcome(step);
         let error =
             error.unwrap_or_else(|| ErrorDetails::system(Code::Cancelled, "cancelled before it had begun"));
         if let Some(row) = self.row_mut(step) {

@@ -31,9 +31,9 @@ impl Decider<'_> {
         }
         let holds = match &plan.node(step).condition {
             None => Ok(true),
-            Some(condition) => condition
-                .evaluate_bool(&self.scope(step), &Limits::default())
-                .map_err(|e| mapping::failed(&format!("condition `{}`: {}", condition.source(), e.message))),
+            Some(condition) => condition.evaluate_bool(&self.scope(step), &Limits::default()).map_err(|e| {
+                mapping::unevaluated(e.cause, &format!("condition `{}`: {}", condition.source(), e.message))
+            }),
         };
         match holds {
             Ok(true) => self.begin(step),
@@ -53,10 +53,7 @@ impl Decider<'_> {
         let plan = self.plan;
         match &plan.node(step).kind {
             NodeKind::Work(work) => self.begin_work(step, work),
-            NodeKind::Block(_) | NodeKind::Iteration(_) => {
-                self.begin_block(step, None);
-                self.tell_status(step);
-            }
+            NodeKind::Block(_) | NodeKind::Iteration(_) => self.begin_block(step, None),
             NodeKind::Switch(cases) => self.begin_switch(step, cases),
             NodeKind::Set(values) => self.begin_set(step, values),
             NodeKind::Terminate(terminate) => self.begin_terminate(step, terminate),
@@ -84,7 +81,6 @@ impl Decider<'_> {
             body,
         };
         let path = step.path.clone();
-        self.run.changes.removed.remove(&path);
         self.run.changes.rows.insert(path.clone());
         self.run.rows.insert(path, row);
     }
@@ -112,7 +108,12 @@ impl Decider<'_> {
             return Err(ErrorDetails::system(Code::DepthLimit, message));
         }
         let limit = self.settings.payload_bytes;
-        let mut input = mapping::evaluate(&work.input, scope, "inputMappings", limit).map(Json::Object)?;
+        let input = match &work.child {
+            // A run knows no secrets: it would store them.
+            Some(_) => mapping::evaluate(&work.input, scope, "inputMappings", limit),
+            None => mapping::task_input(&work.input, scope, limit),
+        };
+        let mut input = Json::Object(input?);
         schema::admit(work.input_schema.as_deref(), &mut input, &format!("the input of {what}"), limit)?;
         Ok(input)
     }
@@ -126,6 +127,7 @@ impl Decider<'_> {
         };
         let body = Work {
             id: TaskInstanceId::of(self.run.key.run, step.path.as_str()),
+            generation: self.run.head.generation,
             queue,
             priority: work.priority,
             stage: Stage::Closed,
@@ -153,10 +155,7 @@ impl Decider<'_> {
 
     fn begin_switch(&mut self, step: &Step, cases: &[CaseNode]) {
         match self.choose(step, cases) {
-            Ok(Some(case)) => {
-                self.begin_block(step, Some(case));
-                self.tell_status(step);
-            }
+            Ok(Some(case)) => self.begin_block(step, Some(case)),
             Ok(None) => {
                 self.put_row(step, TaskStatus::Running, Body::Plain);
                 self.set_status(step, TaskStatus::Completed);
@@ -172,9 +171,9 @@ impl Decider<'_> {
     fn choose(&self, step: &Step, cases: &[CaseNode]) -> Result<Option<usize>, ErrorDetails> {
         for (index, case) in cases.iter().enumerate() {
             let Some(when) = &case.when else { return Ok(Some(index)) };
-            let holds = when
-                .evaluate_bool(&self.scope(step), &Limits::default())
-                .map_err(|e| mapping::failed(&format!("switch, when `{}`: {}", when.source(), e.message)))?;
+            let holds = when.evaluate_bool(&self.scope(step), &Limits::default()).map_err(|e| {
+                mapping::unevaluated(e.cause, &format!("switch, when `{}`: {}", when.source(), e.message))
+            })?;
             if holds {
                 return Ok(Some(index));
             }
@@ -220,7 +219,10 @@ impl Decider<'_> {
         let limit = self.settings.payload_bytes;
         let evaluate = |template: &Template, what: &str| {
             let value = template.evaluate(&self.scope(step), &Limits::default()).map_err(|e| {
-                mapping::failed(&format!("terminate.{what}{}: {}", e.pointer, e.error.message))
+                mapping::unevaluated(
+                    e.error.cause,
+                    &format!("terminate.{what}{}: {}", e.pointer, e.error.message),
+                )
             })?;
             mapping::check(&value, &format!("terminate.{what}"), limit)?;
             Ok(value)

@@ -1,6 +1,7 @@
 //! Ends what is under way: a run at someone's request, or a block because a child failed or the run ends.
 
 use oarlock_protocol::code::Code;
+use oarlock_protocol::instance::TaskStatus;
 use oarlock_protocol::message::{ControlMessage, Order};
 use oarlock_protocol::{ErrorDetails, FORMAT, Json};
 
@@ -59,6 +60,8 @@ impl Decider<'_> {
         }
         if let Some(block) = self.row_mut(step).and_then(Row::block_mut) {
             block.ending = Some(ending);
+            // Those whose turn to be done again has not come end like all others.
+            block.active += std::mem::take(&mut block.again).len();
         }
         if matches!(self.plan.node(step).kind, NodeKind::ForEach(_) | NodeKind::Loop(_)) {
             self.effects.push(Effect::ClearTimer { path: step.path.clone() });
@@ -99,6 +102,8 @@ impl Decider<'_> {
                     self.cancelled(step, last);
                 }
                 Stage::Open(_) => self.tell_to_end(step),
+                // Its turn to be done again has not come.
+                Stage::Closed if row.status == TaskStatus::Pending => self.cancelled(step, None),
                 // It has failed in this very decision: its `Failed` settles it.
                 Stage::Closed => {}
             },

@@ -16,10 +16,14 @@ impl Decider<'_> {
             return;
         }
         let next = self.run.head.closings + 1;
-        let Some(work) = self.row_mut(step).and_then(Row::work_mut) else { return };
-        if work.attempt_count == 0 || work.closed_as.is_some() {
+        let Some(row) = self.row(step) else { return };
+        let Some(work) = row.work() else { return };
+        // What an operator completed was done by someone.
+        let dispatched = work.attempt_count > 0 || row.status == TaskStatus::Completed;
+        if !dispatched || work.closed_as.is_some() {
             return;
         }
+        let Some(work) = self.row_mut(step).and_then(Row::work_mut) else { return };
         work.closed_as = Some(next);
         self.run.head.closings = next;
         self.touch();
@@ -31,7 +35,7 @@ impl Decider<'_> {
             return self.handle_failure();
         }
         self.run.head.compensating = true;
-        self.set_run_status(WorkflowStatus::Compensating);
+        self.go_on_as(WorkflowStatus::Compensating);
         self.touch();
         // What undoes is small; the decision that ended the run may have stored all it may.
         self.stored_bytes = 0;
@@ -93,7 +97,7 @@ impl Decider<'_> {
         let (input, output) =
             (data(row.and_then(|row| row.input.as_ref())), data(row.and_then(|row| row.output.as_ref())));
         let task = TaskData { input: &input, output: &output };
-        let scope = self.scope(compensation).with_task(task, &self.run.variables);
+        let scope = self.scope(compensation).with_task(task);
         match self.input_of(work, &scope) {
             Ok(input) => self.give_input(compensation, input),
             Err(error) => {

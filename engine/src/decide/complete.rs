@@ -27,7 +27,7 @@ impl Decider<'_> {
             let message = format!("{path} is no task; a `wait` ends by a signal");
             return self.reject("CONFLICT", &message);
         };
-        let last = work.attempts.last().map(|attempt| attempt.execution_id);
+        let last = work.latest();
         if execution_id.is_some() && execution_id != last {
             let message = format!("the latest attempt of {path} is another: the one named was closed before");
             return self.reject("CONFLICT", &message);
@@ -35,6 +35,12 @@ impl Decider<'_> {
         let stage = work.stage.clone();
         if stage == Stage::Closed {
             return self.closed_before(&step, execution_id.is_some());
+        }
+        if let Completion::Failed { error } = &completion
+            && matches!(stage, Stage::Waiting { .. } | Stage::Held)
+            && self.row(&step).and_then(|row| row.error.as_ref()) == Some(&error.clone().bounded())
+        {
+            return self.stale("failure of an attempt that failed so before");
         }
         if let Completion::Completed { output } = &completion
             && (!nests_within(output, DEEPEST) || mapping::size(output) > self.settings.payload_bytes)

@@ -5,7 +5,7 @@ use oarlock_protocol::code::Code;
 use oarlock_protocol::instance::{TaskStatus, WorkflowStatus};
 use oarlock_protocol::{ErrorDetails, Json, TaskPath};
 
-use super::{Decider, Next};
+use super::Decider;
 use crate::effect::Effect;
 use crate::mapping;
 use crate::plan::{Plan, Step};
@@ -18,7 +18,7 @@ impl Decider<'_> {
         let Some(ending) = block.ending.clone() else { return };
         if self.row(step).is_some_and(|row| row.settled) {
             // Enough of it was done before.
-            return self.agenda.push_back(Next::Finished(step.clone()));
+            return self.rest_ended(step);
         }
         if step.node == Plan::ROOT {
             return self.end_run(Some(ending));
@@ -69,9 +69,9 @@ impl Decider<'_> {
 
     fn workflow_output(&self) -> Result<Json, ErrorDetails> {
         let Some(template) = &self.plan.output else { return Ok(Json::Null) };
-        let output = template
-            .evaluate(&self.scope(&self.plan.root()), &Limits::default())
-            .map_err(|e| mapping::failed(&format!("output{}: {}", e.pointer, e.error.message)))?;
+        let output = template.evaluate(&self.scope(&self.plan.root()), &Limits::default()).map_err(|e| {
+            mapping::unevaluated(e.error.cause, &format!("output{}: {}", e.pointer, e.error.message))
+        })?;
         mapping::check(&output, "the workflow's output", self.settings.payload_bytes)?;
         Ok(output)
     }
@@ -83,14 +83,13 @@ impl Decider<'_> {
         let Some(handlers) = handlers else { return self.close_run() };
         let handlers = self.plan.child(&self.plan.root(), handlers);
         self.run.head.handling = true;
-        self.set_run_status(WorkflowStatus::Running);
+        self.go_on_as(WorkflowStatus::Running);
         self.touch();
         // A run that ended because a decision stored too much still has its handlers run.
         self.stored_bytes = 0;
         // The handlers have time limits of their own; the run's is over or no longer matters.
         self.effects.push(Effect::ClearTimer { path: TaskPath::root() });
         self.begin_block(&handlers, None);
-        self.tell_status(&handlers);
     }
 
     /// Gives the run its terminal status, once.
@@ -110,6 +109,9 @@ impl Decider<'_> {
             Some(Ending::Completed { .. } | Ending::Enough) | None => WorkflowStatus::Completed,
         };
         self.set_run_status(status);
+        if status == WorkflowStatus::Completed {
+            self.drop_all_variables();
+        }
         let kept = self.plan.definition.retention.unwrap_or(self.settings.retention);
         self.effects.push(Effect::SetTimer { path: TaskPath::root(), at: self.now.after(kept) });
         self.tell_parent();

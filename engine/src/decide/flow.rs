@@ -3,7 +3,7 @@
 use oarlock_protocol::instance::TaskStatus;
 use oarlock_protocol::{ErrorDetails, TaskPath};
 
-use super::{Decider, Next};
+use super::{Decider, Finished, Next};
 use crate::plan::{Attachment, NodeKind, Plan, Step, Wait};
 use crate::run::{Block, Body, Ending, Row};
 
@@ -11,10 +11,12 @@ impl Decider<'_> {
     /// Begins a block: every child that waits for nothing is considered.
     pub(super) fn begin_block(&mut self, step: &Step, case: Option<usize>) {
         self.put_row(step, TaskStatus::Running, Body::Block(Block { case, ..Block::default() }));
-        if let Err(error) = self.begin_variables(step) {
-            return self.fail(step, TaskStatus::Failed, error, None);
+        if step.node != Plan::ROOT {
+            self.tell_status(step);
         }
-        self.begin_children(step, case);
+        if self.begin_variables(step) {
+            self.begin_children(step, case);
+        }
     }
 
     /// Considers every child of a block that waits for nothing and was not reached.
@@ -36,7 +38,7 @@ impl Decider<'_> {
     }
 
     /// A step is settled: the block around it counts it, and goes on, completes or ends.
-    pub(super) fn settled(&mut self, step: &Step) {
+    pub(super) fn settled(&mut self, step: &Step, finished: Finished) {
         let plan = self.plan;
         let Some(parent) = plan.parent(step) else { return };
         match plan.attachment(step) {
@@ -45,8 +47,7 @@ impl Decider<'_> {
             Some(Attachment::Compensation) => return self.undo_next(),
             None => {}
         }
-        let (status, finished) =
-            self.row(step).map_or((TaskStatus::Skipped, true), |row| (row.status, row.finished()));
+        let status = self.row(step).map_or(TaskStatus::Skipped, |row| row.status);
         let Some(block) = self.block_mut(&parent) else { return };
         block.settled += 1;
         match status {
@@ -54,7 +55,7 @@ impl Decider<'_> {
             TaskStatus::Failed | TaskStatus::TimedOut => block.failed += 1,
             _ => {}
         }
-        if finished {
+        if finished == Finished::Yes {
             block.active = block.active.saturating_sub(1);
         }
         self.go_on(&parent, step);
@@ -85,7 +86,7 @@ impl Decider<'_> {
 
     /// A step that was settled before has nothing open in it any more.
     pub(super) fn finished(&mut self, step: &Step) {
-        self.run.drop_scoped(&step.path);
+        self.drop_variables(step);
         let Some(parent) = self.plan.parent(step) else { return };
         let Some(block) = self.block_mut(&parent) else { return };
         block.active = block.active.saturating_sub(1);
@@ -97,9 +98,7 @@ impl Decider<'_> {
         let plan = self.plan;
         let Some(block) = self.row(step).and_then(Row::block) else { return Vec::new() };
         match plan.node(step).kind {
-            NodeKind::ForEach(_) | NodeKind::Loop(_) => {
-                (0..block.begun).filter_map(|number| plan.iteration(step, number)).collect()
-            }
+            NodeKind::ForEach(_) | NodeKind::Loop(_) => plan.kept(step, block.begun),
             _ => plan.children(step, block.case).ids.iter().map(|&child| plan.child(step, child)).collect(),
         }
     }
@@ -169,8 +168,20 @@ impl Decider<'_> {
                 self.set_status(step, TaskStatus::Completed);
                 self.settle(step);
             }
-            Err(error) => self.fail(step, TaskStatus::Failed, error, None),
+            Err(error) => self.gives_nothing(step, error),
         }
+    }
+
+    /// What a block gives could not be made: it fails, when all in it has closed.
+    fn gives_nothing(&mut self, step: &Step, error: ErrorDetails) {
+        if let Some(block) = self.row_mut(step).and_then(Row::block_mut) {
+            block.rest = false;
+        }
+        if self.is_ending(step) {
+            return self.fail(step, TaskStatus::Failed, error, None);
+        }
+        let failed_at = step.path.clone();
+        self.end_block(step, Ending::Failed { error, failed_at });
     }
 
     /// The error handlers of a step are done: the step counts as done, the run ends as it had to.
@@ -190,8 +201,7 @@ impl Decider<'_> {
         }
         if let Some(handlers) = node.on_error {
             let handlers = plan.child(step, handlers);
-            self.begin_block(&handlers, None);
-            return self.tell_status(&handlers);
+            return self.begin_block(&handlers, None);
         }
         if node.continue_on_failure {
             return self.settle(step);

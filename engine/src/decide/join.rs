@@ -15,16 +15,14 @@ impl Decider<'_> {
         let Some(row) = self.row(step) else { return false };
         let Some(block) = row.block() else { return false };
         let (settled, active, completed) = (block.settled, block.active, block.completed);
+        let all = settled == total && active == 0;
         if row.settled {
-            // Enough of it was done before: only its block still waits for the rest.
-            // A `forEach` that is done begins nothing more.
-            let each = matches!(self.plan.node(step).kind, NodeKind::ForEach(_));
-            if active == 0 && (each || settled == total) {
-                self.agenda.push_back(Next::Finished(step.clone()));
+            // Enough of it was done before: only the block around it still waits for the rest.
+            if all {
+                self.rest_ended(step);
             }
             return false;
         }
-        let all = settled == total && active == 0;
         let Some(join) = self.plan.node(step).join else {
             if all {
                 self.complete(step);
@@ -36,6 +34,9 @@ impl Decider<'_> {
             if join.cancel_rest && !all {
                 self.end_block(step, Ending::Enough);
             } else {
+                if let Some(block) = self.row_mut(step).and_then(Row::block_mut) {
+                    block.rest = !all;
+                }
                 self.complete(step);
             }
             // Without `cancelRest` what is left goes on.
@@ -48,6 +49,15 @@ impl Decider<'_> {
             return true;
         }
         false
+    }
+
+    /// A block that was settled before has nothing open in it any more.
+    pub(super) fn rest_ended(&mut self, step: &Step) {
+        if let Some(block) = self.row_mut(step).and_then(Row::block_mut)
+            && std::mem::take(&mut block.rest)
+        {
+            self.agenda.push_back(Next::Finished(step.clone()));
+        }
     }
 
     /// Whether the failure of a child alone does not end a block.

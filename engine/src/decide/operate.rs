@@ -12,14 +12,20 @@ impl Decider<'_> {
     /// An operator lets the run pause: nothing more is dispatched.
     pub(super) fn on_pause(&mut self) {
         match self.run.head.status {
-            WorkflowStatus::Paused => self.stale("pause of a run that is paused"),
+            WorkflowStatus::Paused if self.run.head.held_back => {
+                self.stale("pause of a run that is paused");
+            }
             status if status.is_terminal() => {
                 self.reject(
                     "CONFLICT",
                     &format!("the run has ended {}; only one under way can be paused", status.as_str()),
                 );
             }
-            _ => self.pause(),
+            _ => {
+                self.run.head.held_back = true;
+                self.touch();
+                self.pause();
+            }
         }
     }
 
@@ -53,13 +59,20 @@ impl Decider<'_> {
             }
             _ => return self.stale("resume of a run that is not paused"),
         }
+        self.run.head.held_back = false;
         let undoes = self.run.head.compensating && !self.run.head.handling;
         self.set_run_status(if undoes { WorkflowStatus::Compensating } else { WorkflowStatus::Running });
+        let now = self.now;
         for step in self.tasks_at(|stage| matches!(stage, Stage::Ready { .. } | Stage::Held)) {
+            let undoes = self.undoes(&step);
             if let Some(work) = self.row_mut(&step).and_then(Row::work_mut)
                 && work.stage == Stage::Held
             {
                 (work.retry_count, work.first_dispatch) = (0, None);
+                if undoes {
+                    // No time ended it, so its time counts anew.
+                    work.first_ready = now;
+                }
             }
             if self.row(&step).is_some_and(|row| row.input.is_none()) {
                 // Its input could not be made: perhaps it can now.

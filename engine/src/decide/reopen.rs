@@ -13,6 +13,7 @@ impl Decider<'_> {
         let root = self.plan.root();
         let head = &mut self.run.head;
         head.generation += 1;
+        (head.opened_at, head.held_back) = (Some(self.now), false);
         (head.end_time, head.error, head.failed_at, head.ending, head.handling) =
             (None, None, None, None, false);
         self.run.changes.output |= self.run.output.take().is_some();
@@ -37,8 +38,45 @@ impl Decider<'_> {
             }
         }
         self.run.derive(self.plan);
-        ready.iter().for_each(|step| self.make_ready(step));
+        for step in ready.iter().filter(|step| !self.waits_for_its_turn(step)).cloned().collect::<Vec<_>>() {
+            self.make_ready(&step);
+        }
+        blocks.retain(|block| !self.waits_for_its_turn(block));
         blocks.iter().for_each(|block| self.go_on_again(block));
+    }
+
+    /// Whether a step is, or is inside, an iteration that is to be done again when others have ended.
+    fn waits_for_its_turn(&self, step: &Step) -> bool {
+        let mut around = std::iter::once(step.clone()).chain(self.plan.around(step));
+        around.any(|step| self.is_of_for_each(&step) && self.row(&step).is_some_and(is_pending))
+    }
+
+    fn is_of_for_each(&self, step: &Step) -> bool {
+        let is_iteration = matches!(self.plan.node(step).kind, NodeKind::Iteration(_));
+        let around = self.plan.parent(step).filter(|_| is_iteration);
+        around.is_some_and(|around| matches!(self.plan.node(&around).kind, NodeKind::ForEach(_)))
+    }
+
+    /// The turn of an iteration that is done again.
+    pub(super) fn begin_iteration_again(&mut self, step: &Step, iteration: &Step) {
+        self.begun_iterations += 1;
+        if let Some(block) = self.block_mut(step) {
+            block.active += 1;
+        }
+        self.set_status(iteration, TaskStatus::Running);
+        for step in self.reached_in(iteration) {
+            let Some(row) = self.row(&step).filter(|row| !row.settled) else { continue };
+            let is_ready = row.work().is_some() && is_pending(row);
+            let is_block = row.block().is_some();
+            if self.waits_for_its_turn(&step) {
+                continue;
+            }
+            if is_ready {
+                self.make_ready(&step);
+            } else if is_block && self.begin_variables(&step) {
+                self.go_on_again(&step);
+            }
+        }
     }
 
     /// Takes back how a step ended, unless it is done.
@@ -54,6 +92,7 @@ impl Decider<'_> {
         }
         let Some(row) = self.row(step) else { return };
         match &row.body {
+            Body::Block(_) if self.begins_anew(step) => self.remove_all(step),
             Body::Block(_) => return blocks.push(step.clone()),
             Body::Work(_) if row.input.is_some() => self.open_work(step, ready),
             Body::Work(_) | Body::Plain | Body::Await(_) => self.run.remove_row(&step.path),
@@ -68,16 +107,30 @@ impl Decider<'_> {
         }
     }
 
+    /// Whether a block that failed has nothing in it to be done again: a `forEach` without items, a `loop` at its limit.
+    fn begins_anew(&self, step: &Step) -> bool {
+        match self.plan.node(step).kind {
+            NodeKind::ForEach(_) => self.row(step).is_none_or(|row| row.input.is_none()),
+            NodeKind::Loop(_) => self.row(&self.last_round(step)).is_none_or(|last| {
+                last.status == TaskStatus::Completed
+                    && self.row(step).is_some_and(|row| row.status == TaskStatus::Failed)
+            }),
+            _ => false,
+        }
+    }
+
     /// Whether nothing is left to do for a step, or it was let pass.
-    fn is_done(&self, step: &Step, row: &Row) -> bool {
+    pub(super) fn is_done(&self, step: &Step, row: &Row) -> bool {
         let node = self.plan.node(step);
-        let handlers = node.on_error.or(node.on_timeout).map(|handlers| self.plan.child(step, handlers));
-        let handled = handlers.and_then(|handlers| self.row(&handlers)).map(|handlers| handlers.status);
+        let attached = [node.on_error, node.on_timeout].into_iter().flatten();
+        let handled = attached
+            .map(|attached| self.plan.child(step, attached))
+            .any(|attached| self.row(&attached).is_some_and(|row| row.status == TaskStatus::Completed));
         match row.status {
+            // What ended the run ends it again, where it still holds.
+            TaskStatus::Completed if matches!(node.kind, NodeKind::Terminate(_)) => false,
             TaskStatus::Completed | TaskStatus::Skipped => true,
-            TaskStatus::Failed | TaskStatus::TimedOut => {
-                node.continue_on_failure || handled == Some(TaskStatus::Completed)
-            }
+            TaskStatus::Failed | TaskStatus::TimedOut => node.continue_on_failure || handled,
             TaskStatus::Cancelled
             | TaskStatus::Pending
             | TaskStatus::Ready
@@ -92,6 +145,7 @@ impl Decider<'_> {
         let now = self.now;
         let Some(row) = self.row_mut(step) else { return };
         (row.settled, row.end_time, row.error, row.failed_at) = (false, None, None, None);
+        row.status = TaskStatus::Pending;
         if let Some(work) = row.work_mut() {
             (work.retry_count, work.refusals, work.first_ready, work.first_dispatch) = (0, 0, now, None);
             work.closed_as = None;
@@ -103,29 +157,40 @@ impl Decider<'_> {
         if let Some(row) = self.row_mut(step) {
             (row.settled, row.end_time, row.error, row.failed_at) = (false, None, None, None);
             if let Some(block) = row.block_mut() {
-                (block.ending, block.pause) = (None, None);
+                (block.ending, block.pause, block.rest) = (None, None, false);
             }
         }
+        if step.node == Plan::ROOT {
+            return;
+        }
+        if self.is_of_for_each(step) {
+            // At most `concurrency` of them at once.
+            return self.set_status(step, TaskStatus::Pending);
+        }
         self.set_status(step, TaskStatus::Running);
-        if let Err(error) = self.begin_variables(step) {
-            self.fail(step, TaskStatus::Failed, error, None);
+        if !self.waits_for_its_turn(step) {
+            self.begin_variables(step);
         }
     }
 
     /// Considers whatever in an opened block waits for nothing more.
     fn go_on_again(&mut self, step: &Step) {
         let plan = self.plan;
-        match plan.node(step).kind {
-            NodeKind::ForEach(_) => return self.agenda.push_back(Next::Activate(step.clone())),
-            NodeKind::Loop(_) => return self.agenda.push_back(Next::Round(step.clone())),
-            _ => {}
-        }
-        let Some(block) = self.row(step).and_then(Row::block) else { return };
-        let (case, frontier, settled) = (block.case, block.frontier, block.settled);
+        let Some(row) = self.row(step).filter(|row| !row.status.is_terminal()) else { return };
+        let Some(block) = row.block() else { return };
+        let (case, frontier) = (block.case, block.frontier);
         let children = plan.children(step, case);
-        if settled == children.ids.len() {
-            // All of it was done: what had ended it was its own output, or a `join`.
-            return self.agenda.push_back(Next::Empty(step.clone()));
+        let total = match &plan.node(step).kind {
+            NodeKind::ForEach(each) => self.iterations(step, each),
+            NodeKind::Loop(_) => return self.agenda.push_back(Next::Round(step.clone())),
+            _ => children.ids.len(),
+        };
+        // All of it may have been done: what had ended it was what it gives, or a `join`.
+        if self.is_joined(step, total) {
+            return;
+        }
+        if let NodeKind::ForEach(_) = plan.node(step).kind {
+            return self.agenda.push_back(Next::Activate(step.clone()));
         }
         for (position, &child) in children.ids.iter().enumerate() {
             let free = match &plan.node(child).wait {
@@ -140,4 +205,8 @@ impl Decider<'_> {
             }
         }
     }
+}
+
+fn is_pending(row: &Row) -> bool {
+    row.status == TaskStatus::Pending
 }

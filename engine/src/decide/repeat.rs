@@ -110,17 +110,24 @@ impl Decider<'_> {
         otherwise: bool,
     ) -> Result<bool, ErrorDetails> {
         let Some(condition) = condition else { return Ok(otherwise) };
-        condition
-            .evaluate_bool(&self.scope(step), &Limits::default())
-            .map_err(|e| mapping::failed(&format!("loop, {what} `{}`: {}", condition.source(), e.message)))
+        condition.evaluate_bool(&self.scope(step), &Limits::default()).map_err(|e| {
+            mapping::unevaluated(e.cause, &format!("loop, {what} `{}`: {}", condition.source(), e.message))
+        })
     }
 
     /// Forgets an iteration, unless something in it may have to be undone.
     fn remove(&mut self, iteration: &Step) {
         let can_be_undone =
             |step: &Step| self.row(step).and_then(Row::work).is_some_and(|work| work.closed_as.is_some());
-        if !self.reached_in(iteration).iter().any(can_be_undone) {
-            self.remove_all(iteration);
+        if self.reached_in(iteration).iter().any(can_be_undone) {
+            return;
+        }
+        let Some(status) = self.row(iteration).map(|row| row.status) else { return };
+        self.remove_all(iteration);
+        let around = self.plan.parent(iteration);
+        if let Some(block) = around.and_then(|step| self.block_mut(&step)) {
+            block.settled -= 1;
+            block.completed -= usize::from(status == TaskStatus::Completed);
         }
     }
 
@@ -133,7 +140,7 @@ impl Decider<'_> {
     }
 
     /// A step and all inside it that was reached.
-    fn reached_in(&self, step: &Step) -> Vec<Step> {
+    pub(super) fn reached_in(&self, step: &Step) -> Vec<Step> {
         let mut reached = vec![step.clone()];
         let mut next = 0;
         while let Some(step) = reached.get(next).cloned() {

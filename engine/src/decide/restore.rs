@@ -3,7 +3,7 @@
 use oarlock_protocol::instance::TaskStatus;
 use oarlock_protocol::{TaskPath, Timestamp};
 
-use crate::plan::{NodeKind, Plan, Step};
+use crate::plan::{Plan, Step};
 use crate::run::{Block, Body, Row, Run, Stage};
 
 impl Run {
@@ -60,11 +60,15 @@ impl Run {
             if let Some(block) = row.block_mut() {
                 (block.begun, block.settled, block.active) = (0, 0, 0);
                 (block.completed, block.failed, block.frontier) = (0, 0, 0);
+                block.again.clear();
             }
         }
         for step in &steps {
             self.derive_frontier(plan, step);
             self.count_in_parent(plan, step);
+        }
+        for block in self.rows.values_mut().filter_map(Row::block_mut) {
+            block.again.sort_unstable_by(|a, b| b.cmp(a));
         }
     }
 
@@ -78,7 +82,10 @@ impl Run {
         let Some(block) = self.rows.get_mut(&parent.path).and_then(Row::block_mut) else { return };
         block.begun = block.begun.max(plan.number(step).map_or(0, |number| number + 1));
         block.settled += usize::from(settled);
-        block.active += usize::from(!finished);
+        match plan.number(step) {
+            Some(number) if status == TaskStatus::Pending => block.again.push(number),
+            _ => block.active += usize::from(!finished),
+        }
         match status {
             TaskStatus::Completed => block.completed += usize::from(settled),
             TaskStatus::Failed | TaskStatus::TimedOut => block.failed += usize::from(settled),
@@ -106,10 +113,9 @@ impl Run {
     pub fn compact(&mut self, plan: &Plan, written: &[TaskPath]) {
         for path in written {
             let Some(row) = self.rows.get_mut(path) else { continue };
-            if !row.settled || plan.node(row.node).referenced {
-                continue;
-            }
-            if matches!(plan.node(row.node).kind, NodeKind::ForEach(_)) && !row.finished() {
+            let is_done = matches!(row.status, TaskStatus::Completed | TaskStatus::Skipped);
+            // What did not complete may be done again, by an operator.
+            if !row.finished() || !is_done || plan.node(row.node).referenced {
                 continue;
             }
             (row.input, row.output) = (None, None);

@@ -6,7 +6,7 @@ use oarlock_protocol::depth::{DEEPEST, nests_within};
 use oarlock_protocol::duration::LONGEST;
 use oarlock_protocol::instance::TaskStatus;
 use oarlock_protocol::message::{Outcome, ResultMessage};
-use oarlock_protocol::{ErrorDetails, Json, Span, WorkerId};
+use oarlock_protocol::{ErrorDetails, Json, JsonMap, Span, WorkerId};
 
 use super::Decider;
 use super::attempt::{Close, hand_to};
@@ -101,6 +101,7 @@ impl Decider<'_> {
         let deadline = self.deadline(step);
         let since = self.now;
         if let Some(work) = self.row_mut(step).and_then(Row::work_mut) {
+            work.refusals = 0;
             work.state = Some(state).filter(|state| !state.is_null());
             work.stage = Stage::Waiting { until: at, since };
         }
@@ -112,6 +113,9 @@ impl Decider<'_> {
     /// The worker has handed the task on: someone else completes it.
     fn accepted(&mut self, step: &Step, worker: &WorkerId, deliveries: u32) {
         let now = self.now;
+        if self.run.open(&step.path).is_some_and(|(_, open)| open.accepted) {
+            return self.stale("ACCEPTED of an attempt that was handed on before");
+        }
         let Some(row) = self.row_mut(step) else { return };
         row.start_time.get_or_insert(now);
         let Some(work) = row.work_mut() else { return };
@@ -121,9 +125,6 @@ impl Decider<'_> {
             attempt.deliveries = attempt.deliveries.max(deliveries);
         }
         let Stage::Open(open) = &mut work.stage else { return };
-        if open.accepted {
-            return self.stale("ACCEPTED of an attempt that was handed on before");
-        }
         (open.accepted, open.control_queue) = (true, None);
         open.started.get_or_insert(now);
         self.set_status(step, TaskStatus::Running);
@@ -162,24 +163,13 @@ impl Decider<'_> {
         }
     }
 
-    fn map_output(
-        &self,
-        step: &Step,
-        work: &WorkNode,
-        output: &Json,
-    ) -> Result<Vec<(String, Json)>, ErrorDetails> {
+    fn map_output(&self, step: &Step, work: &WorkNode, output: &Json) -> Result<JsonMap, ErrorDetails> {
         if work.mappings.is_empty() {
-            return Ok(Vec::new());
+            return Ok(JsonMap::new());
         }
         let input = self.row(step).and_then(|row| row.input.as_ref()).unwrap_or(&Json::Null);
         let task = TaskData { input, output };
-        mapping::map_output(
-            &work.mappings,
-            self.scope(step),
-            task,
-            &self.run.variables,
-            self.settings.payload_bytes,
-        )
+        mapping::map_output(&work.mappings, self.scope(step), task, self.settings.payload_bytes)
     }
 
     fn ends_run(
@@ -187,16 +177,14 @@ impl Decider<'_> {
         step: &Step,
         work: &WorkNode,
         output: &Json,
-        written: &[(String, Json)],
+        written: &JsonMap,
     ) -> Result<bool, ErrorDetails> {
         let Some(condition) = &work.terminate_when else { return Ok(false) };
-        let mut variables = self.run.variables.clone();
-        variables.extend(written.iter().cloned());
         let input = self.row(step).and_then(|row| row.input.as_ref()).unwrap_or(&Json::Null);
-        let scope = self.scope(step).with_task(TaskData { input, output }, &variables);
-        condition
-            .evaluate_bool(&scope, &Limits::default())
-            .map_err(|e| mapping::failed(&format!("terminateWhen `{}`: {}", condition.source(), e.message)))
+        let scope = self.scope(step).with_task(TaskData { input, output }).with_written(written);
+        condition.evaluate_bool(&scope, &Limits::default()).map_err(|e| {
+            mapping::unevaluated(e.cause, &format!("terminateWhen `{}`: {}", condition.source(), e.message))
+        })
     }
 
     fn keep_output(&mut self, step: &Step, output: Json) {

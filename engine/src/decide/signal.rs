@@ -1,11 +1,11 @@
 //! Someone tells the run something: a `wait` takes it, or it waits for one.
 
-use oarlock_protocol::Json;
 use oarlock_protocol::depth::{DEEPEST, nests_within};
+use oarlock_protocol::{Json, TaskPath, Timestamp};
 
 use super::Decider;
 use crate::mapping;
-use crate::plan::{NodeKind, Step};
+use crate::plan::{NodeId, NodeKind, Step};
 use crate::run::{Body, Signal};
 
 /// The longest name and id of a signal, in bytes: both are kept in the mailbox.
@@ -66,7 +66,11 @@ impl Decider<'_> {
             let (_, index) = awaiting.signals.iter().find(|(waited, _)| waited == name)?;
             Some((row.created_at, path, row.node, *index))
         });
-        let (_, path, node, index) = waits.min_by(|a, b| (a.0, a.1).cmp(&(b.0, b.1)))?;
+        // Of those that began at once the first iteration's: its place is shorter, or less.
+        let age = |(begun, path, ..): &(Timestamp, &TaskPath, NodeId, usize)| {
+            (*begun, path.as_str().len(), (*path).clone())
+        };
+        let (_, path, node, index) = waits.min_by_key(age)?;
         Some((Step { node, path: path.clone() }, index))
     }
 }

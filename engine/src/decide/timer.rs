@@ -26,7 +26,12 @@ impl Decider<'_> {
             _ => {}
         }
         match self.stage(step).cloned() {
-            Some(Stage::Waiting { until, .. }) if self.now < until => self.rearm(step, until),
+            Some(Stage::Waiting { .. }) if self.deadline(step).is_some_and(|end| self.now >= end) => {
+                self.timed_out(step);
+            }
+            Some(Stage::Waiting { until, .. }) if self.now < until => {
+                self.rearm(step, self.deadline(step).map_or(until, |end| end.min(until)));
+            }
             Some(Stage::Waiting { since, .. }) => self.waited(step, since),
             Some(Stage::Ready { since }) => self.ready_timer(step, since),
             Some(Stage::Open(open)) => self.open_timer(step, &open),
@@ -53,7 +58,7 @@ impl Decider<'_> {
         else {
             return self.stale("timer of a run without a time limit");
         };
-        let until = head.created_at.after(total);
+        let until = head.opened_at.unwrap_or(head.created_at).after(total);
         if self.now < until {
             self.effects.push(Effect::SetTimer { path: TaskPath::root(), at: until });
         } else if head.ending.is_none() {
@@ -99,6 +104,7 @@ impl Decider<'_> {
 
     fn held_timer(&mut self, step: &Step) {
         match self.deadline(step) {
+            Some(_) if self.undoes(step) => self.stale("timer of a held compensation"),
             Some(deadline) if self.now >= deadline => self.timed_out(step),
             Some(deadline) => self.rearm(step, deadline),
             None => self.stale("timer of a held task"),
@@ -177,7 +183,12 @@ impl Decider<'_> {
     fn timed_out(&mut self, step: &Step) {
         let total = self.timeouts(step).total.unwrap_or_default();
         let message = format!("all attempts together took longer than {total}");
-        self.fail(step, TaskStatus::TimedOut, ErrorDetails::system(Code::TimeoutTotal, message), None);
+        let error = ErrorDetails::system(Code::TimeoutTotal, message);
+        self.note_unknown_outcome(step);
+        if self.undoes(step) {
+            return self.hold(step, error);
+        }
+        self.fail(step, TaskStatus::TimedOut, error, None);
     }
 
     fn rearm(&mut self, step: &Step, at: Timestamp) {

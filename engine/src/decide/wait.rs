@@ -41,9 +41,9 @@ impl Decider<'_> {
             let (AwaitedNode::Duration(template)
             | AwaitedNode::Until(template)
             | AwaitedNode::Signal { name: template, .. }) = awaited;
-            let value = template
-                .evaluate(&self.scope(step), &Limits::default())
-                .map_err(|e| mapping::failed(&format!("wait{}: {}", e.pointer, e.error.message)))?;
+            let value = template.evaluate(&self.scope(step), &Limits::default()).map_err(|e| {
+                mapping::unevaluated(e.error.cause, &format!("wait{}: {}", e.pointer, e.error.message))
+            })?;
             let at = match awaited {
                 AwaitedNode::Duration(_) => self.now.after(span(&value)?),
                 AwaitedNode::Until(_) => instant(&value)?,
@@ -85,10 +85,10 @@ impl Decider<'_> {
             1 => Json::Null,
             _ => json!({"winner": name, "index": index, "payload": payload}),
         };
+        self.end_wait(step);
         if let Err(error) = self.count_stored(mapping::size(&output)) {
             return self.overrun(step, error);
         }
-        self.end_wait(step);
         self.run.set_output(&step.path, output);
         self.set_status(step, TaskStatus::Completed);
         self.settle(step);
@@ -105,7 +105,7 @@ impl Decider<'_> {
         payload: &mut Json,
     ) -> Result<(), ErrorDetails> {
         let schema = match wait.first.get(index) {
-            Some(AwaitedNode::Signal { schema, .. }) => schema.as_ref(),
+            Some(AwaitedNode::Signal { schema, .. }) => schema.as_deref(),
             Some(AwaitedNode::Duration(_) | AwaitedNode::Until(_)) | None => None,
         };
         schema::admit(schema, payload, "the payload of the signal", self.settings.payload_bytes)
@@ -119,7 +119,7 @@ impl Decider<'_> {
     /// Something around the wait ends.
     pub(super) fn stop_waiting(&mut self, step: &Step) {
         self.end_wait(step);
-        self.cancelled(step, None);
+        self.cancelled(step, Some(ErrorDetails::system(Code::Cancelled, "cancelled while it waited")));
     }
 
     /// The timer of a wait: its time may have come, or it has waited too long.
@@ -158,7 +158,6 @@ impl Decider<'_> {
         self.set_status(step, TaskStatus::TimedOut);
         let late = plan.child(step, late);
         self.begin_block(&late, None);
-        self.tell_status(&late);
     }
 }
 

@@ -75,6 +75,15 @@ impl Plan {
         Some(Step { node, path: TaskPath::from(format!("{}[{number}]", step.path).as_str()) })
     }
 
+    /// The iterations of a step that may have a row, where `begun` were begun.
+    pub fn kept(&self, step: &Step, begun: usize) -> Vec<Step> {
+        let first = match &self.node(step).kind {
+            NodeKind::Loop(repeat) if !repeat.can_be_undone => begun.saturating_sub(repeat.keep),
+            _ => 0,
+        };
+        (first..begun).filter_map(|number| self.iteration(step, number)).collect()
+    }
+
     /// Which iteration a step that is one is.
     pub fn number(&self, step: &Step) -> Option<usize> {
         match self.node(step).kind {

@@ -57,6 +57,9 @@ pub enum Body {
 pub struct Work {
     /// Names it over all attempts.
     pub id: TaskInstanceId,
+    /// In which generation of the run it was made: one that was made anew counts its attempts anew.
+    #[serde(default, skip_serializing_if = "super::is_zero")]
+    pub generation: u64,
     /// Its task queue, as routed.
     pub queue: String,
     /// Greater is sooner.
@@ -159,12 +162,22 @@ pub struct Block {
     /// Set when it is to end early: nothing more is begun in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ending: Option<Ending>,
+    /// How many items a `forEach` has, where they are kept elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub items: Option<usize>,
+    /// Whether enough of it was done before all of it: its other children go on, and it is finished when they are.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub rest: bool,
     /// Until when a `loop` pauses before its next iteration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pause: Option<Timestamp>,
     /// Iterations that were begun. Derived.
     #[serde(skip)]
     pub begun: usize,
+    /// Iterations of an opened run that are to be done again and have not begun, the next last: they are PENDING.
+    /// Derived.
+    #[serde(skip)]
+    pub again: Vec<usize>,
     /// Children that are settled. Derived.
     #[serde(skip)]
     pub settled: usize,
@@ -198,10 +211,31 @@ pub struct Awaiting {
     pub signals: Vec<(String, usize)>,
 }
 
+impl Work {
+    /// The name of its latest attempt, where there was one.
+    pub fn latest(&self) -> Option<ExecutionId> {
+        (self.attempt_count > 0).then(|| self.attempt_named(self.attempt_count))
+    }
+
+    /// The name of an attempt, counted from 1: no other attempt of any generation has it.
+    pub fn attempt_named(&self, attempt: u32) -> ExecutionId {
+        let made = match self.generation {
+            0 => self.id,
+            generation => self.id.made_again(generation),
+        };
+        ExecutionId::of(made, attempt)
+    }
+
+    /// Whether its latest attempt ended without saying how: it was put off.
+    pub fn was_put_off(&self) -> bool {
+        self.attempts.last().is_some_and(|attempt| attempt.end_time.is_some() && attempt.error.is_none())
+    }
+}
+
 impl Row {
     /// Whether it is settled and nothing is open in it any more.
     pub fn finished(&self) -> bool {
-        self.settled && self.block().is_none_or(|block| block.active == 0)
+        self.settled && self.block().is_none_or(|block| block.active == 0 && !block.rest)
     }
 
     /// The task for workers, where it is one.

@@ -15,7 +15,7 @@ use super::answer::Reply;
 use super::batch::{Dispatch, Entry, What};
 use super::owner::{Owner, STORE_AGAIN};
 use super::publisher::Outgoing;
-use super::{requests, runs};
+use super::{removal, requests, runs};
 use crate::layout::{self, Place};
 use crate::store::{self, Key, Write};
 
@@ -171,6 +171,9 @@ impl Owner {
                 let stays = layout::forget(&cached.run, remember.as_millis() > 0, writes);
                 let place = Place { run: key.clone(), path: TaskPath::root() };
                 self.batch.timers.insert(place, stays.then_some(now.after(remember)));
+                if self.shared.settings.payloads.is_some() {
+                    self.batch.timers.insert(removal::place(key), Some(now));
+                }
             }
         }
         written

@@ -28,6 +28,8 @@ pub(super) enum Verdict {
     Rejected(ErrorDetails),
     /// There is no such run.
     NoRun,
+    /// It waits for a payload, and is decided later: nothing is to be answered yet.
+    Waits,
 }
 
 /// What a decision came to. A decision may count something as stale beside what it does; a decision that only does

@@ -13,12 +13,14 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::answer::{Asker, Return};
+use super::asides::Asides;
 use super::batch::Batch;
 use super::effects::Verdict;
 use super::hearing::Hearing;
 use super::inbox::{self, Incoming};
 use super::lease::Lease;
 use super::publisher::Publisher;
+use super::removal::Removals;
 use super::runs::{self, Runs};
 use super::timers::Timers;
 use super::{Command, Lost, Shared, Wish};
@@ -47,6 +49,8 @@ pub(super) struct Owner {
     pub(super) flush_at: Option<Instant>,
     pub(super) health: watch::Receiver<Health>,
     pub(super) pulse: Arc<Pulse>,
+    pub(super) removals: Removals,
+    pub(super) asides: Asides,
 }
 
 impl Owner {
@@ -73,6 +77,8 @@ impl Owner {
             load_timers_at: Instant::now(),
             hearing,
             flush_at: None,
+            removals: Removals::default(),
+            asides: Asides::default(),
         }
     }
 
@@ -84,6 +90,7 @@ impl Owner {
         wish: &mut watch::Receiver<Wish>,
     ) -> Result<(), Lost> {
         let acknowledger = inbox.acknowledger();
+        let mut last_tag = None;
         while *wish.borrow_and_update() == Wish::Own {
             self.pulse.beat();
             if self.hearing.begins_again(self.broker_takes()) {
@@ -91,11 +98,10 @@ impl Owner {
                 self.runs = Runs::default();
             }
             let wake = self.next_wake();
-            let mut last_tag = None;
             tokio::select! {
                 received = inbox.receive(ROUND) => {
                     let deliveries = received.map_err(Lost::Inbox)?;
-                    last_tag = deliveries.last().map(|delivery| delivery.tag);
+                    last_tag = deliveries.last().map(|delivery| delivery.tag).or(last_tag);
                     self.hearing.heard(deliveries.len());
                     self.take_deliveries(deliveries, &*acknowledger).await?;
                 }
@@ -104,6 +110,8 @@ impl Owner {
                     let refused = self.publisher.settle(results);
                     self.fail_refused(refused).await?;
                 }
+                (run, reference, read) = self.asides.next() => self.take_again(&run, reference, read).await?,
+                (run, removed) = self.removals.next() => self.end_removal(&run, removed),
                 () = tokio::time::sleep_until(wake) => {}
                 _ = self.health.changed() => {}
                 _ = wish.changed() => {}
@@ -117,7 +125,10 @@ impl Owner {
                 self.fire_timers().await?;
             }
             self.finish_round().await?;
-            if let Some(tag) = last_tag {
+            // What was put aside is in no commit: until it is, it must come again where this process dies.
+            if self.asides.is_empty()
+                && let Some(tag) = last_tag.take()
+            {
                 // Unacknowledged messages come again and change nothing then.
                 acknowledger.ack_through(tag).await.ok();
             }
@@ -153,7 +164,9 @@ impl Owner {
             self.take_delivery(&delivery).await?;
             if bytes > ROUND_BYTES {
                 self.finish_round().await?;
-                acknowledger.ack_through(delivery.tag).await.ok();
+                if self.asides.is_empty() {
+                    acknowledger.ack_through(delivery.tag).await.ok();
+                }
                 bytes = 0;
             }
         }
@@ -235,6 +248,10 @@ impl Owner {
         key: &RunKey,
         event: Event,
     ) -> Result<Result<Verdict, String>, Lost> {
+        self.asides.begin();
+        if self.waits_behind(key, &event) {
+            return Ok(Ok(Verdict::Waits));
+        }
         let cached = match self.runs.get(&self.shared, self.partition, key).await {
             Ok(Some(cached)) => cached,
             Ok(None) => {
@@ -244,6 +261,10 @@ impl Owner {
             Err(runs::Error::Store(error)) => return Err(error.into()),
             Err(error) => return Ok(Err(error.to_string())),
         };
+        cached.run.notice_payloads(&event);
+        if cached.run.payloads.refers() {
+            return self.decide_looking_into(key, event).await.map(Ok);
+        }
         let now = self.shared.clock.now();
         let mut decider = Decider::new(&cached.plan, &mut cached.run, &self.shared.settings.engine, now);
         decider.handle(event);

@@ -12,6 +12,7 @@ use oarlock_protocol::message::{Answer, StartMessage};
 use tokio::sync::mpsc;
 
 use super::answer::{self, Asker, Reply, Return};
+use super::asides::{self, What};
 use super::owner::{Owner, ROUND};
 use super::runs::{self, Found};
 use super::{Command, Lost, Request, Shared};
@@ -42,10 +43,22 @@ impl Owner {
         request: Request,
         asker: Asker,
     ) -> Result<Option<String>, Lost> {
+        let waits = self.shared.payloads.is_some() && asides::may_wait(&request);
+        let again = waits.then(|| Box::new(request.clone()));
+        self.asides.begin();
         let answer = match request {
+            Request::Start(_) if waits && self.asides.is_full() => {
+                answer::refused(answer::UNAVAILABLE, "too many starts wait for payloads; send it again later")
+            }
             Request::Start(request) => match request.parent.clone() {
                 None => self.start(*request).await?,
-                Some(parent) => return self.start_child(*request, parent).await,
+                Some(parent) => {
+                    let refused = self.start_child(*request, parent).await?;
+                    if let Some(again) = again.filter(|_| self.asides.was_put()) {
+                        self.asides.replace(|| What::Request(again, asker));
+                    }
+                    return Ok(refused);
+                }
             },
             Request::Cancel { run, reason, parent: None } => self.cancel(&run, reason).await?,
             Request::Cancel { run, reason, parent: Some(parent) } => {
@@ -72,9 +85,18 @@ impl Owner {
             Request::Complete(complete) => self.complete(*complete).await?,
             Request::Operation(operation) => self.operate(operation).await?,
         };
-        let refused = reason(&answer);
-        self.batch.replies.push(Reply { to: asker, answer });
-        Ok(refused)
+        // What waits for a payload is asked again when that is there, and answered then.
+        match again {
+            Some(again) if self.asides.was_put() => {
+                self.asides.replace(|| What::Request(again, asker));
+                Ok(None)
+            }
+            _ => {
+                let refused = reason(&answer);
+                self.batch.replies.push(Reply { to: asker, answer });
+                Ok(refused)
+            }
+        }
     }
 
     async fn start(&mut self, request: StartMessage) -> Result<Answer, Lost> {
@@ -108,7 +130,10 @@ impl Owner {
             Err(definitions::Error::Store(error)) => return Err(error.into()),
             Err(error) => return Ok(answer::no_definition(&error)),
         };
-        match decide::start(&plan, request, &self.shared.settings.engine, self.shared.clock.now()) {
+        let Some(started) = self.start_looking_into(key, &plan, request) else {
+            return Ok(accepted(key, plan.definition.version, false));
+        };
+        match started {
             Ok((run, effects)) => {
                 let version = plan.definition.version;
                 self.runs.put(run, plan);

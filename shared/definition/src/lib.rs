@@ -10,9 +10,12 @@ mod decode;
 mod diagnostic;
 mod expressions;
 mod findings;
+mod graph;
 mod near;
 mod place;
 mod report;
+#[cfg(test)]
+mod schema;
 mod source;
 mod tree;
 
@@ -21,6 +24,7 @@ use oarlock_protocol::definition::WorkflowDefinition;
 
 pub use code::{Code, Severity};
 pub use diagnostic::Diagnostic;
+pub use graph::graph;
 pub use report::Report;
 
 use decode::Decoder;

@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use crate::ast::Reference;
+use crate::ast::{Kind, Reference};
 use crate::budget::{Limits, Meter};
-use crate::error::{CompileError, EvaluationError};
-use crate::evaluate::{self, Environment, Evaluated};
+use crate::error::{Cause, CompileError, EvaluationError};
+use crate::evaluate::{self, Environment, Evaluated, Value};
 use crate::lexer::{self, Lexeme};
 use crate::parser::{self, Parsed};
-use crate::scope::Scope;
+use crate::scope::{self, Scope};
 use crate::value;
 
 /// A compiled expression.
@@ -55,6 +55,14 @@ impl Expression {
         &self.parsed.references
     }
 
+    /// The path of an expression that is nothing but one.
+    pub(crate) fn path(&self) -> Option<&[String]> {
+        match &self.parsed.root.kind {
+            Kind::Reference(index) => Some(&self.parsed.references.get(*index)?.path),
+            _ => None,
+        }
+    }
+
     /// The value of the expression in a scope.
     pub fn evaluate(&self, scope: &dyn Scope, limits: &Limits) -> Result<Json, EvaluationError> {
         self.evaluate_within(scope, &Meter::new(limits), 0)
@@ -90,9 +98,18 @@ impl Expression {
         evaluate::evaluate(&parsed.root, env)
     }
 
+    /// What a value of the expression stands for, for looking into it.
+    pub(crate) fn opened<'b>(&self, value: Value<'b>, scope: &'b dyn Scope) -> Evaluated<'b> {
+        scope::opened(value, scope).map_err(|message| EvaluationError {
+            message,
+            range: self.range(),
+            cause: Cause::Unavailable,
+        })
+    }
+
     /// An error about the expression as a whole.
     pub(crate) fn error(&self, message: String) -> EvaluationError {
-        EvaluationError { message, range: self.range() }
+        EvaluationError { message, range: self.range(), cause: Cause::Expression }
     }
 
     /// Where the expression stands in its source, without what wraps it.

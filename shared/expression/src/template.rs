@@ -2,9 +2,14 @@
 //!
 //! Compiled once at registration. A string that is wholly one `${ … }` keeps the expression's type; within text the
 //! value's text is put in; `$${` is a literal `${`. Keys are never evaluated.
+//!
+//! `${ secrets.name }` has no value here: where the caller allows it, it becomes the reserved value that a worker resolves.
+
+mod secret;
 
 use std::sync::Arc;
 
+use oarlock_protocol::secret::{self as reserved, SecretReference};
 use serde_json::{Map, Value as Json};
 
 use crate::ast::Reference;
@@ -14,6 +19,7 @@ use crate::expression::Expression;
 use crate::lexer;
 use crate::scope::Scope;
 use crate::value;
+use secret::{Made, Secret, Secrets};
 
 /// The deepest nesting of a template: what it makes must nest in a run's own JSON.
 const DEEPEST_NESTING: usize = 64;
@@ -29,6 +35,8 @@ enum Part {
     /// A value without expressions, however large: copied as it is.
     Literal(Json),
     Whole(Expression),
+    /// `${ secrets.name }` alone.
+    Secret(Secret),
     Text(Vec<Piece>),
     List(Vec<Part>),
     Map(Vec<(String, Part)>),
@@ -38,6 +46,7 @@ enum Part {
 enum Piece {
     Literal(String),
     Expression(Expression),
+    Secret(Secret),
 }
 
 impl Template {
@@ -63,9 +72,30 @@ impl Template {
         references
     }
 
-    /// The value with every expression evaluated; all of them share one budget.
+    /// The value with every expression evaluated; all of them share one budget. It never holds the reserved key `$secret`:
+    /// a secret, and data that looks like one, is an error.
     pub fn evaluate(&self, scope: &dyn Scope, limits: &Limits) -> Result<Json, TemplateEvaluationError> {
-        let evaluation = Evaluation { scope, meter: Meter::new(limits) };
+        self.evaluated(scope, limits, Secrets::Refused)
+    }
+
+    /// The same for the input of a task: `${ secrets.name }`, alone or within text, becomes a [`SecretReference`]. Data that
+    /// looks like one is an error all the same, but for what is taken as it is out of `taskInput`, which was checked when it
+    /// was made.
+    pub fn evaluate_with_secrets(
+        &self,
+        scope: &dyn Scope,
+        limits: &Limits,
+    ) -> Result<Json, TemplateEvaluationError> {
+        self.evaluated(scope, limits, Secrets::Referred)
+    }
+
+    fn evaluated(
+        &self,
+        scope: &dyn Scope,
+        limits: &Limits,
+        secrets: Secrets,
+    ) -> Result<Json, TemplateEvaluationError> {
+        let evaluation = Evaluation { scope, meter: Meter::new(limits), secrets };
         evaluation.part(&self.root, 0).map_err(|mut failure| {
             failure.segments.reverse();
             TemplateEvaluationError { pointer: failure.segments.concat(), error: failure.error }
@@ -154,7 +184,10 @@ impl Compiler {
             }
         };
         match Expression::parse(source.clone(), lexemes) {
-            Ok(expression) => pieces.push(Piece::Expression(expression)),
+            Ok(expression) => pieces.push(match Secret::of(&expression) {
+                Some(secret) => Piece::Secret(secret),
+                None => Piece::Expression(expression),
+            }),
             Err(error) => self.fail(error),
         }
         after
@@ -170,11 +203,15 @@ fn assemble(mut pieces: Vec<Piece>, rest: String) -> Part {
     if pieces.is_empty() {
         return Part::Literal(Json::String(rest));
     }
-    if let [Piece::Literal(before), Piece::Expression(whole)] = pieces.as_slice()
+    if let [Piece::Literal(before), alone] = pieces.as_slice()
         && before.trim().is_empty()
         && rest.trim().is_empty()
     {
-        return Part::Whole(whole.clone());
+        match alone {
+            Piece::Expression(whole) => return Part::Whole(whole.clone()),
+            Piece::Secret(secret) => return Part::Secret(secret.clone()),
+            Piece::Literal(_) => {}
+        }
     }
     pieces.push(Piece::Literal(rest));
     Part::Text(pieces)
@@ -201,9 +238,11 @@ impl Part {
         match self {
             Self::Literal(_) => {}
             Self::Whole(expression) => references.extend(expression.references()),
+            Self::Secret(secret) => references.extend(secret.expression.references()),
             Self::Text(pieces) => references.extend(pieces.iter().flat_map(|piece| match piece {
                 Piece::Literal(_) => &[],
                 Piece::Expression(expression) => expression.references(),
+                Piece::Secret(secret) => secret.expression.references(),
             })),
             Self::List(parts) => parts.iter().for_each(|part| part.references(references)),
             Self::Map(parts) => parts.iter().for_each(|(_, part)| part.references(references)),
@@ -214,6 +253,7 @@ impl Part {
 struct Evaluation<'b> {
     scope: &'b dyn Scope,
     meter: Meter,
+    secrets: Secrets,
 }
 
 /// A failure on its way up, with the pointer's segments from the innermost.
@@ -236,11 +276,16 @@ impl Failure {
 impl Evaluation<'_> {
     fn part(&self, part: &Part, outer: usize) -> Result<Json, Failure> {
         match part {
-            Part::Literal(value) => Ok(value.clone()),
-            Part::Whole(expression) => {
-                expression.evaluate_within(self.scope, &self.meter, outer).map_err(Failure::new)
+            Part::Literal(value) if reserved::holds_reference(value) => {
+                Err(Failure::new(secret::reserved_key()))
             }
-            Part::Text(pieces) => self.text(pieces).map(Json::String).map_err(Failure::new),
+            Part::Literal(value) => Ok(value.clone()),
+            Part::Whole(expression) => self.whole(expression, outer).map_err(Failure::new),
+            Part::Secret(secret) => {
+                let reference = SecretReference::Name(secret.name.clone());
+                self.refer(&reference, &secret.expression, outer).map_err(Failure::new)
+            }
+            Part::Text(pieces) => self.text(pieces, outer).map_err(Failure::new),
             Part::List(parts) => {
                 let items = parts.iter().enumerate().map(|(index, part)| {
                     self.part(part, outer + 1).map_err(|failure| failure.below(&index.to_string()))
@@ -249,6 +294,9 @@ impl Evaluation<'_> {
             }
             Part::Map(parts) => {
                 let entries = parts.iter().map(|(key, part)| {
+                    if key == reserved::KEY {
+                        return Err(Failure::new(secret::reserved_key()));
+                    }
                     let value = self.part(part, outer + 1).map_err(|failure| failure.below(key))?;
                     Ok((key.clone(), value))
                 });
@@ -257,22 +305,51 @@ impl Evaluation<'_> {
         }
     }
 
-    fn text(&self, pieces: &[Piece]) -> Result<String, EvaluationError> {
-        let mut text = String::new();
+    fn whole(&self, expression: &Expression, outer: usize) -> Result<Json, EvaluationError> {
+        let value = expression.evaluate_within(self.scope, &self.meter, outer)?;
+        let is_checked = self.secrets == Secrets::Referred && secret::is_of_task_input(expression);
+        if !is_checked && reserved::holds_reference(&value) {
+            return Err(expression.error(secret::RESERVED.to_owned()));
+        }
+        Ok(value)
+    }
+
+    fn text(&self, pieces: &[Piece], outer: usize) -> Result<Json, EvaluationError> {
+        let mut text = secret::Text::default();
         for piece in pieces {
             match piece {
-                Piece::Literal(literal) => text.push_str(literal),
+                Piece::Literal(literal) => text.push(literal),
                 Piece::Expression(expression) => {
-                    let value = expression.look(self.scope, &self.meter)?;
+                    let value = expression.opened(expression.look(self.scope, &self.meter)?, self.scope)?;
                     let put_in = value::text(&value, &self.meter).and_then(|put_in| {
                         self.meter.produce(put_in.len())?;
                         Ok(put_in)
                     });
-                    text.push_str(&put_in.map_err(|message| expression.error(message))?);
+                    text.push(&put_in.map_err(|message| expression.error(message))?);
                 }
+                Piece::Secret(secret) => text.refer(secret),
             }
         }
-        Ok(text)
+        match text.finish() {
+            Made::Plain(text) => Ok(Json::String(text)),
+            Made::Secret(reference, first) => self.refer(&reference, first, outer),
+        }
+    }
+
+    /// The reserved value, where it may stand.
+    fn refer(
+        &self,
+        reference: &SecretReference,
+        expression: &Expression,
+        outer: usize,
+    ) -> Result<Json, EvaluationError> {
+        if self.secrets == Secrets::Refused {
+            return Err(expression.error(secret::MISPLACED.to_owned()));
+        }
+        let value = reference.to_json();
+        self.meter.pay(&value).map_err(|message| expression.error(message))?;
+        self.meter.check_depth(&value, outer).map_err(|message| expression.error(message))?;
+        Ok(value)
     }
 }
 

@@ -100,6 +100,15 @@ impl TaskInstanceId {
     }
 }
 
+impl TaskInstanceId {
+    /// What the attempts of this task instance are named after where generation `generation` of its run, from 1, made
+    /// it anew.
+    #[must_use]
+    pub fn made_again(self, generation: u64) -> Self {
+        Self(Uuid::new_v5(&self.0, &generation.to_be_bytes()))
+    }
+}
+
 impl ExecutionId {
     /// The id of attempt `attempt` (counted from 1, over all generations) of a task instance.
     pub fn of(task: TaskInstanceId, attempt: u32) -> Self {

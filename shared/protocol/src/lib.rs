@@ -14,8 +14,10 @@ mod mapping;
 pub mod message;
 pub mod name;
 pub mod path;
+pub mod payload;
 #[cfg(feature = "schema")]
 mod schema;
+pub mod secret;
 pub mod security;
 pub mod time;
 

@@ -55,10 +55,12 @@ pub struct Problem {
 
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.pointer.as_str() {
-            "" => f.write_str(&self.text),
-            pointer => write!(f, "{pointer}: {}", self.text),
+        if !self.pointer.is_empty() {
+            // A name in a value may hold what steers the terminal it is shown on.
+            let shown = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+            write!(f, "{}: ", self.pointer.chars().map(shown).collect::<String>())?;
         }
+        f.write_str(&self.text)
     }
 }
 

@@ -141,7 +141,8 @@ fn quote(value: &Json) -> String {
 
 /// A text cut to the length of a quotation.
 pub(crate) fn short(text: &str) -> String {
-    let mut text: String = text.chars().take(LONGEST_QUOTE + 1).collect();
+    let shown = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+    let mut text: String = text.chars().take(LONGEST_QUOTE + 1).map(shown).collect();
     cut(&mut text, LONGEST_QUOTE);
     text
 }

@@ -128,7 +128,7 @@ async fn system(broker: &Arc<Tampered>) -> (System, Arc<AtomicI64>) {
     // A partition looks at its timers whenever it renews its lease: soon after the clock was moved.
     settings.lease = Span::from_millis(600);
     settings.engine.cancel_grace = Span::from_millis(300);
-    let system = System::by(broker.clone(), Arc::new(Memory::new()), settings, clock).await;
+    let system = System::with_clock(broker.clone(), Arc::new(Memory::new()), settings, clock).await;
     register(&system).await;
     (system, ahead)
 }

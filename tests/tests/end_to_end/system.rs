@@ -98,7 +98,7 @@ impl Parts {
     pub(super) async fn node(&self, name: &str, settings: Settings) -> System {
         let settings = Settings { node: name.to_owned(), ..settings };
         let (broker, store, members) = self.connect();
-        System::begin_node(broker, store, members, settings).await
+        System::begin_node(broker, store, members, settings, Clock::system()).await
     }
 }
 
@@ -121,30 +121,21 @@ impl System {
     /// A node over the given parts, embedded.
     #[allow(dead_code, reason = "not every backend's tests need it")]
     pub(super) async fn over(broker: Arc<dyn Broker>, store: Arc<dyn Store>, settings: Settings) -> Self {
-        Self::begin_node(broker, store, Arc::new(Alone::new()), settings).await
+        Self::with_clock(broker, store, settings, Clock::system()).await
     }
 
-    /// The same, by another clock.
+    /// The same, with a clock of its own.
     #[allow(dead_code, reason = "not every backend's tests need it")]
-    pub(super) async fn by(
+    pub(super) async fn with_clock(
         broker: Arc<dyn Broker>,
         store: Arc<dyn Store>,
         settings: Settings,
         clock: Clock,
     ) -> Self {
-        Self::begin_node_by(broker, store, Arc::new(Alone::new()), settings, clock).await
+        Self::begin_node(broker, store, Arc::new(Alone::new()), settings, clock).await
     }
 
     async fn begin_node(
-        broker: Arc<dyn Broker>,
-        store: Arc<dyn Store>,
-        members: Arc<dyn Members>,
-        settings: Settings,
-    ) -> Self {
-        Self::begin_node_by(broker, store, members, settings, Clock::system()).await
-    }
-
-    async fn begin_node_by(
         broker: Arc<dyn Broker>,
         store: Arc<dyn Store>,
         members: Arc<dyn Members>,

@@ -57,6 +57,11 @@ impl Store {
             let value = written.json(&run.variables[&name]);
             self.variables.insert(name, value);
         }
+        for path in changes.removed {
+            self.rows.remove(&path);
+            self.inputs.remove(&path);
+            self.outputs.remove(&path);
+        }
         written.rows = changes.rows.into_iter().filter(|path| !path.is_root()).collect();
         for path in written.rows.clone() {
             let row = written.json(&run.rows[&path]);
@@ -70,11 +75,6 @@ impl Store {
             let output = written.json(&run.rows[&path].output);
             self.outputs.insert(path, output);
         }
-        for path in changes.removed {
-            self.rows.remove(&path);
-            self.inputs.remove(&path);
-            self.outputs.remove(&path);
-        }
         for path in changes.scoped {
             match run.scoped.get(&path) {
                 Some(variables) => drop(self.scoped.insert(path, written.json(variables))),
@@ -85,6 +85,13 @@ impl Store {
             self.mailbox = Some(written.json(&run.mailbox));
         }
         written
+    }
+
+    /// The places that have a row, an input or an output, sorted.
+    pub(super) fn places(&self) -> Vec<String> {
+        let places = self.rows.keys().chain(self.inputs.keys()).chain(self.outputs.keys());
+        let places: std::collections::BTreeSet<String> = places.map(ToString::to_string).collect();
+        places.into_iter().collect()
     }
 
     /// The run as another owner would load it.

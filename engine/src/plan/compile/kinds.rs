@@ -40,7 +40,9 @@ impl Compiler<'_> {
     }
 
     pub(super) fn repeat(&mut self, id: NodeId, repeat: &Loop, tasks: &[Task]) -> Result<LoopNode, Error> {
+        let first = self.nodes.len();
         let iteration = self.iteration(id, tasks)?;
+        let can_be_undone = self.nodes[first..].iter().any(|node| node.compensation.is_some());
         let mut expression =
             |source: &Option<String>| source.as_ref().map(|source| self.expression(source)).transpose();
         Ok(LoopNode {
@@ -52,6 +54,7 @@ impl Compiler<'_> {
             max_delay: repeat.max_delay,
             max: repeat.max as usize,
             keep: (repeat.keep as usize).max(1),
+            can_be_undone,
             output: repeat.output.as_ref().map(|output| self.template(output)).transpose()?,
         })
     }
@@ -75,7 +78,10 @@ impl Compiler<'_> {
                 Awaited::Until { until } => AwaitedNode::Until(text(until)?),
                 Awaited::Signal { signal, schema } => {
                     let name = text(signal)?;
-                    AwaitedNode::Signal { name, schema: self.schema(schema.as_ref(), "wait.schema")? }
+                    AwaitedNode::Signal {
+                        name,
+                        schema: self.schema(schema.as_ref(), "wait.schema")?.map(Box::new),
+                    }
                 }
             });
         }
@@ -123,6 +129,13 @@ impl Compiler<'_> {
         node.kind = NodeKind::Work(Box::new(work));
         // Its mappings see what the step was given and gave.
         self.nodes[owner.0 as usize].referenced = true;
+        // And the item of the iteration it stands in.
+        let mut around = self.nodes[owner.0 as usize].parent;
+        while let Some(id) = around {
+            let node = &mut self.nodes[id.0 as usize];
+            node.referenced = true;
+            around = node.parent;
+        }
         self.add(node)
     }
 }

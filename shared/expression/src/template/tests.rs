@@ -85,3 +85,89 @@ fn a_template_nests_only_so_deep() {
     assert_eq!(errors.len(), 1);
     assert!(errors[0].error.message.contains("64 levels"));
 }
+
+fn scope() -> Json {
+    json!({
+        "input": {"name": "db", "looks": {"$secret": "db"}, "user": "ada"},
+        "taskInput": {"headers": {"x": {"$secret": "token"}}},
+        "secrets": {"token": "the value"},
+    })
+}
+
+fn with_secrets(template: Json) -> Result<Json, String> {
+    let compiled = Template::compile(&template).map_err(|errors| format!("{errors:?}"))?;
+    compiled.evaluate_with_secrets(&scope(), &Limits::default()).map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_secret_is_referred_to_alone_and_within_text() {
+    for (template, expected) in [
+        (json!("${ secrets.token }"), json!({"$secret": "token"})),
+        (json!(" ${ (secrets['token']) }\n"), json!({"$secret": "token"})),
+        (
+            json!({"a": ["Bearer ${ secrets.token }"]}),
+            json!({"a": [{"$secret": {"text": ["Bearer ", {"name": "token"}]}}]}),
+        ),
+        (
+            json!("${ secrets.user }${ secrets.pass } of ${ input.user }"),
+            json!({"$secret": {"text": [{"name": "user"}, {"name": "pass"}, " of ada"]}}),
+        ),
+        (json!("$${ secrets.token }"), json!("${ secrets.token }")),
+        (json!("${ taskInput.headers }"), json!({"x": {"$secret": "token"}})),
+    ] {
+        assert_eq!(with_secrets(template.clone()), Ok(expected), "{template}");
+    }
+    let compiled = Template::compile(&json!(["${ secrets.a }", "x ${ secrets.b }"])).unwrap();
+    let named: Vec<String> = compiled.references().iter().map(|found| found.path.join(".")).collect();
+    assert_eq!(named, ["secrets.a", "secrets.b"], "the definition's checks see them");
+}
+
+#[test]
+fn no_expression_sees_a_secret() {
+    for used in [
+        "${ upper(secrets.token) }",
+        "${ secrets.token.size() }",
+        "${ secrets.token + 'x' }",
+        "${ has(secrets.token) }",
+        "${ get(secrets, 'token', 'none') }",
+        "${ secrets }",
+        "${ secrets[input.name] }",
+        "${ secrets.token.part }",
+        "${ secrets['../x'] }",
+        "${ [secrets.token] }",
+        "${ true ? secrets.token : 'x' }",
+        "a ${ 'b' + secrets.token }",
+    ] {
+        let error = with_secrets(json!(used)).unwrap_err();
+        assert!(error.contains("no expression sees a secret"), "{used}: {error}");
+    }
+    let condition = Expression::compile("secrets.token == 'x'").unwrap();
+    assert!(condition.evaluate_bool(&scope(), &Limits::default()).is_err());
+}
+
+#[test]
+fn where_secrets_are_not_allowed_there_are_none() {
+    for template in [json!("${ secrets.token }"), json!({"a": "x ${ secrets.token }"})] {
+        let compiled = Template::compile(&template).unwrap();
+        let error = compiled.evaluate(&scope(), &Limits::default()).unwrap_err().to_string();
+        assert!(error.contains("inputMappings of a task"), "{error}");
+    }
+}
+
+#[test]
+fn data_cannot_name_a_secret() {
+    for template in [
+        json!("${ input.looks }"),
+        json!({"a": ["${ input }"]}),
+        json!("${ {'$secret': input.name} }"),
+        json!({"$secret": "${ input.name }"}),
+        json!({"a": {"$secret": "db"}}),
+        json!("${ {'a': taskInput.headers} }"),
+        json!("${ [1].map(taskInput, input.looks)[0] }"),
+    ] {
+        let error = with_secrets(template.clone()).unwrap_err();
+        assert!(error.contains("reserved key '$secret'"), "{template}: {error}");
+        let compiled = Template::compile(&template).unwrap();
+        assert!(compiled.evaluate(&scope(), &Limits::default()).is_err(), "{template}");
+    }
+}
