@@ -28,8 +28,8 @@ pub(super) async fn run(
     arguments: Run,
     json: bool,
 ) -> Result<ExitCode, Failure> {
-    let definition = read_definition(&arguments.file)?;
-    let definitions = with_children(&definition, &arguments)?;
+    let (definition, others) = read_definitions(&arguments)?;
+    let definitions: Vec<_> = std::iter::once(definition.clone()).chain(others).collect();
     let input = read_input(arguments.input.as_deref())?;
     let folder =
         arguments.file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -85,16 +85,13 @@ pub(super) async fn run(
     Ok(exit::of_run(run.status))
 }
 
-/// The definition, and those of the workflows that it starts.
-fn with_children(
-    definition: &WorkflowDefinition,
-    arguments: &Run,
-) -> Result<Vec<WorkflowDefinition>, Failure> {
-    let mut definitions = vec![definition.clone()];
-    for child in &arguments.children {
-        definitions.push(read_definition(child)?);
-    }
-    let unknown = unknown_children(&definitions);
+/// The workflow that is run, then those that it starts runs of.
+fn read_definitions(arguments: &Run) -> Result<(WorkflowDefinition, Vec<WorkflowDefinition>), Failure> {
+    let definition = read_definition(&arguments.file)?;
+    let others: Vec<_> =
+        arguments.children.iter().map(|file| read_definition(file)).collect::<Result<_, _>>()?;
+    let all: Vec<_> = std::iter::once(definition.clone()).chain(others.iter().cloned()).collect();
+    let unknown = unknown_children(&all);
     if let Some(first) = unknown.first() {
         return Err(Failure::usage(format!(
             "no definition of {} is given, which a `workflow` step starts: oarlock run {} {first}.yaml",
@@ -102,7 +99,7 @@ fn with_children(
             arguments.file.display(),
         )));
     }
-    Ok(definitions)
+    Ok((definition, others))
 }
 
 /// The workflows that steps start, and of which there is no definition.

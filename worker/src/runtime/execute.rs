@@ -20,10 +20,10 @@ use super::executions::Begun;
 use super::outbox::{Outgoing, Parked};
 use super::verdict::{Ending, Ran, Verdict, verdict};
 use super::{Shared, answer, payloads};
-use crate::{TaskContext, TaskError};
 use crate::context::Envelope;
 use crate::handler::{Answer, Finished, Handler, Usage};
 use crate::secrets::{self, Mask, Resolved};
+use crate::{TaskContext, TaskError};
 
 /// Takes a delivery in: runs it, answers it at once, or parks it.
 pub(super) async fn accept(
@@ -169,10 +169,11 @@ fn spawn(
 /// Runs a handler with the secrets of its input put in, then the payloads kept elsewhere: what these hold is data, and names no
 /// secret. What comes of it holds none.
 async fn run(shared: &Shared, handler: &dyn Handler, input: Json, context: &TaskContext) -> Ran {
-    let Resolved { input, mask } = match secrets::resolve(&shared.secrets, input, context.max_payload_bytes()).await {
-        Ok(resolved) => resolved,
-        Err(error) => return unanswered(error),
-    };
+    let Resolved { input, mask } =
+        match secrets::resolve(&shared.secrets, input, context.max_payload_bytes()).await {
+            Ok(resolved) => resolved,
+            Err(error) => return unanswered(error),
+        };
     if let Some(mask) = &mask {
         context.set_mask(Arc::clone(mask));
     }
