@@ -116,8 +116,7 @@ pub fn write_changes(run: &mut Run, writes: &mut Vec<Write>) -> Vec<TaskPath> {
     }
     for path in sorted(changes.removed) {
         // What was made anew is written over; only what it does not have goes.
-        let fields =
-            [(TASK, &changes.rows), (TASK_INPUT, &changes.inputs), (TASK_OUTPUT, &changes.outputs)];
+        let fields = [(TASK, &changes.rows), (TASK_INPUT, &changes.inputs), (TASK_OUTPUT, &changes.outputs)];
         let left = fields.into_iter().filter(|(_, written)| !written.contains(&path));
         gone.extend(left.map(|(prefix, _)| format!("{prefix}{path}")));
     }
