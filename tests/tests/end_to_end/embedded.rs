@@ -26,6 +26,8 @@ mod readme;
 mod schemas;
 #[path = "system.rs"]
 mod system;
+#[path = "take_over.rs"]
+mod take_over;
 #[path = "whole.rs"]
 mod whole;
 #[path = "work.rs"]
