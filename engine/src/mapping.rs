@@ -163,13 +163,21 @@ pub fn too_large(what: &str, limit: usize) -> ErrorDetails {
     ErrorDetails::system(Code::PayloadTooLarge, message)
 }
 
-/// About how many bytes a value has as JSON: exact but for escapes in texts and the digits of numbers.
+/// About how many bytes a value has as JSON: exact but for escapes in texts, last commas and the digits of fractions.
 pub fn size(value: &Json) -> usize {
     match value {
         Json::Null | Json::Bool(_) => 4,
-        Json::Number(_) => 8,
+        Json::Number(number) => match (number.as_u64(), number.as_i64()) {
+            (Some(whole), _) => digits(whole),
+            (None, Some(negative)) => 1 + digits(negative.unsigned_abs()),
+            (None, None) => 8,
+        },
         Json::String(text) => text.len() + 2,
         Json::Array(items) => 2 + items.iter().map(|item| size(item) + 1).sum::<usize>(),
         Json::Object(map) => 2 + map.iter().map(|(key, value)| key.len() + 4 + size(value)).sum::<usize>(),
     }
+}
+
+fn digits(number: u64) -> usize {
+    1 + number.checked_ilog10().map_or(0, |least| least as usize)
 }

@@ -10,6 +10,10 @@ mod children;
 mod children_faults;
 #[path = "faults.rs"]
 mod faults;
+#[path = "iterations.rs"]
+mod iterations;
+#[path = "limits.rs"]
+mod limits;
 #[path = "lost_answers.rs"]
 mod lost_answers;
 #[path = "messages.rs"]

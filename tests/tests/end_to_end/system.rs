@@ -164,7 +164,12 @@ impl System {
 
     /// The run when it has ended.
     pub(super) async fn end(&self, run: &RunKey) -> WorkflowInstance {
-        let ended = self.node.wait(run, PATIENCE).await.unwrap().expect("the run is there");
+        self.end_within(run, PATIENCE).await
+    }
+
+    /// The same, where much is to be done before.
+    pub(super) async fn end_within(&self, run: &RunKey, patience: Duration) -> WorkflowInstance {
+        let ended = self.node.wait(run, patience).await.unwrap().expect("the run is there");
         assert!(ended.status.is_terminal(), "still {:?}: {ended:#?}", ended.status);
         ended
     }
