@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use oarlock_protocol::instance::WorkflowStatus;
-use oarlock_protocol::{RunId, Span};
+use oarlock_protocol::{ExecutionId, RunId, Span, TaskPath};
 
 /// Runs workflows on a fleet of workers, or all in one process.
 #[derive(Debug, Parser)]
@@ -38,8 +38,8 @@ pub(crate) struct Global {
     /// Holds this permission (may be repeated).
     #[arg(long = "permission", global = true, value_name = "NAME")]
     pub(crate) permissions: Vec<String>,
-    /// The server to speak to (apply, start, get, list, cancel, history, parked, ready); of several, with commas between, one
-    /// that answers.
+    /// The server to speak to, of all commands but run, dev, orchestrator, worker and validate; of several, with commas
+    /// between, one that answers.
     #[arg(long, global = true, value_name = "URL")]
     pub(crate) server: Option<String>,
     /// What is logged to stderr, such as info or warn,oarlock_worker=debug.
@@ -59,18 +59,36 @@ pub(crate) enum Command {
     Worker(Worker),
     /// Checks definitions and reports every problem with its place.
     Validate(Validate),
+    /// Tries a definition out: tasks answer what a file says, and time skips.
+    Test(Test),
+    /// Draws a definition: prints it as a Mermaid flowchart, steps as nodes and order as edges.
+    Graph(Graph),
     /// Registers definitions with a server.
     Apply(Files),
     /// Starts a run on a server.
     Start(Start),
     /// Shows a run.
-    Get(RunName),
+    Get(Get),
     /// Lists runs, the newest first.
     List(List),
     /// Asks a run to end.
     Cancel(Cancel),
     /// Shows what happened in a run, in the order of time.
     History(RunName),
+    /// Tells what a run waits for, since when, and which command moves it.
+    Explain(RunName),
+    /// Tells a run something that one of its `wait` steps waits for, now or later.
+    Signal(Signal),
+    /// Ends a task as done: one that somebody else is to complete, one that waits for an operator, or any that is open.
+    Complete(Complete),
+    /// Ends the attempt of a task as failed; the task's retry policy decides what follows.
+    Fail(Fail),
+    /// Lets a run dispatch nothing more until it is resumed.
+    Pause(RunName),
+    /// Lets a PAUSED run go on; tasks that had used up their retries begin them anew.
+    Resume(RunName),
+    /// Does again what did not complete in a run that ended FAILED, CANCELLED or TIMED_OUT.
+    Retry(RunName),
     /// Shows, puts back or drops messages that nobody could understand.
     #[command(subcommand)]
     Parked(Parked),
@@ -107,6 +125,9 @@ pub(crate) struct Secrets {
 pub(crate) struct Run {
     /// The definition, YAML or JSON.
     pub(crate) file: PathBuf,
+    /// The definitions of the workflows that it starts by `workflow` steps.
+    #[arg(value_name = "CHILD")]
+    pub(crate) children: Vec<PathBuf>,
     /// The input: JSON, or @FILE, or @- for stdin.
     #[arg(long, value_name = "JSON|@FILE")]
     pub(crate) input: Option<String>,
@@ -198,6 +219,30 @@ pub(crate) struct Validate {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct Test {
+    /// The definition, YAML or JSON.
+    pub(crate) file: PathBuf,
+    /// The cases: what the tasks answer, and what is expected (docs/testing.md).
+    #[arg(long)]
+    pub(crate) mocks: PathBuf,
+    /// Only the cases with this in their names.
+    #[arg(long)]
+    pub(crate) only: Option<String>,
+    /// Fails where the cases take less of the definition's branches, in percent.
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u32).range(0..=100))]
+    pub(crate) coverage: u32,
+    /// Shows the path taken of every case, not only of those that failed.
+    #[arg(long)]
+    pub(crate) path: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Graph {
+    /// The definition, YAML or JSON; - for stdin.
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct Files {
     /// The definitions, YAML or JSON.
     #[arg(required = true)]
@@ -226,6 +271,16 @@ pub(crate) struct Start {
     /// Waits no longer than this; then exit code 4.
     #[arg(long, value_name = "TIME", requires = "wait")]
     pub(crate) timeout: Option<Span>,
+}
+
+/// `oarlock get`.
+#[derive(Debug, Args)]
+pub(crate) struct Get {
+    /// The run's id.
+    pub(crate) run: RunId,
+    /// Reads what is kept in the payload store, and shows it in its place.
+    #[arg(long)]
+    pub(crate) payloads: bool,
 }
 
 #[derive(Debug, Args)]
@@ -259,6 +314,74 @@ pub(crate) struct Cancel {
     /// Why, for people.
     #[arg(long, value_name = "TEXT")]
     pub(crate) reason: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Signal {
+    /// The run's id.
+    #[arg(value_parser = run_id)]
+    pub(crate) run: RunId,
+    /// The signal's name: that which the step waits for.
+    pub(crate) name: String,
+    /// What is told: JSON, or @FILE, or @- for stdin; null where absent.
+    #[arg(long, value_name = "JSON|@FILE")]
+    pub(crate) payload: Option<String>,
+    /// Your id of the signal: the same id counts once, however often it is sent.
+    #[arg(long, value_name = "ID")]
+    pub(crate) id: Option<String>,
+}
+
+/// A task of a run, and which attempt of it.
+#[derive(Debug, Args)]
+pub(crate) struct TaskName {
+    /// The run's id.
+    #[arg(value_parser = run_id)]
+    pub(crate) run: RunId,
+    /// The task's path, such as /charge, as `get` and `explain` print it.
+    #[arg(value_name = "PATH", value_parser = task_path)]
+    pub(crate) path: TaskPath,
+    /// Only where this attempt is the open one: its executionId.
+    #[arg(long, value_name = "ID", value_parser = execution_id)]
+    pub(crate) execution: Option<ExecutionId>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Complete {
+    #[command(flatten)]
+    pub(crate) task: TaskName,
+    /// The task's output: JSON, or @FILE, or @- for stdin; null where absent.
+    #[arg(long, value_name = "JSON|@FILE")]
+    pub(crate) output: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Fail {
+    #[command(flatten)]
+    pub(crate) task: TaskName,
+    /// The error's code, which retry policies and error handlers name.
+    #[arg(long, value_name = "CODE")]
+    pub(crate) code: String,
+    /// The error's message, for people.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) message: String,
+    /// What else there is to tell: JSON, or @FILE, or @- for stdin.
+    #[arg(long, value_name = "JSON|@FILE")]
+    pub(crate) details: Option<String>,
+    /// Trying again may help: the retry policy may take it.
+    #[arg(long)]
+    pub(crate) retryable: bool,
+}
+
+fn task_path(text: &str) -> Result<TaskPath, String> {
+    if text.len() > 1 && text.starts_with('/') {
+        return Ok(text.into());
+    }
+    Err("a task's path begins with /, such as /charge, as `get` and `explain` print it".to_owned())
+}
+
+fn execution_id(text: &str) -> Result<ExecutionId, String> {
+    text.parse()
+        .map_err(|_| "an attempt's id is a UUID, the `executionId` that `get --json` prints".to_owned())
 }
 
 fn run_id(text: &str) -> Result<RunId, String> {

@@ -18,15 +18,25 @@ use crate::exit::Failure;
 
 mod apply;
 mod cancel;
+mod complete;
 mod dev;
+mod explain;
+mod fail;
 mod get;
+mod graph;
 mod history;
 mod list;
 mod orchestrator;
 mod parked;
+mod pause;
 mod ready;
+mod recorded;
+mod resume;
+mod retry;
 mod run;
+mod signal;
 mod start;
+mod test;
 mod validate;
 mod worker;
 
@@ -55,12 +65,21 @@ pub(crate) async fn execute(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Run(run) => run::run(&configuration, run, json).await,
         Command::Dev(dev) => dev::dev(&configuration, dev, json).await,
         Command::Validate(validate) => validate::validate(&validate, json),
+        Command::Test(given) => test::test(&configuration, &given, json),
+        Command::Graph(given) => graph::graph(&given, json),
         Command::Apply(files) => apply::apply(&client()?, &files, json).await,
         Command::Start(start) => start::start(&client()?, start, json).await,
         Command::Get(name) => get::get(&client()?, &name, json).await,
         Command::List(list) => list::list(&client()?, list, json).await,
         Command::Cancel(cancel) => cancel::cancel(&client()?, cancel, json).await,
         Command::History(name) => history::history(&client()?, &name, json).await,
+        Command::Explain(name) => explain::explain(&client()?, &name, json).await,
+        Command::Signal(signal) => signal::signal(&client()?, signal, json).await,
+        Command::Complete(complete) => complete::complete(&client()?, complete, json).await,
+        Command::Fail(fail) => fail::fail(&client()?, fail, json).await,
+        Command::Pause(name) => pause::pause(&client()?, &name, json).await,
+        Command::Resume(name) => resume::resume(&client()?, &name, json).await,
+        Command::Retry(name) => retry::retry(&client()?, &name, json).await,
         Command::Orchestrator(given) => orchestrator::orchestrator(&configuration, given, json).await,
         Command::Worker(given) => worker::worker(&configuration, worker_file, given, json).await,
         Command::Parked(what) => parked::parked(&client()?, what, json).await,
@@ -138,17 +157,24 @@ pub(crate) fn check_definition(path: &Path, text: &str) -> Result<WorkflowDefini
 
 /// Reads `--input`: JSON, `@FILE`, or `@-` for stdin; an empty object where absent.
 pub(crate) fn read_input(input: Option<&str>) -> Result<Json, Failure> {
-    let (text, from) = match input {
-        None => return Ok(Json::Object(serde_json::Map::new())),
-        Some(input) => match input.strip_prefix('@') {
-            Some(file) => (read_text(Path::new(file))?, file.to_owned()),
-            None => (input.to_owned(), "--input".to_owned()),
-        },
+    let Some(input) = input else { return Ok(Json::Object(serde_json::Map::new())) };
+    let value = read_json("--input", input)?;
+    if value.is_object() {
+        return Ok(value);
+    }
+    let from = input.strip_prefix('@').unwrap_or("--input");
+    Err(Failure::usage(format!("{from} is no JSON object")))
+}
+
+/// Reads the value of a flag: JSON, `@FILE`, or `@-` for stdin.
+pub(crate) fn read_json(flag: &str, value: &str) -> Result<Json, Failure> {
+    let (text, from) = match value.strip_prefix('@') {
+        Some(file) => (read_text(Path::new(file))?, file),
+        None => (value.to_owned(), flag),
     };
-    let value: Json = serde_json::from_str(&text).map_err(|e| {
+    serde_json::from_str(&text).map_err(|e| {
         Failure::usage(format!(
-            "{from} is no JSON: {e}; write --input '{{\"name\": \"value\"}}' or --input @FILE"
+            "{from} is no JSON: {e}; write {flag} '{{\"name\": \"value\"}}' or {flag} @FILE"
         ))
-    })?;
-    if value.is_object() { Ok(value) } else { Err(Failure::usage(format!("{from} is no JSON object"))) }
+    })
 }

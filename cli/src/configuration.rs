@@ -2,12 +2,14 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use config::{Config, Environment, File, FileFormat};
 use oarlock_broker::rabbitmq;
 use oarlock_engine::router::Rule;
 use oarlock_orchestrator::Settings;
 use oarlock_orchestrator::store::redis;
+use oarlock_payloads::Objects;
 use oarlock_protocol::definition::TaskTimeouts;
 use oarlock_protocol::security::SecurityContext;
 use oarlock_protocol::{Span, name};
@@ -23,14 +25,14 @@ mod tests;
 
 pub(crate) use sections::Log;
 use sections::{
-    Broker, Client, Http, Limits, Orchestrator, Principal, Refusals, Retention, Router, Store, Tenants,
-    Timeouts, Worker,
+    Broker, Client, Http, Limits, Orchestrator, Payloads, Principal, Refusals, Retention, Router, Store,
+    Tenants, Timeouts, Worker,
 };
 
 /// The defaults, each with its comment.
 const DEFAULTS: &str = include_str!("../../config/oarlock.toml");
 /// The sections that a worker.toml may hold beside what is its own.
-const OF_WORKERS: [&str; 4] = ["broker", "limits", "log", "worker"];
+const OF_WORKERS: [&str; 5] = ["broker", "limits", "log", "payloads", "worker"];
 
 /// Every setting.
 #[derive(Clone, Debug, Deserialize)]
@@ -41,6 +43,7 @@ pub(crate) struct Configuration {
     pub(crate) store: Store,
     pub(crate) worker: Worker,
     limits: Limits,
+    payloads: Payloads,
     timeouts: Timeouts,
     refusals: Refusals,
     retention: Retention,
@@ -152,6 +155,7 @@ impl Configuration {
                     .to_owned(),
             );
         }
+        self.check_payloads()?;
         for (key, span) in self.times() {
             at_least(1, span.as_millis(), &format!("{key}, in milliseconds,"))?;
         }
@@ -159,6 +163,27 @@ impl Configuration {
         for rule in &self.router.rules {
             let sample = rule.queue.replace("{queue}", "q").replace("{tenant}", "t");
             name::check_task_name(&sample).map_err(|e| format!("router.rules: {e}"))?;
+        }
+        Ok(())
+    }
+
+    fn check_payloads(&self) -> Result<(), String> {
+        let (limits, offload) = (&self.limits, self.payloads.offload_bytes);
+        if offload < 1_024 {
+            return Err(format!("payloads.offload_bytes is {offload}; it is at least 1024"));
+        }
+        if offload > limits.payload_bytes && self.payloads_url().is_some() {
+            return Err(format!(
+                "payloads.offload_bytes is {offload}, more than limits.payload_bytes, {}: what lies between would be refused",
+                limits.payload_bytes
+            ));
+        }
+        if limits.payload_store_bytes < limits.payload_bytes {
+            return Err("limits.payload_store_bytes is less than limits.payload_bytes".to_owned());
+        }
+        // Read, a payload takes several times its size in memory.
+        if limits.payload_store_bytes > 1024 * 1024 * 1024 {
+            return Err("limits.payload_store_bytes is more than 1 GiB".to_owned());
         }
         Ok(())
     }
@@ -227,7 +252,25 @@ impl Configuration {
         self.limits.payload_bytes
     }
 
-    /// The settings of an orchestrator.
+    /// The address of the payload store, where there is one.
+    pub(crate) fn payloads_url(&self) -> Option<&str> {
+        Some(self.payloads.url.as_str()).filter(|url| !url.is_empty())
+    }
+
+    /// The payload store, where there is one.
+    ///
+    /// # Errors
+    /// Its address cannot be used.
+    pub(crate) fn payloads(&self) -> Result<Option<oarlock_payloads::Payloads>, Failure> {
+        let Some(url) = self.payloads_url() else { return Ok(None) };
+        let largest_bytes = self.limits.payload_store_bytes;
+        let store =
+            Objects::open(url, largest_bytes as u64).map_err(|error| Failure::usage(error.to_string()))?;
+        let limits = oarlock_payloads::Limits { offload_bytes: self.payloads.offload_bytes, largest_bytes };
+        Ok(Some(oarlock_payloads::Payloads::new(Arc::new(store), limits)))
+    }
+
+    /// The settings of an orchestrator, without the payload store.
     pub(crate) fn orchestrator(&self) -> Settings {
         Settings {
             node: self.orchestrator.node.clone(),
@@ -241,6 +284,7 @@ impl Configuration {
             producers: self.producers.iter().map(|(user, who)| (user.clone(), who.context())).collect(),
             orchestrators: None,
             watchdog: false,
+            payloads: None,
             engine: self.engine(),
         }
     }
@@ -258,6 +302,8 @@ impl Configuration {
             payload_bytes: self.limits.payload_bytes,
             decision_bytes: oarlock_engine::Settings::default().decision_bytes,
             snapshot_bytes: self.limits.snapshot_bytes,
+            iterations: self.limits.iterations,
+            depth: self.limits.depth,
             timeouts: TaskTimeouts {
                 queue: Some(timeouts.queue),
                 execution: Some(timeouts.execution),

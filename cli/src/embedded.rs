@@ -10,7 +10,7 @@ use oarlock_broker::embedded::Embedded as EmbeddedBroker;
 use oarlock_engine::{Plan, router};
 use oarlock_orchestrator::members::memory::Memory;
 use oarlock_orchestrator::store::{Store, file, memory};
-use oarlock_orchestrator::{Clock, Node};
+use oarlock_orchestrator::{Clock, Node, Settings};
 use oarlock_protocol::definition::WorkflowDefinition;
 use oarlock_worker::settings::Settings as WorkerSettings;
 use oarlock_worker::{Running, settings};
@@ -73,7 +73,9 @@ impl Hands {
         let routes = configuration.orchestrator().engine.routes;
         let tenant = configuration.principal().tenant_id;
         let mut missing = BTreeSet::new();
-        for work in plan.nodes().filter_map(|node| node.work()) {
+        // A run of another workflow needs no hands of its own.
+        let tasks = plan.nodes().filter_map(|node| node.work()).filter(|work| work.child.is_none());
+        for work in tasks {
             let task = &work.definition.id;
             self.settings.set_queue(task, &router::route(&routes, &work.definition, &tenant, work.priority));
             let http = self.settings.has_http() && task == oarlock_worker::http::TASK;
@@ -98,7 +100,8 @@ impl Embedded {
             Some(folder) => Arc::new(file::File::open(folder).map_err(|e| Failure::usage(e.to_string()))?),
             None => Arc::new(memory::Memory::new()),
         };
-        let settings = configuration.orchestrator();
+        let payloads = configuration.payloads()?;
+        let settings = Settings { payloads: payloads.clone(), ..configuration.orchestrator() };
         let payload_bytes = settings.engine.payload_bytes;
         let node = Node::start(broker.clone(), store, Arc::new(Memory::new()), settings, Clock::system())
             .await
@@ -117,6 +120,9 @@ impl Embedded {
         } else {
             let builder = hands.settings.into_worker(broker).map_err(|e| Failure::usage(e.to_string()))?;
             let mut builder = builder.max_payload_bytes(payload_bytes);
+            if let Some(payloads) = payloads {
+                builder = builder.payloads(payloads);
+            }
             if let Some(slots) = hands.slots {
                 builder = builder.slots(slots);
             }

@@ -73,6 +73,16 @@ impl Failure {
         Self { answered: Some(code), ..self }
     }
 
+    /// Says what to do next, where a server answered with that code.
+    #[must_use]
+    pub(crate) fn with_remedy(mut self, code: &str, remedy: &str) -> Self {
+        if self.answered.as_deref() == Some(code) {
+            self.message.push_str("; ");
+            self.message.push_str(remedy);
+        }
+        self
+    }
+
     /// Tells the failure on stderr; with `json` as an object.
     pub(crate) fn report(&self, json: bool) -> ExitCode {
         let mut stderr = std::io::stderr().lock();
@@ -85,7 +95,12 @@ impl Failure {
                 }
                 writeln!(stderr, "{}", json!({"error": error}))
             }
-            Some(code) => writeln!(stderr, "error: {} ({code})", self.message),
+            Some(code) => {
+                // The code stands with the sentence, before a list that follows it.
+                let (sentence, list) =
+                    self.message.split_at(self.message.find('\n').unwrap_or(self.message.len()));
+                writeln!(stderr, "error: {sentence} ({code}){list}")
+            }
             None => writeln!(stderr, "error: {}", self.message),
         };
         // Where stderr is closed there is nobody to tell.

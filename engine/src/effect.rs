@@ -2,7 +2,7 @@
 
 use oarlock_protocol::instance::{TaskStatus, WorkflowStatus};
 use oarlock_protocol::message::ControlMessage;
-use oarlock_protocol::{ErrorDetails, ExecutionId, TaskPath, Timestamp};
+use oarlock_protocol::{ErrorDetails, ExecutionId, RunId, TaskPath, Timestamp};
 
 /// Something to do, or to tell, because of a decision.
 #[derive(Clone, Debug, PartialEq)]
@@ -60,6 +60,26 @@ pub enum Effect {
         /// The place.
         path: TaskPath,
     },
+    /// Start the run that an attempt is, or ask for it again: the run names itself by the attempt. Twice: the same run.
+    StartChild {
+        /// The step.
+        path: TaskPath,
+        /// The attempt.
+        execution_id: ExecutionId,
+        /// The run it is.
+        child: RunId,
+        /// Whether it may have been started before, and is only asked whether it lives.
+        again: bool,
+    },
+    /// Cancel the run that an attempt is. Twice: it is ending already.
+    CancelChild {
+        /// The step.
+        path: TaskPath,
+        /// The attempt.
+        execution_id: ExecutionId,
+    },
+    /// Tell the step that started this run how it ended, or that it was accepted. Twice: the attempt is closed then.
+    TellParent,
     /// Tell a worker something. Twice: the second is ignored.
     Tell {
         /// The worker's control queue.

@@ -4,15 +4,18 @@
 //! which is why a decision may be made twice. `orchestrator` commits the changes, then performs the effects.
 
 pub mod admission;
+pub mod child_message;
 pub mod decide;
 pub mod effect;
 pub mod event;
 pub mod map;
 pub mod mapping;
+pub mod payloads;
 pub mod plan;
 pub mod retry;
 pub mod router;
 pub mod run;
+pub mod schema;
 pub mod scope;
 pub mod security;
 pub mod settings;

@@ -1,6 +1,6 @@
 //! Data in and out of tasks: inputs from the scope, outputs into variables, and their limits in size.
 
-use oarlock_expression::{Limits, Template, TemplateEvaluationError};
+use oarlock_expression::{Cause, Limits, Opened, Path, Scope, Template, TemplateEvaluationError};
 use oarlock_protocol::code::Code;
 use oarlock_protocol::depth::DEEPEST;
 use oarlock_protocol::{ErrorDetails, Json, JsonMap, secret};
@@ -49,16 +49,16 @@ fn evaluate_each(
             // Otherwise the whole object would be a reference, and an expression could choose the secret.
             return Err(failed(&format!("{what}.{name}: '{name}' is a reserved key")));
         }
-        let value = evaluate(template)
-            .map_err(|e| failed(&format!("{what}.{name}{}: {}", e.pointer, e.error.message)))?;
+        let value = evaluate(template).map_err(|e| {
+            unevaluated(e.error.cause, &format!("{what}.{name}{}: {}", e.pointer, e.error.message))
+        })?;
         left = left.checked_sub(size(&value)).ok_or_else(|| too_large(what, limit))?;
         result.insert(name.clone(), value);
     }
     Ok(result)
 }
 
-/// Runs a task's variable mappings in order over `variables`; each sees what the ones before it wrote.
-/// Returns what is to be written, in that order; `variables` itself is not changed.
+/// Runs a task's variable mappings in order; each sees what the ones before it wrote. Returns what is to be written.
 ///
 /// # Errors
 /// EXPRESSION_FAILED, naming the target; PAYLOAD_TOO_LARGE for a value above `limit` bytes.
@@ -66,45 +66,59 @@ pub fn map_output(
     mappings: &[MappingNode],
     scope: RunScope<'_>,
     task: TaskData<'_>,
-    variables: &JsonMap,
     limit: usize,
-) -> Result<Vec<(String, Json)>, ErrorDetails> {
-    let mut written: Vec<(String, Json)> = Vec::with_capacity(mappings.len());
-    // The variables are copied only when a later mapping could see an earlier one's write.
-    let mut seen: Option<JsonMap> = None;
-    for (index, mapping) in mappings.iter().enumerate() {
-        let scope = scope.with_task(task, seen.as_ref().unwrap_or(variables));
+) -> Result<JsonMap, ErrorDetails> {
+    let mut written = JsonMap::new();
+    for mapping in mappings {
+        let scope = scope.clone().with_task(task).with_written(&written);
         let value = value(mapping, &scope, task.output)?;
         check(&value, &format!("the variable '{}'", mapping.target), limit)?;
-        if index + 1 < mappings.len() {
-            seen.get_or_insert_with(|| variables.clone()).insert(mapping.target.clone(), value.clone());
-        }
-        written.push((mapping.target.clone(), value));
+        written.insert(mapping.target.clone(), value);
     }
     Ok(written)
 }
 
 fn value(mapping: &MappingNode, scope: &RunScope<'_>, output: &Json) -> Result<Json, ErrorDetails> {
-    let reason = |message: &str| failed(&format!("variableMappings → {}: {message}", mapping.target));
+    let about = |message: &str| format!("variableMappings → {}: {message}", mapping.target);
     let limits = Limits::default();
     match &mapping.source {
-        MappingSource::Direct { path, default } => match path.find(output).or(default.as_ref()) {
-            Some(value) => Ok(value.clone()),
-            None => Err(reason(&missing(path.as_str()))),
-        },
+        MappingSource::Direct { path, default } => {
+            match find(path, output, scope, &about)?.or(default.as_ref()) {
+                Some(value) => Ok(value.clone()),
+                None => Err(failed(&about(&missing(path.as_str())))),
+            }
+        }
         MappingSource::Expression(expression) => expression
             .evaluate(scope, &limits)
-            .map_err(|e| reason(&format!("`{}`: {}", expression.source(), e.message))),
+            .map_err(|e| unevaluated(e.cause, &about(&format!("`{}`: {}", expression.source(), e.message)))),
         MappingSource::Transform { path, pipeline, default } => {
-            match path.find(output).or(default.as_ref()) {
-                Some(value) => pipeline.apply(value.clone()).map_err(|e| reason(&e.message)),
-                None => Err(reason(&missing(path.as_str()))),
+            match find(path, output, scope, &about)?.or(default.as_ref()) {
+                Some(value) => {
+                    let value = match scope.open(value) {
+                        Opened::Itself => value,
+                        Opened::Data(data) => data,
+                        Opened::Unavailable(reason) => return Err(unavailable(&about(&reason))),
+                    };
+                    pipeline.apply(value.clone()).map_err(|e| failed(&about(&e.message)))
+                }
+                None => Err(failed(&about(&missing(path.as_str())))),
             }
         }
         MappingSource::Value(template) => template
             .evaluate(scope, &limits)
-            .map_err(|e| reason(&format!("{} {}", e.pointer, e.error.message))),
+            .map_err(|e| unevaluated(e.error.cause, &about(&format!("{} {}", e.pointer, e.error.message)))),
     }
+}
+
+/// What a path leads to in a task's output, through payloads kept elsewhere.
+fn find<'a>(
+    path: &Path,
+    output: &'a Json,
+    scope: &'a RunScope<'_>,
+    about: &impl Fn(&str) -> String,
+) -> Result<Option<&'a Json>, ErrorDetails> {
+    path.find_through(output, scope)
+        .map_err(|reason| unavailable(&about(&format!("`{}`: {reason}", path.as_str()))))
 }
 
 fn missing(path: &str) -> String {
@@ -127,6 +141,19 @@ pub fn too_deep(what: &str) -> String {
 /// EXPRESSION_FAILED with this message.
 pub fn failed(message: &str) -> ErrorDetails {
     ErrorDetails::system(Code::ExpressionFailed, message)
+}
+
+/// PAYLOAD_UNAVAILABLE with this message.
+pub fn unavailable(message: &str) -> ErrorDetails {
+    ErrorDetails::system(Code::PayloadUnavailable, message)
+}
+
+/// An evaluation that failed: EXPRESSION_FAILED, or PAYLOAD_UNAVAILABLE where it could not look into a payload.
+pub fn unevaluated(cause: Cause, message: &str) -> ErrorDetails {
+    match cause {
+        Cause::Expression => failed(message),
+        Cause::Unavailable => unavailable(message),
+    }
 }
 
 /// PAYLOAD_TOO_LARGE for `what`.

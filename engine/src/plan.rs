@@ -3,13 +3,19 @@
 use std::sync::Arc;
 
 use oarlock_expression::{Expression, Path, Pipeline, Template};
-use oarlock_protocol::definition::{TaskDefinition, TerminateStatus, WorkflowDefinition};
+use oarlock_protocol::definition::{
+    CompensationWhen, Join, TaskDefinition, TerminateStatus, Tolerance, WorkflowDefinition,
+};
 use oarlock_protocol::instance::InstanceKind;
-use oarlock_protocol::{Json, TaskPath};
+use oarlock_protocol::{Json, Span, TaskPath};
+use oarlock_schema::Schema;
 
 use crate::map::Map;
 
 mod compile;
+mod step;
+
+pub use step::Step;
 
 /// Names a step of a plan.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -20,11 +26,14 @@ pub struct NodeId(u32);
 pub struct Plan {
     /// What it was made from.
     pub definition: Arc<WorkflowDefinition>,
+    /// What the run's input must fit.
+    pub input_schema: Option<Schema>,
     /// The run's output.
     pub output: Option<Template>,
     nodes: Vec<Node>,
     by_path: Map<TaskPath, NodeId>,
     by_id: Map<String, NodeId>,
+    has_scoped_variables: bool,
 }
 
 /// A definition that cannot be made ready: it was registered without being checked, or by a newer release.
@@ -38,12 +47,16 @@ pub struct Error {
 /// One step.
 #[derive(Debug)]
 pub struct Node {
-    /// Its id; empty for the run itself and for error handlers.
+    /// Its id; empty for the run itself, for iterations and for what is attached to a step.
     pub id: String,
-    /// Its place.
+    /// Its place; `[]` stands for the number of an iteration.
     pub path: TaskPath,
-    /// The step around it; for error handlers the step they belong to.
+    /// The step around it; for what is attached to a step that step.
     pub parent: Option<NodeId>,
+    /// What it is to its parent, where it stands beside it.
+    pub attached: Option<Attachment>,
+    /// Whether it is an iteration or stands in one: its place alone does not tell where it stands in a run.
+    pub iterated: bool,
     /// Its number among its siblings, from 0.
     pub position: usize,
     /// Where it is false the step is skipped.
@@ -54,6 +67,14 @@ pub struct Node {
     pub dependents: Vec<NodeId>,
     /// Its error handlers.
     pub on_error: Option<NodeId>,
+    /// What is done when it has waited too long.
+    pub on_timeout: Option<NodeId>,
+    /// The task that undoes it.
+    pub compensation: Option<NodeId>,
+    /// How many of the steps inside are enough.
+    pub join: Option<Join>,
+    /// The variables of its own, and the values they begin with.
+    pub variables: Vec<(String, Template)>,
     /// Whether the steps behind it go on when it failed.
     pub continue_on_failure: bool,
     /// Whether some expression reads it, so that its outcome stays in memory.
@@ -62,6 +83,17 @@ pub struct Node {
     pub handles: Option<NodeId>,
     /// What it does.
     pub kind: NodeKind,
+}
+
+/// What a step is to the one it stands beside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Attachment {
+    /// Its error handlers.
+    OnError,
+    /// What is done when it has waited too long.
+    OnTimeout,
+    /// The task that undoes it.
+    Compensation,
 }
 
 /// What a step waits for.
@@ -76,7 +108,7 @@ pub enum Wait {
 /// What a step does.
 #[derive(Debug)]
 pub enum NodeKind {
-    /// Dispatches a task to a worker.
+    /// Dispatches a task to a worker, or starts a run of another workflow.
     Work(Box<WorkNode>),
     /// Has children: the run itself, a group, a `parallel`, error handlers.
     Block(BlockNode),
@@ -86,9 +118,17 @@ pub enum NodeKind {
     Set(Vec<(String, Template)>),
     /// Ends the run.
     Terminate(TerminateNode),
+    /// Has an iteration for each item.
+    ForEach(Box<ForEachNode>),
+    /// Has one iteration after the other.
+    Loop(Box<LoopNode>),
+    /// An iteration of one of these: has children.
+    Iteration(Children),
+    /// Waits for a time or a signal.
+    Await(AwaitNode),
 }
 
-/// A task for workers.
+/// A task for workers, or a child run.
 #[derive(Debug)]
 pub struct WorkNode {
     /// Its policies: those of the task definition, and of the step where it names them.
@@ -97,12 +137,29 @@ pub struct WorkNode {
     pub priority: u8,
     /// What it is given.
     pub input: Vec<(String, Template)>,
+    /// What that must fit.
+    pub input_schema: Option<Arc<Schema>>,
+    /// What its output must fit.
+    pub output_schema: Option<Arc<Schema>>,
     /// What of its output goes where.
     pub mappings: Vec<MappingNode>,
     /// The variables of its snapshot; all where absent.
     pub context_variables: Option<Vec<String>>,
     /// Where it is true the run ends.
     pub terminate_when: Option<Expression>,
+    /// The workflow it starts a run of, instead of a task for workers.
+    pub child: Option<ChildNode>,
+    /// After which outcomes it is dispatched, where it undoes another step.
+    pub undoes: Option<CompensationWhen>,
+}
+
+/// Another workflow.
+#[derive(Debug)]
+#[allow(missing_docs, reason = "fields of ChildWorkflow")]
+pub struct ChildNode {
+    pub id: String,
+    pub version: Option<u32>,
+    pub wait: bool,
 }
 
 /// A variable mapping, compiled.
@@ -160,12 +217,69 @@ pub struct TerminateNode {
     pub message: Option<Template>,
 }
 
+/// An iteration for each item.
+#[derive(Debug)]
+#[allow(missing_docs, reason = "fields of ForEach")]
+pub struct ForEachNode {
+    /// What each iteration is.
+    pub iteration: NodeId,
+    pub items: Template,
+    pub name: String,
+    pub concurrency: Option<usize>,
+    pub tolerate: Tolerance,
+    pub until: Option<Expression>,
+    pub collect: Option<Template>,
+    pub batch: Option<usize>,
+}
+
+/// One iteration after the other.
+#[derive(Debug)]
+#[allow(missing_docs, reason = "fields of Loop")]
+pub struct LoopNode {
+    /// What each iteration is.
+    pub iteration: NodeId,
+    pub while_: Option<Expression>,
+    pub until: Option<Expression>,
+    pub delay: Option<Span>,
+    pub backoff_coefficient: f64,
+    pub max_delay: Option<Span>,
+    pub max: usize,
+    pub keep: usize,
+    /// Whether a step inside can be undone, so that its iteration may be kept longer.
+    pub can_be_undone: bool,
+    pub output: Option<Template>,
+}
+
+/// What a `wait` waits for.
+#[derive(Debug)]
+#[allow(missing_docs, reason = "fields of Wait")]
+pub struct AwaitNode {
+    pub first: Vec<AwaitedNode>,
+    pub timeout: Option<Span>,
+}
+
+/// One thing a `wait` waits for.
+#[derive(Debug)]
+#[allow(missing_docs, reason = "variants of Awaited")]
+pub enum AwaitedNode {
+    Duration(Template),
+    Until(Template),
+    Signal { name: Template, schema: Option<Box<Schema>> },
+}
+
 impl Node {
-    /// The task for workers that this step is, where it is one.
+    /// The task for workers or child run that this step is, where it is one.
     pub fn work(&self) -> Option<&WorkNode> {
         match &self.kind {
             NodeKind::Work(work) => Some(work),
-            NodeKind::Block(_) | NodeKind::Switch(_) | NodeKind::Set(_) | NodeKind::Terminate(_) => None,
+            NodeKind::Block(_)
+            | NodeKind::Switch(_)
+            | NodeKind::Set(_)
+            | NodeKind::Terminate(_)
+            | NodeKind::ForEach(_)
+            | NodeKind::Loop(_)
+            | NodeKind::Iteration(_)
+            | NodeKind::Await(_) => None,
         }
     }
 }
@@ -182,14 +296,9 @@ impl Plan {
         compile::compile(definition)
     }
 
-    /// The step named so. Every `NodeId` comes from this plan or from [`Plan::locate`], so it is in range.
-    pub fn node(&self, id: NodeId) -> &Node {
-        &self.nodes[id.0 as usize]
-    }
-
-    /// The step at a place of a run.
-    pub fn locate(&self, path: &TaskPath) -> Option<NodeId> {
-        self.by_path.get(path).copied()
+    /// The step of the plan named so. Every `NodeId` comes from this plan, so it is in range.
+    pub fn node(&self, id: impl Into<NodeId>) -> &Node {
+        &self.nodes[id.into().0 as usize]
     }
 
     /// The step with this id.
@@ -197,54 +306,72 @@ impl Plan {
         self.by_id.get(id).copied()
     }
 
-    /// The children of a step; for a `switch` those of the case taken.
-    pub fn children(&self, id: NodeId, case: Option<usize>) -> &Children {
+    /// Whether any step has variables of its own.
+    pub fn has_scoped_variables(&self) -> bool {
+        self.has_scoped_variables
+    }
+
+    /// The children of a step that the definition names; for a `switch` those of the case taken. Iterations are
+    /// counted by the run.
+    pub fn children(&self, id: impl Into<NodeId>, case: Option<usize>) -> &Children {
         static NONE: Children = Children { ids: Vec::new(), ordered: false };
         match &self.node(id).kind {
-            NodeKind::Block(block) => &block.children,
+            NodeKind::Block(BlockNode { children, .. }) | NodeKind::Iteration(children) => children,
             NodeKind::Switch(cases) => {
                 case.and_then(|case| cases.get(case)).map_or(&NONE, |case| &case.children)
             }
-            NodeKind::Work(_) | NodeKind::Set(_) | NodeKind::Terminate(_) => &NONE,
+            NodeKind::Work(_)
+            | NodeKind::Set(_)
+            | NodeKind::Terminate(_)
+            | NodeKind::ForEach(_)
+            | NodeKind::Loop(_)
+            | NodeKind::Await(_) => &NONE,
         }
     }
 
     /// The kind people see.
-    pub fn kind(&self, id: NodeId) -> InstanceKind {
-        match &self.node(id).kind {
+    pub fn kind(&self, id: impl Into<NodeId>) -> InstanceKind {
+        let node = self.node(id);
+        match &node.kind {
+            NodeKind::Work(_) if node.attached.is_some() => InstanceKind::Compensation,
+            NodeKind::Work(work) if work.child.is_some() => InstanceKind::Workflow,
             NodeKind::Work(_) => InstanceKind::Task,
             NodeKind::Block(block) => block.kind,
             NodeKind::Switch(_) => InstanceKind::Switch,
             NodeKind::Set(_) => InstanceKind::Set,
             NodeKind::Terminate(_) => InstanceKind::Terminate,
+            NodeKind::ForEach(_) => InstanceKind::ForEach,
+            NodeKind::Loop(_) => InstanceKind::Loop,
+            NodeKind::Iteration(_) => InstanceKind::Iteration,
+            NodeKind::Await(_) => InstanceKind::Wait,
         }
     }
 
-    /// The task for workers that a step is, where it is one.
-    pub fn work(&self, id: NodeId) -> Option<&WorkNode> {
+    /// The task for workers or child run that a step is, where it is one.
+    pub fn work(&self, id: impl Into<NodeId>) -> Option<&WorkNode> {
         self.node(id).work()
     }
 
-    /// Every step in the order of the definition: the run itself first, each before its children, then its handlers.
-    pub fn in_order(&self) -> Vec<NodeId> {
-        let mut order = Vec::with_capacity(self.nodes.len());
-        let mut waiting = vec![Plan::ROOT];
-        while let Some(id) = waiting.pop() {
-            order.push(id);
-            waiting.extend(self.node(id).on_error);
-            let inside: Vec<NodeId> = match &self.node(id).kind {
-                NodeKind::Block(block) => block.children.ids.clone(),
-                NodeKind::Switch(cases) => {
-                    cases.iter().flat_map(|case| case.children.ids.iter().copied()).collect()
-                }
-                NodeKind::Work(_) | NodeKind::Set(_) | NodeKind::Terminate(_) => Vec::new(),
-            };
-            waiting.extend(inside.into_iter().rev());
-        }
-        order
+    /// The steps inside a step and attached to it, in the order of the definition; for iterations the one that stands
+    /// for all.
+    pub fn inside(&self, id: impl Into<NodeId>) -> Vec<NodeId> {
+        let node = self.node(id);
+        let mut inside = match &node.kind {
+            NodeKind::Block(BlockNode { children, .. }) | NodeKind::Iteration(children) => {
+                children.ids.clone()
+            }
+            NodeKind::Switch(cases) => {
+                cases.iter().flat_map(|case| case.children.ids.iter().copied()).collect()
+            }
+            NodeKind::ForEach(each) => vec![each.iteration],
+            NodeKind::Loop(repeat) => vec![repeat.iteration],
+            NodeKind::Work(_) | NodeKind::Set(_) | NodeKind::Terminate(_) | NodeKind::Await(_) => Vec::new(),
+        };
+        inside.extend([node.on_timeout, node.compensation, node.on_error].into_iter().flatten());
+        inside
     }
 
-    /// Every step, the run itself first, each before its children.
+    /// Every step of the plan, the run itself first, each before its children.
     pub fn nodes(&self) -> impl Iterator<Item = &Node> {
         self.nodes.iter()
     }

@@ -5,15 +5,20 @@
 
 use std::collections::BTreeSet;
 
-use oarlock_protocol::instance::{Attempt, TaskStatus, WorkflowMetrics, WorkflowStatus};
+use oarlock_protocol::instance::{WorkflowMetrics, WorkflowStatus};
+use oarlock_protocol::message::Parent;
 use oarlock_protocol::security::SecurityContext;
-use oarlock_protocol::{
-    ErrorDetails, ExecutionId, Json, JsonMap, RunKey, TaskInstanceId, TaskPath, Timestamp,
-};
+use oarlock_protocol::{ErrorDetails, Json, JsonMap, RunKey, TaskPath, Timestamp};
 use serde::{Deserialize, Serialize};
 
+mod mailbox;
+mod row;
+
+pub use mailbox::{Mailbox, Signal};
+pub use row::{Awaiting, Block, Body, KEPT_ATTEMPTS, Open, Row, Stage, Work};
+
 use crate::map::{Map, Set};
-use crate::plan::NodeId;
+use crate::payloads::AtHand;
 
 /// A run as its owner holds it.
 #[derive(Clone, Debug)]
@@ -30,8 +35,18 @@ pub struct Run {
     pub variables: JsonMap,
     /// The steps that were reached, by their places; the run itself is `/`.
     pub rows: Map<TaskPath, Row>,
+    /// The variables of steps that have their own, by their places.
+    pub scoped: Map<TaskPath, JsonMap>,
+    /// Signals that nobody waited for yet.
+    pub mailbox: Mailbox,
     /// What was changed and is not yet written.
     pub changes: Changes,
+    /// What of its payloads kept elsewhere a decision may look into.
+    pub payloads: AtHand,
+    /// Steps that wait for a signal. Derived.
+    pub(crate) waits: BTreeSet<TaskPath>,
+    /// While it is compensating: what is still to be undone, the next last. Derived, filled when first needed.
+    pub(crate) to_undo: Option<Vec<TaskPath>>,
     /// Of steps with `dependsOn`: how many they name, counted from the first, are all settled. Derived, filled when
     /// first needed.
     pub(crate) met: Map<TaskPath, usize>,
@@ -60,8 +75,26 @@ pub struct Head {
     pub ending: Option<Ending>,
     /// Whether the workflow's own error handlers have been started.
     pub handling: bool,
+    /// Whether an operator let it pause: only an operator lets it go on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub held_back: bool,
+    /// When an operator opened it again the last time: its total time counts from then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub opened_at: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correlation_id: Option<String>,
+    /// The step that started it, where a run did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Parent>,
+    /// How often an operator has opened it again.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub generation: u64,
+    /// Whether what was done is being undone, or has been.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub compensating: bool,
+    /// How many tasks that can be undone have closed: gives the order in which they are undone.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub closings: u64,
     pub created_by: String,
     pub security_context: SecurityContext,
     pub metrics: WorkflowMetrics,
@@ -92,158 +125,13 @@ pub enum Ending {
         /// TIMEOUT_TOTAL.
         error: ErrorDetails,
     },
+    /// Enough of its children are done: a `join`, or the `until` of a `forEach`.
+    Enough,
     /// A `terminate` or `terminateWhen` ended the run well.
     Completed {
         /// Whether `terminate` gave an output in place of the workflow's: it is the run's already.
         with_output: bool,
     },
-}
-
-/// One step of the run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-#[allow(missing_docs, reason = "fields of TaskInstance, told in docs/data-model.md")]
-pub struct Row {
-    /// Its step in the plan: derived from its place.
-    #[serde(skip)]
-    pub node: NodeId,
-    pub status: TaskStatus,
-    /// Whether what waits for it may go on: ended, and no error handler of it is at work.
-    pub settled: bool,
-    pub created_at: Timestamp,
-    pub updated_at: Timestamp,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub start_time: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub end_time: Option<Timestamp>,
-    /// Stored apart, as the output is: a row is written whenever it changes, and they are large and do not.
-    #[serde(skip)]
-    pub input: Option<Json>,
-    #[serde(skip)]
-    pub output: Option<Json>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<ErrorDetails>,
-    /// Where the error arose, for a block that failed by a child.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub failed_at: Option<TaskPath>,
-    pub body: Body,
-}
-
-/// What a row holds beside, by the kind of its step.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "body", rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum Body {
-    /// Nothing: `set`, `terminate`, and whatever was skipped or failed before it began.
-    Plain,
-    /// A task for workers.
-    Work(Box<Work>),
-    /// A step with children.
-    Block(Block),
-}
-
-/// A task for workers: its attempts.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Work {
-    /// Names it over all attempts.
-    pub id: TaskInstanceId,
-    /// Its task queue, as routed.
-    pub queue: String,
-    /// Greater is sooner.
-    pub priority: u8,
-    /// Where its next move comes from.
-    pub stage: Stage,
-    /// How many retries were spent.
-    pub retry_count: u32,
-    /// How many attempts there were: names the next one.
-    pub attempt_count: u32,
-    /// How often workers refused it in a row.
-    #[serde(default)]
-    pub refusals: u32,
-    /// When it was first ready: its total timeout counts from here.
-    pub first_ready: Timestamp,
-    /// When its first attempt was dispatched.
-    pub first_dispatch: Option<Timestamp>,
-    /// Its latest attempts, the oldest first; the open one, where there is one, is the last.
-    pub attempts: Vec<Attempt>,
-}
-
-/// A task keeps its latest attempts only, so that its row stays small however often it is retried.
-pub const KEPT_ATTEMPTS: usize = 50;
-
-/// Where the next move of an unfinished task comes from.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "stage", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "camelCase")]
-pub enum Stage {
-    /// From admission.
-    Ready {
-        /// Since when.
-        since: Timestamp,
-    },
-    /// From a worker, or from its silence.
-    Open(Open),
-    /// From a timer.
-    Waiting {
-        /// When.
-        until: Timestamp,
-        /// Since when.
-        since: Timestamp,
-    },
-    /// From an operator: the retries are exhausted.
-    Held,
-    /// From nobody.
-    Closed,
-}
-
-/// The open attempt of a task.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Open {
-    /// Names it.
-    pub execution_id: ExecutionId,
-    /// A worker that has not begun by then does not begin.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub start_before: Option<Timestamp>,
-    /// All attempts end by then.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub deadline: Option<Timestamp>,
-    /// When a worker was first known to have begun.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub started: Option<Timestamp>,
-    /// The greatest progress seen.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub progress: Option<u64>,
-    /// The last sign of life; in memory it is newer than stored.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub seen: Option<Timestamp>,
-    /// Where its worker hears.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub control_queue: Option<String>,
-    /// Where it was told to end: until when an answer is waited for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub cancelled_until: Option<Timestamp>,
-}
-
-/// A step with children, and its progress.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Block {
-    /// The case a `switch` took.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub case: Option<usize>,
-    /// Set when it is to end early: nothing more is begun in it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub ending: Option<Ending>,
-    /// Children that are settled. Derived.
-    #[serde(skip)]
-    pub settled: usize,
-    /// Children that were begun and are not settled. Derived.
-    #[serde(skip)]
-    pub active: usize,
-    /// How many children, counted from the first, are all settled; kept where one of them waits for all before it.
-    /// Derived.
-    #[serde(skip)]
-    pub frontier: usize,
 }
 
 /// Which parts of a run a decision changed.
@@ -263,6 +151,17 @@ pub struct Changes {
     pub inputs: Set<TaskPath>,
     /// Outputs of rows, by place.
     pub outputs: Set<TaskPath>,
+    /// Variables of steps that have their own, by place; none are left where the step is done.
+    pub scoped: Set<TaskPath>,
+    /// Rows that are no longer kept, with their inputs and outputs; where another was made since, the one before it.
+    pub removed: Set<TaskPath>,
+    /// The mailbox.
+    pub mailbox: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands it so")]
+fn is_zero(value: &u64) -> bool {
+    *value == 0
 }
 
 impl Changes {
@@ -282,8 +181,37 @@ impl Run {
             output: None,
             variables: JsonMap::new(),
             rows: Map::default(),
+            scoped: Map::default(),
+            mailbox: Mailbox::default(),
             changes: Changes::default(),
+            payloads: AtHand::default(),
+            waits: BTreeSet::new(),
+            to_undo: None,
             met: Map::default(),
+        }
+    }
+
+    /// How many runs are above this one.
+    pub fn depth(&self) -> u32 {
+        self.head.parent.as_ref().map_or(0, |parent| parent.depth)
+    }
+
+    /// Removes the row at `path` and all that lies beside it.
+    pub(crate) fn remove_row(&mut self, path: &TaskPath) {
+        if self.rows.remove(path).is_some() {
+            self.changes.rows.remove(path);
+            self.changes.inputs.remove(path);
+            self.changes.outputs.remove(path);
+            self.changes.removed.insert(path.clone());
+            self.met.remove(path);
+        }
+        self.drop_scoped(path);
+    }
+
+    /// Forgets the variables of the step at `path`.
+    pub(crate) fn drop_scoped(&mut self, path: &TaskPath) {
+        if self.scoped.remove(path).is_some() {
+            self.changes.scoped.insert(path.clone());
         }
     }
 
@@ -317,40 +245,6 @@ impl Run {
         match &work.stage {
             Stage::Open(open) => Some((work, open)),
             Stage::Ready { .. } | Stage::Waiting { .. } | Stage::Held | Stage::Closed => None,
-        }
-    }
-}
-
-impl Row {
-    /// The task for workers, where it is one.
-    pub fn work(&self) -> Option<&Work> {
-        match &self.body {
-            Body::Work(work) => Some(work),
-            Body::Plain | Body::Block(_) => None,
-        }
-    }
-
-    /// The task for workers, for a change.
-    pub fn work_mut(&mut self) -> Option<&mut Work> {
-        match &mut self.body {
-            Body::Work(work) => Some(work),
-            Body::Plain | Body::Block(_) => None,
-        }
-    }
-
-    /// The block, where it is one.
-    pub fn block(&self) -> Option<&Block> {
-        match &self.body {
-            Body::Block(block) => Some(block),
-            Body::Plain | Body::Work(_) => None,
-        }
-    }
-
-    /// The block, for a change.
-    pub fn block_mut(&mut self) -> Option<&mut Block> {
-        match &mut self.body {
-            Body::Block(block) => Some(block),
-            Body::Plain | Body::Work(_) => None,
         }
     }
 }

@@ -2,22 +2,23 @@
 
 use std::borrow::Cow;
 
-use oarlock_expression::{Resolved, Scope};
+use oarlock_expression::{Opened, Resolved, Scope};
 use oarlock_protocol::{ErrorDetails, Json, JsonMap, TaskPath, Timestamp};
 use serde_json::json;
 
-use crate::plan::{NodeId, Plan};
+use crate::plan::{NodeId, NodeKind, Plan, Step};
 use crate::run::{Row, Run};
 
 /// The names an expression of one step sees.
-#[derive(Clone, Copy)]
+#[derive(Clone)]
 pub struct RunScope<'a> {
     plan: &'a Plan,
     run: &'a Run,
-    node: NodeId,
+    step: Step,
     now: Timestamp,
-    variables: &'a JsonMap,
+    written: Option<&'a JsonMap>,
     task: Option<TaskData<'a>>,
+    counts: Option<&'a Json>,
 }
 
 /// The input and output of the task whose mappings are evaluated.
@@ -30,21 +31,33 @@ pub struct TaskData<'a> {
 }
 
 impl<'a> RunScope<'a> {
-    /// The names seen from step `node`.
-    pub fn new(plan: &'a Plan, run: &'a Run, node: NodeId, now: Timestamp) -> Self {
-        Self { plan, run, node, now, variables: &run.variables, task: None }
+    /// The names seen from `step`.
+    pub fn new(plan: &'a Plan, run: &'a Run, step: &Step, now: Timestamp) -> Self {
+        Self { plan, run, step: step.clone(), now, written: None, task: None, counts: None }
     }
 
-    /// The same, with a task's input and output and the variables as mappings have left them so far.
+    /// The same, with how far a `forEach` is.
     #[must_use]
-    pub fn with_task(self, task: TaskData<'a>, variables: &'a JsonMap) -> Self {
-        Self { task: Some(task), variables, ..self }
+    pub fn with_counts(self, counts: &'a Json) -> Self {
+        Self { counts: Some(counts), ..self }
+    }
+
+    /// The same, with a task's input and output.
+    #[must_use]
+    pub fn with_task(self, task: TaskData<'a>) -> Self {
+        Self { task: Some(task), ..self }
+    }
+
+    /// The same, with the variables that mappings have written so far.
+    #[must_use]
+    pub fn with_written(self, written: &'a JsonMap) -> Self {
+        Self { written: Some(written), ..self }
     }
 
     fn variable(&self, path: &[&str]) -> Resolved<'a> {
         match path {
-            [_] => Resolved::Found { value: Cow::Owned(Json::Object(self.variables.clone())), consumed: 1 },
-            [_, name, ..] => match self.variables.get(*name) {
+            [_] => Resolved::Found { value: Cow::Owned(Json::Object(self.all_variables())), consumed: 1 },
+            [_, name, ..] => match self.seen_variable(name) {
                 Some(value) => Resolved::Found { value: Cow::Borrowed(value), consumed: 2 },
                 None => Resolved::Missing {
                     consumed: 2,
@@ -53,6 +66,58 @@ impl<'a> RunScope<'a> {
             },
             [] => Resolved::Unknown,
         }
+    }
+
+    fn seen_variable(&self, name: &str) -> Option<&'a Json> {
+        let written = self.written.and_then(|written| written.get(name));
+        written.or_else(|| self.own_variable(name)).or_else(|| self.run.variables.get(name))
+    }
+
+    /// A variable of a step around this one.
+    fn own_variable(&self, name: &str) -> Option<&'a Json> {
+        let owner = self.plan.owner_of(&self.step, name)?;
+        self.run.scoped.get(&owner.path)?.get(name)
+    }
+
+    fn all_variables(&self) -> JsonMap {
+        let mut variables = self.run.variables.clone();
+        variables.extend(variables_around(self.plan, self.run, &self.step));
+        variables
+            .extend(self.written.into_iter().flatten().map(|(name, value)| (name.clone(), value.clone())));
+        variables
+    }
+
+    /// What an iteration around this step gives to expressions: its item, `index`, and `key` of a map.
+    fn iteration(&self, name: &str) -> Option<Resolved<'a>> {
+        // A loop's own expressions count its iterations.
+        let begun = || self.run.rows.get(&self.step.path)?.block().map(|block| block.begun);
+        if let NodeKind::Loop(_) = &self.plan.node(&self.step).kind
+            && name == "index"
+            && let Some(begun) = begun()
+        {
+            return Some(owned(json!(begun), 1));
+        }
+        let around = std::iter::once(self.step.clone()).chain(self.plan.around(&self.step));
+        for step in around {
+            let Some(number) = self.plan.number(&step) else { continue };
+            let Some(owner) = self.plan.parent(&step) else { continue };
+            match &self.plan.node(&owner).kind {
+                NodeKind::ForEach(each) if name == each.name || name == "index" || name == "key" => {
+                    if name == "index" {
+                        return Some(owned(json!(number), 1));
+                    }
+                    let items = self.run.rows.get(&owner.path)?.input.as_ref()?;
+                    return match self.run.payloads.open(items) {
+                        Opened::Itself => item(items, each.batch, number, name == "key"),
+                        Opened::Data(items) => item(items, each.batch, number, name == "key"),
+                        Opened::Unavailable(reason) => Some(Resolved::Unavailable { consumed: 1, reason }),
+                    };
+                }
+                NodeKind::Loop(_) if name == "index" => return Some(owned(json!(number), 1)),
+                _ => {}
+            }
+        }
+        None
     }
 
     fn workflow(&self, path: &[&str]) -> Resolved<'a> {
@@ -90,7 +155,7 @@ impl<'a> RunScope<'a> {
         };
         let Some(node) = self.plan.by_id(name) else { return Resolved::Unknown };
         let consumed = offset + 2;
-        let row = self.run.rows.get(&self.plan.node(node).path);
+        let row = self.row_seen(node);
         match path.get(offset + 1).copied() {
             None => owned(summary(row, self.unreached(node)), offset + 1),
             Some("status") => {
@@ -110,11 +175,20 @@ impl<'a> RunScope<'a> {
         }
     }
 
+    /// The row of a step as this one sees it: in the iterations around both; of a loop else the last.
+    fn row_seen(&self, node: NodeId) -> Option<&'a Row> {
+        let last = |step: &Step| match self.plan.node(step).kind {
+            NodeKind::Loop(_) => self.run.rows.get(&step.path)?.block()?.begun.checked_sub(1),
+            _ => None,
+        };
+        self.run.rows.get(&self.plan.seen_from(&self.step, node, last)?.path)
+    }
+
     /// The status of a step that has no row: SKIPPED where a step around it is done without it, else PENDING.
     fn unreached(&self, node: NodeId) -> &'static str {
         let mut around = self.plan.node(node).parent;
         while let Some(parent) = around {
-            match self.run.rows.get(&self.plan.node(parent).path) {
+            match self.row_seen(parent) {
                 Some(row) if row.settled => return "SKIPPED",
                 _ => around = self.plan.node(parent).parent,
             }
@@ -128,13 +202,15 @@ impl<'a> RunScope<'a> {
     }
 
     fn error(&self) -> Resolved<'a> {
-        let Some(owner) = self.plan.node(self.node).handles else {
+        let handles = self.plan.node(&self.step).handles;
+        let owner = handles.and_then(|owner| self.plan.seen_from(&self.step, owner, |_| None));
+        let Some(owner) = owner else {
             return Resolved::Missing {
                 consumed: 1,
                 reason: "there is an error only inside onError".to_owned(),
             };
         };
-        let path = &self.plan.node(owner).path;
+        let path = &owner.path;
         let (error, failed_at) = if path.is_root() {
             (self.run.head.error.as_ref(), self.run.head.failed_at.as_ref())
         } else {
@@ -160,6 +236,10 @@ impl<'a> RunScope<'a> {
 }
 
 impl Scope for RunScope<'_> {
+    fn open<'a>(&'a self, value: &Json) -> Opened<'a> {
+        self.run.payloads.open(value)
+    }
+
     fn resolve<'a>(&'a self, path: &[&str]) -> Resolved<'a> {
         match path.first().copied() {
             Some("input") => Resolved::Found { value: Cow::Borrowed(&self.run.input), consumed: 1 },
@@ -170,9 +250,51 @@ impl Scope for RunScope<'_> {
             Some("error") => self.error(),
             Some("workflow") => self.workflow(path),
             Some("now") => owned(json!(self.now), 1),
-            Some(_) => self.task_named(path, 0),
+            Some("counts") if self.counts.is_some() => match self.counts {
+                Some(counts) => Resolved::Found { value: Cow::Borrowed(counts), consumed: 1 },
+                None => Resolved::Unknown,
+            },
+            Some(name) => match self.iteration(name) {
+                Some(resolved) => resolved,
+                None => self.task_named(path, 0),
+            },
             None => Resolved::Unknown,
         }
+    }
+}
+
+/// The variables of the steps around `step` and of itself, the outermost first.
+pub fn variables_around(plan: &Plan, run: &Run, step: &Step) -> JsonMap {
+    if run.scoped.is_empty() {
+        return JsonMap::new();
+    }
+    let mut around: Vec<Step> = std::iter::once(step.clone()).chain(plan.around(step)).collect();
+    around.reverse();
+    let scoped = around.iter().filter_map(|step| run.scoped.get(&step.path));
+    scoped.flat_map(|variables| variables.iter().map(|(name, value)| (name.clone(), value.clone()))).collect()
+}
+
+/// Item `number` of what a `forEach` goes over, or its key; with `batch` so many at once.
+fn item(items: &Json, batch: Option<usize>, number: usize, key: bool) -> Option<Resolved<'_>> {
+    let found = |value| Some(Resolved::Found { value, consumed: 1 });
+    let no_key = || Resolved::Missing {
+        consumed: 1,
+        reason: "there is a key only where forEach goes over a map, one at a time".to_owned(),
+    };
+    match (items, batch) {
+        (Json::Array(_), _) | (Json::Object(_), Some(_)) if key => Some(no_key()),
+        (Json::Array(list), None) => found(Cow::Borrowed(list.get(number)?)),
+        (Json::Array(list), Some(batch)) => {
+            let end = list.len().min((number + 1) * batch);
+            found(Cow::Owned(Json::Array(list.get(number * batch..end)?.to_vec())))
+        }
+        (Json::Object(map), None) if key => found(Cow::Owned(json!(map.keys().nth(number)?))),
+        (Json::Object(map), None) => found(Cow::Borrowed(map.values().nth(number)?)),
+        (Json::Object(map), Some(batch)) => {
+            let part = map.iter().skip(number * batch).take(batch);
+            found(Cow::Owned(part.map(|(key, value)| (key.clone(), value.clone())).collect()))
+        }
+        (Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_), _) => None,
     }
 }
 

@@ -25,6 +25,10 @@ pub struct Settings {
     pub refusals: u32,
     /// The pause before it is offered again.
     pub refusal_delay: Span,
+    /// The most iterations a `forEach` may have.
+    pub iterations: usize,
+    /// How many runs may stand above one another, each started by the one above.
+    pub depth: u32,
     /// How long a finished run is kept where its definition names no retention.
     pub retention: Span,
     /// Where tasks are sent.
@@ -47,6 +51,8 @@ impl Default for Settings {
             cancel_grace: Span::from_secs(10),
             refusals: 20,
             refusal_delay: Span::from_secs(1),
+            iterations: 100_000,
+            depth: 16,
             retention: Span::from_secs(7 * 24 * 3600),
             routes: Vec::new(),
         }

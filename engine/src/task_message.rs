@@ -9,8 +9,9 @@ use oarlock_protocol::{
 };
 use serde::Serialize;
 
-use crate::plan::{Plan, WorkNode};
-use crate::run::Run;
+use crate::plan::{Attachment, NodeId, Plan, Step, WorkNode};
+use crate::run::{Run, Work};
+use crate::scope::variables_around;
 use crate::settings::Settings;
 use crate::{mapping, security};
 
@@ -30,6 +31,8 @@ pub struct OutgoingTask<'a> {
     start_before: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     deadline: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<&'a Json>,
 }
 
 /// A `TaskExecutionContext` to be written.
@@ -58,7 +61,14 @@ pub fn build<'a>(
     let node = plan.work(row.node)?;
     let timeouts = node.definition.timeouts.or(settings.timeouts);
     let requirements = node.definition.security_requirements.as_ref();
-    let variables = snapshot(&run.variables, node.context_variables.as_deref(), settings.snapshot_bytes);
+    let step = Step { node: row.node, path: path.clone() };
+    let seen = seen_variables(plan, run, &step);
+    let variables = match seen {
+        Cow::Borrowed(seen) => snapshot(seen, node.context_variables.as_deref(), settings.snapshot_bytes),
+        Cow::Owned(seen) => Cow::Owned(
+            snapshot(&seen, node.context_variables.as_deref(), settings.snapshot_bytes).into_owned(),
+        ),
+    };
     Some(OutgoingTask {
         format: FORMAT,
         task: &node.definition.id,
@@ -72,12 +82,35 @@ pub fn build<'a>(
         },
         input: row.input.as_ref().unwrap_or(&Json::Null),
         attempt: work.attempt_count,
-        idempotency_key: work.id,
+        idempotency_key: idempotency_key(plan, run, row.node, path, work),
         timeout_ms: timeouts.execution.unwrap_or(LONGEST).as_millis(),
         heartbeat_ms: timeouts.heartbeat.unwrap_or(LONGEST).as_millis(),
         start_before: open.start_before,
         deadline: open.deadline,
+        state: work.state.as_ref(),
     })
+}
+
+/// The variables of the run, and over them those of the steps around `step`.
+fn seen_variables<'a>(plan: &Plan, run: &'a Run, step: &Step) -> Cow<'a, JsonMap> {
+    let around = variables_around(plan, run, step);
+    if around.is_empty() {
+        return Cow::Borrowed(&run.variables);
+    }
+    let mut seen = run.variables.clone();
+    seen.extend(around);
+    Cow::Owned(seen)
+}
+
+/// The task's own, the same over all attempts; of a compensation that of the task it undoes.
+fn idempotency_key(plan: &Plan, run: &Run, node: NodeId, path: &TaskPath, work: &Work) -> TaskInstanceId {
+    let step = Step { node, path: path.clone() };
+    match plan.attachment(&step) {
+        Some(Attachment::Compensation) => {
+            plan.parent(&step).map_or(work.id, |undone| TaskInstanceId::of(run.key.run, undone.path.as_str()))
+        }
+        Some(Attachment::OnError | Attachment::OnTimeout) | None => work.id,
+    }
 }
 
 /// Checks that the variables a task asks for by name fit into its message: the broker refuses a message that is too
@@ -85,8 +118,18 @@ pub fn build<'a>(
 ///
 /// # Errors
 /// PAYLOAD_TOO_LARGE where together they are above `limit` bytes.
-pub fn check_variables(work: &WorkNode, variables: &JsonMap, limit: usize) -> Result<(), ErrorDetails> {
+pub fn check_variables(
+    plan: &Plan,
+    run: &Run,
+    step: &Step,
+    work: &WorkNode,
+    limit: usize,
+) -> Result<(), ErrorDetails> {
     let names = work.context_variables.as_deref().unwrap_or_default();
+    if names.is_empty() {
+        return Ok(());
+    }
+    let variables = seen_variables(plan, run, step);
     let named = names.iter().filter_map(|name| Some((name, variables.get(name)?)));
     let size: usize = named.map(|(name, value)| name.len() + 4 + mapping::size(value)).sum();
     if size > limit { Err(mapping::too_large("contextVariables", limit)) } else { Ok(()) }

@@ -1,11 +1,12 @@
 //! A run as people see it: the words of `oarlock_protocol::instance`, made from its parts.
 
 use oarlock_protocol::instance::{
-    HistoryEntry, TaskExecutionContext, TaskInstance, WorkflowInstance, WorkflowSummary,
+    HistoryEntry, ParentStep, TaskExecutionContext, TaskInstance, WorkflowInstance, WorkflowSummary,
 };
+use oarlock_protocol::message::Parent;
 use oarlock_protocol::{JsonMap, RunId, RunKey, TaskInstanceId, TaskPath, Timestamp};
 
-use crate::plan::Plan;
+use crate::plan::{NodeKind, Plan, Step};
 use crate::run::{Head, Row, Run, Stage};
 use crate::security;
 
@@ -23,10 +24,11 @@ pub fn instance(plan: &Plan, run: &Run) -> WorkflowInstance {
         input: run.input.clone(),
         // A run that `terminate` ends has its output before all that was open has closed.
         output: run.output.clone().filter(|_| head.status.is_terminal()),
-        task_instances: steps(plan, run).map(|(path, row)| task(plan, run, path, row)).collect(),
+        task_instances: steps(plan, run).into_iter().map(|(path, row)| task(plan, run, path, row)).collect(),
         variables: run.variables.clone(),
         error: head.error.clone(),
         correlation_id: head.correlation_id.clone(),
+        parent: parent(head),
         tenant_id: run.key.tenant.to_string(),
         created_by: head.created_by.clone(),
         security_context: head.security_context.clone(),
@@ -46,9 +48,15 @@ pub fn summary(run: RunId, head: &Head) -> WorkflowSummary {
         start_time: head.start_time,
         end_time: head.end_time,
         error: head.error.clone(),
+        parent: parent(head),
         created_by: head.created_by.clone(),
         created_at: head.created_at,
     }
+}
+
+fn parent(head: &Head) -> Option<ParentStep> {
+    let Parent { address, .. } = head.parent.as_ref()?;
+    Some(ParentStep { workflow_instance_id: address.run.run, task_path: address.task_path.clone() })
 }
 
 /// What happened in a run, in the order of time: derived from its rows and their attempts.
@@ -115,10 +123,23 @@ fn entry(time: Timestamp, task_path: TaskPath, status: &str) -> HistoryEntry {
     }
 }
 
-/// The steps that were reached, in the order of the definition.
-fn steps<'a>(plan: &'a Plan, run: &'a Run) -> impl Iterator<Item = (&'a TaskPath, &'a Row)> {
-    let paths = plan.in_order().into_iter().map(|node| &plan.node(node).path).filter(|path| !path.is_root());
-    paths.filter_map(|path| Some((path, run.rows.get(path)?)))
+/// The steps that were reached, in the order of the definition, each iteration after the one before.
+fn steps<'a>(plan: &'a Plan, run: &'a Run) -> Vec<(&'a TaskPath, &'a Row)> {
+    let mut steps = Vec::with_capacity(run.rows.len());
+    let mut waiting = vec![plan.root()];
+    while let Some(step) = waiting.pop() {
+        let found = run.rows.get_key_value(&step.path);
+        steps.extend(found.filter(|_| !step.path.is_root()));
+        let begun = found.and_then(|(_, row)| row.block()).map_or(0, |block| block.begun);
+        let inside = plan.inside(&step).into_iter().flat_map(|node| match plan.node(node).kind {
+            NodeKind::Iteration(_) => plan.kept(&step, begun),
+            _ => vec![plan.child(&step, node)],
+        });
+        // What was not reached has nothing inside that was.
+        let inside: Vec<Step> = inside.filter(|step| run.rows.contains_key(&step.path)).collect();
+        waiting.extend(inside.into_iter().rev());
+    }
+    steps
 }
 
 fn task(plan: &Plan, run: &Run, path: &TaskPath, row: &Row) -> TaskInstance {
@@ -128,6 +149,8 @@ fn task(plan: &Plan, run: &Run, path: &TaskPath, row: &Row) -> TaskInstance {
         Stage::Waiting { until, .. } => Some(until),
         Stage::Ready { .. } | Stage::Open(_) | Stage::Held | Stage::Closed => None,
     });
+    let latest = work.and_then(|work| work.attempts.last()).map(|attempt| attempt.execution_id);
+    let is_child = plan.work(row.node).is_some_and(|work| work.child.is_some());
     let requirements = definition.and_then(|definition| definition.security_requirements.as_ref());
     TaskInstance {
         id: task_id(&run.key, path),
@@ -142,12 +165,13 @@ fn task(plan: &Plan, run: &Run, path: &TaskPath, row: &Row) -> TaskInstance {
         error: row.error.clone(),
         retry_count: work.map_or(0, |work| work.retry_count),
         attempts: work.map(|work| work.attempts.clone()).unwrap_or_default(),
+        child_id: latest.filter(|_| is_child).map(RunId::child_of),
         next_attempt_at: next,
         execution_context: TaskExecutionContext {
             workflow_instance_id: run.key.run,
             workflow_variables: JsonMap::new(),
             task_path: path.clone(),
-            execution_id: work.and_then(|work| work.attempts.last()).map(|attempt| attempt.execution_id),
+            execution_id: latest,
             security_context: security::narrow(&run.head.security_context, requirements).into_owned(),
             correlation_id: run.head.correlation_id.clone(),
         },

@@ -34,11 +34,13 @@ fn stored_rows_are_written_as_they_were_read_and_show_every_variant() {
             "cancelled",
             "timed out",
             "completed",
+            "enough",
             "ready",
             "open",
             "waiting",
             "held",
-            "closed"
+            "closed",
+            "awaiting"
         ]
     );
 }
@@ -46,11 +48,13 @@ fn stored_rows_are_written_as_they_were_read_and_show_every_variant() {
 fn variant(row: &Row) -> &'static str {
     match &row.body {
         Body::Plain => "plain",
+        Body::Await(_) => "awaiting",
         Body::Block(block) => match block.ending.as_ref().unwrap() {
             Ending::Failed { .. } => "failed",
             Ending::Cancelled { .. } => "cancelled",
             Ending::TimedOut { .. } => "timed out",
             Ending::Completed { .. } => "completed",
+            Ending::Enough => "enough",
         },
         Body::Work(work) => match &work.stage {
             Stage::Ready { .. } => "ready",

@@ -7,8 +7,11 @@ use bytes::Bytes;
 use oarlock_engine::Plan;
 use oarlock_protocol::definition::WorkflowDefinition;
 
+use self::changes::Changes;
 use crate::layout;
 use crate::store::{self, Fields, Key, Store, Write};
+
+pub mod changes;
 
 /// How many compiled definitions are kept; all go when there are more.
 const KEPT: usize = 1_000;
@@ -34,13 +37,15 @@ pub enum Error {
     },
     /// The (id, version) is registered with another content.
     #[error(
-        "workflow '{id}' version {version} is registered with another content; a version never changes: give the new one a greater number"
+        "workflow '{id}' version {version} is registered with another content; a version never changes: give the new one a greater number. What differs:{changes}"
     )]
     Conflict {
         /// Its id.
         id: String,
         /// Its version.
         version: u32,
+        /// What differs from the registered one.
+        changes: Changes,
     },
     /// The stored definition cannot be used by this release.
     #[error("{0}")]
@@ -101,7 +106,10 @@ impl Definitions {
         let field = layout::definition_field(tenant, id, version);
         match self.read(tenant, id, &field).await? {
             Some(known) if known == *definition => return Ok(Vec::new()),
-            Some(_) => return Err(Error::Conflict { id: id.clone(), version }),
+            Some(known) => {
+                let changes = Changes::between(&known, definition);
+                return Err(Error::Conflict { id: id.clone(), version, changes });
+            }
             None => {}
         }
         let value = serde_json::to_vec(definition).map_err(|e| Error::Unusable(e.to_string()))?;

@@ -16,12 +16,15 @@ use crate::Node;
 mod definitions;
 mod error;
 mod health;
+mod large;
+mod operations;
 mod parked;
 mod principal;
 mod runs;
 mod waiting;
 
 pub use error::ErrorBody;
+use large::Large;
 pub use waiting::{Problems, health_alone, waiting};
 
 /// How much larger than the largest payload a request may be: names, keys and JSON around it.
@@ -32,6 +35,7 @@ struct State {
     node: Arc<Node>,
     principal: Arc<SecurityContext>,
     warnings: Problems,
+    large: Large,
 }
 
 /// The routes over a node; requests without principal headers act as `principal`.
@@ -42,21 +46,32 @@ pub fn router(node: Arc<Node>, principal: SecurityContext) -> Router {
 /// As [`router`]; `/readyz` tells these warnings too, which are not in the way of being ready.
 pub fn router_with_warnings(node: Arc<Node>, principal: SecurityContext, warnings: Problems) -> Router {
     let limit = node.settings().engine.payload_bytes.saturating_add(AROUND_PAYLOAD);
+    let largest =
+        node.payloads().map(|payloads| payloads.limits().largest_bytes.saturating_add(AROUND_PAYLOAD));
+    let start_limit = largest.map_or(limit, |largest| largest.max(limit));
+    let large = Large::above(largest.map_or(usize::MAX, |_| limit));
     Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
         .route("/v1/definitions", post(definitions::register))
-        .route("/v1/runs", post(runs::start).get(runs::list))
+        .route("/v1/runs", post(runs::start).layer(DefaultBodyLimit::max(start_limit)).get(runs::list))
         .route("/v1/runs/{id}", get(runs::get))
         .route("/v1/runs/{id}/cancel", post(runs::cancel))
         .route("/v1/runs/{id}/history", get(runs::history))
+        .route("/v1/runs/{id}/explain", get(runs::explain))
+        .route("/v1/runs/{id}/signals", post(operations::signal))
+        .route("/v1/runs/{id}/complete", post(operations::complete))
+        .route("/v1/runs/{id}/fail", post(operations::fail))
+        .route("/v1/runs/{id}/pause", post(operations::pause))
+        .route("/v1/runs/{id}/resume", post(operations::resume))
+        .route("/v1/runs/{id}/retry", post(operations::retry))
         .route("/v1/parked", get(parked::list))
         .route("/v1/parked/{id}", get(parked::get).delete(parked::drop))
         .route("/v1/parked/{id}/requeue", post(parked::requeue))
         .fallback(error::no_route)
         .method_not_allowed_fallback(error::no_method)
         .layer(DefaultBodyLimit::max(limit))
-        .with_state(State { node, principal: Arc::new(principal), warnings })
+        .with_state(State { node, principal: Arc::new(principal), warnings, large })
 }
 
 /// Serves the routes until `stop` ends, then finishes the requests that are under way.

@@ -1,34 +1,40 @@
 //! What is kept under which key: the one place that knows how runs, timers and definitions lie in a store.
 //!
 //! ```text
-//! Run(tenant, run)        hash    head · input · output · v:<variable> · t:<path> · i:<path> · o:<path>
+//! Run(tenant, run)        hash    head · input · output · mailbox · v:<variable> · w:<path>
+//!                                 t:<path> · i:<path> · o:<path>
 //!                                 after its retention: tombstone
 //! Runs(tenant, status)    sorted  <run id>                  by creation time
 //! Timers                  sorted  <tenant>/<run id><path>   by time
-//! Outbox                  hash    <execution id>         -> <tenant>/<run id><path>
+//! Outbox                  hash    <execution id>         -> <tenant>/<run id><path>;  <run id> -> <tenant>/<run id>/
 //! Definitions             hash    <tenant>/<id>@<version> -> definition;  <tenant>/<id> -> newest version
 //! ```
 //!
 //! The input and output of a step (`i:`, `o:`) lie beside its row (`t:`): the row is written whenever it changes, they
-//! are large and written once.
+//! are large and written once. `w:` holds the variables of a step that has its own.
 
 use bytes::Bytes;
 use oarlock_engine::run::{Head, Row, Run};
 use oarlock_engine::{Plan, run};
 use oarlock_protocol::instance::WorkflowStatus;
 use oarlock_protocol::{Json, RunKey, TaskPath, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::store::{Key, Write};
+
+mod tombstone;
+
+pub use tombstone::{Tombstone, bury, forget};
 
 const HEAD: &str = "head";
 const INPUT: &str = "input";
 const OUTPUT: &str = "output";
 const VARIABLE: &str = "v:";
+const MAILBOX: &str = "mailbox";
+const SCOPED: &str = "w:";
 const TASK: &str = "t:";
 const TASK_INPUT: &str = "i:";
 const TASK_OUTPUT: &str = "o:";
-const TOMBSTONE: &str = "tombstone";
 
 /// Stored bytes that this release cannot read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -101,6 +107,22 @@ pub fn write_changes(run: &mut Run, writes: &mut Vec<Write>) -> Vec<TaskPath> {
             set(format!("{VARIABLE}{name}"), bytes(value));
         }
     }
+    if changes.mailbox {
+        set(MAILBOX.to_owned(), bytes(&run.mailbox));
+    }
+    let mut gone = Vec::new();
+    for path in sorted(changes.scoped) {
+        match run.scoped.get(&path) {
+            Some(variables) => set(format!("{SCOPED}{path}"), bytes(variables)),
+            None => gone.push(format!("{SCOPED}{path}")),
+        }
+    }
+    for path in sorted(changes.removed) {
+        // What was made anew is written over; only what it does not have goes.
+        let fields = [(TASK, &changes.rows), (TASK_INPUT, &changes.inputs), (TASK_OUTPUT, &changes.outputs)];
+        let left = fields.into_iter().filter(|(_, written)| !written.contains(&path));
+        gone.extend(left.map(|(prefix, _)| format!("{prefix}{path}")));
+    }
     let paths = sorted(changes.rows.into_iter().filter(|path| !path.is_root()));
     for path in &paths {
         if let Some(row) = run.rows.get(path) {
@@ -117,6 +139,7 @@ pub fn write_changes(run: &mut Run, writes: &mut Vec<Write>) -> Vec<TaskPath> {
             set(format!("{TASK_OUTPUT}{path}"), bytes(output));
         }
     }
+    writes.extend(gone.into_iter().map(|field| Write::HashDelete { key: key.clone(), field }));
     paths
 }
 
@@ -132,29 +155,6 @@ pub struct StoredRun {
     /// The head: names the definition.
     pub head: Head,
     parts: Vec<(String, Bytes)>,
-}
-
-/// What outlives a run that was started by a key: for a while, the same request still starts nothing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Tombstone {
-    /// Version of this form.
-    pub format: u32,
-    /// Tells the same request from another one.
-    pub request_digest: String,
-    /// The version of its definition that the run had.
-    pub workflow_definition_version: u32,
-}
-
-impl Tombstone {
-    /// Reads the tombstone among the fields of a run; none where there is none.
-    ///
-    /// # Errors
-    /// One this release cannot read.
-    pub fn read(fields: &[(String, Bytes)]) -> Result<Option<Self>, Unreadable> {
-        let Some((_, value)) = fields.iter().find(|(field, _)| field == TOMBSTONE) else { return Ok(None) };
-        serde_json::from_slice(value).map(Some).map_err(|e| Unreadable::new("a run's tombstone", e))
-    }
 }
 
 impl StoredRun {
@@ -201,6 +201,10 @@ fn read_part(run: &mut run::Run, field: &str, value: &[u8]) -> Result<(), serde_
         run.input = serde_json::from_slice(value)?;
     } else if field == OUTPUT {
         run.output = serde_json::from_slice(value)?;
+    } else if field == MAILBOX {
+        run.mailbox = serde_json::from_slice(value)?;
+    } else if let Some(path) = field.strip_prefix(SCOPED) {
+        run.scoped.insert(TaskPath::from(path), serde_json::from_slice(value)?);
     } else if let Some(name) = field.strip_prefix(VARIABLE) {
         run.variables.insert(name.to_owned(), serde_json::from_slice(value)?);
     } else if let Some(path) = field.strip_prefix(TASK) {
@@ -242,24 +246,6 @@ pub fn move_index(run: &Run, from: Option<WorkflowStatus>, to: WorkflowStatus, w
     }
     let score = run.head.created_at.as_millis();
     writes.push(Write::SortedSet { key: runs_key(&run.key.tenant, to), member, score });
-}
-
-/// The writes that remove an ended run. Where a key had started it and `remember`, a tombstone stays; whether it does.
-pub fn forget(run: &Run, remember: bool, writes: &mut Vec<Write>) -> bool {
-    let key = Key::Run(run.key.clone());
-    let member = run.key.run.to_string();
-    writes.push(Write::Delete { key: key.clone() });
-    writes.push(Write::SortedRemove { key: runs_key(&run.key.tenant, run.head.status), member });
-    let stays = remember && run.key.run.is_keyed();
-    if stays {
-        let tombstone = Tombstone {
-            format: oarlock_protocol::FORMAT,
-            request_digest: run.head.request_digest.clone(),
-            workflow_definition_version: run.head.workflow_definition_version,
-        };
-        writes.push(Write::HashSet { key, field: TOMBSTONE.to_owned(), value: bytes(&tombstone) });
-    }
-    stays
 }
 
 /// The field of a definition.

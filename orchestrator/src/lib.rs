@@ -5,12 +5,14 @@
 pub mod clock;
 mod dead;
 pub mod definitions;
+pub mod explain;
 pub mod http;
 pub mod layout;
 pub mod members;
 pub mod node;
 mod parked;
 pub mod partition;
+mod payloads;
 pub mod settings;
 mod starts;
 pub mod store;

@@ -10,19 +10,24 @@ use std::time::Duration;
 use oarlock_broker::{Broker, Health, Subscription, topology};
 use oarlock_protocol::RunKey;
 use oarlock_protocol::definition::WorkflowDefinition;
-use oarlock_protocol::message::{Answer, StartMessage};
+use oarlock_protocol::message::{
+    Answer, CompleteMessage, OperationMessage, Parent, PayloadReference, SignalMessage, StartMessage,
+};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tracing::Instrument;
 
 use crate::clock::Clock;
 use crate::definitions::Definitions;
+use crate::payloads::{Read, Reader};
 use crate::settings::Settings;
 use crate::store::{self, Store};
 use crate::watch::Watch;
 use crate::watchdog::Pulse;
 
 pub(crate) mod answer;
+mod asides;
 mod batch;
+mod children;
 mod commit;
 mod due;
 mod effects;
@@ -31,9 +36,11 @@ pub(crate) mod inbox;
 mod lease;
 mod owner;
 mod publisher;
+mod removal;
 mod requests;
 mod runs;
 mod takeover;
+mod tell;
 mod timers;
 
 pub(crate) use answer::Return;
@@ -47,11 +54,20 @@ pub(crate) struct Shared {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) definitions: Definitions,
     pub(crate) settings: Settings,
+    /// Reads what decisions look into, where there is a payload store.
+    pub(crate) payloads: Option<Arc<Reader>>,
     pub(crate) clock: Clock,
     pub(crate) watch: Watch,
     pub(crate) counters: Counters,
     /// Bounds those of other nodes that wait for the end of a run owned here.
     pub(crate) watchers: Arc<Semaphore>,
+}
+
+impl Shared {
+    /// A payload of a run that was read lately.
+    fn kept_payload(&self, run: &RunKey, reference: &PayloadReference) -> Option<Read> {
+        self.payloads.as_ref()?.kept(&run.tenant, reference).map(Ok)
+    }
 }
 
 /// What operators should see growing, since this process began.
@@ -67,6 +83,8 @@ pub struct Counters {
     pub lost_partitions: AtomicU64,
     /// Times the store was found to have lost commits.
     pub rollbacks: AtomicU64,
+    /// Times the payloads of a forgotten run could not be removed; each is tried again.
+    pub failed_removals: AtomicU64,
 }
 
 /// What a partition is asked: by this node, or by a message of its inbox.
@@ -75,11 +93,18 @@ pub(crate) enum Request {
     /// Start a run: ACCEPTED.
     Start(Box<StartMessage>),
     /// End a run: CANCELLING.
-    Cancel { run: RunKey, reason: String },
+    /// Where the step that started it asks, that is answered instead.
+    Cancel { run: RunKey, reason: String, parent: Option<Parent> },
     /// Register a definition: REGISTERED.
     Register { tenant: String, definition: Box<WorkflowDefinition> },
     /// Tell when a run has ended: ENDED.
     Watch(RunKey),
+    /// Tell a run something: RECORDED.
+    Signal(Box<SignalMessage>),
+    /// End a task from outside: RECORDED.
+    Complete(Box<CompleteMessage>),
+    /// Do with a run what an operator asks: RECORDED.
+    Operation(OperationMessage),
 }
 
 /// What this node asks of a partition it owns. Whatever cannot be done is answered REFUSED; no answer comes where the

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use oarlock_payloads::Payloads;
 use oarlock_protocol::Span;
 use oarlock_protocol::security::SecurityContext;
 
@@ -31,6 +32,8 @@ pub struct Settings {
     pub orchestrators: Option<String>,
     /// Whether a partition that stands still for two leases ends the process: where the process is this node alone.
     pub watchdog: bool,
+    /// Where large payloads are kept, where there is such a store.
+    pub payloads: Option<Payloads>,
     /// The limits and defaults of every decision.
     pub engine: oarlock_engine::Settings,
 }
@@ -49,6 +52,7 @@ impl Default for Settings {
             producers: HashMap::new(),
             orchestrators: None,
             watchdog: false,
+            payloads: None,
             engine: oarlock_engine::Settings::default(),
         }
     }

@@ -13,8 +13,9 @@ use oarlock_orchestrator::store::file::File;
 use oarlock_orchestrator::store::lease::Clock;
 use oarlock_orchestrator::store::memory::Memory;
 use oarlock_orchestrator::store::redis::{Redis, Settings as RedisSettings};
+use oarlock_payloads::Objects;
 use oarlock_test_servers::{Vhost, shared};
-use oarlock_tests::conformance::{broker, members as membership, store};
+use oarlock_tests::conformance::{broker, members as membership, payloads, store};
 use oarlock_tests::resp;
 
 mod brokers {
@@ -91,6 +92,25 @@ mod members_of_nodes {
     }
 }
 
+mod stores_of_payloads {
+    use super::*;
+
+    oarlock_tests::payload_rules!(memory, fresh_memory);
+    oarlock_tests::payload_rules!(directory, fresh_directory);
+
+    async fn fresh_memory() -> payloads::Harness {
+        let memory = Arc::new(Objects::memory(payloads::LARGEST));
+        payloads::Harness::new(memory.clone(), memory, ())
+    }
+
+    async fn fresh_directory() -> payloads::Harness {
+        let folder = tempfile::tempdir().unwrap();
+        let url = format!("file://{}", folder.path().display());
+        let handle = || Arc::new(Objects::open(&url, payloads::LARGEST).unwrap());
+        payloads::Harness::new(handle(), handle(), folder)
+    }
+}
+
 /// A clock that stands still, and what makes it go on.
 fn manual_clock() -> (Clock, store::Pass) {
     let now_ms = Arc::new(AtomicU64::new(1));
@@ -148,6 +168,10 @@ fn every_rule_is_listed() {
         (
             include_str!("../src/conformance/members.rs"),
             include_str!("../src/conformance/members.rs").to_owned(),
+        ),
+        (
+            include_str!("../src/conformance/payloads.rs"),
+            include_str!("../src/conformance/payloads.rs").to_owned(),
         ),
     ];
     for (list, rules) in suites {

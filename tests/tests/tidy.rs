@@ -121,8 +121,10 @@ fn the_engine_is_pure() {
     let made_up = ["now_v7", "new_v4", "Utc::now", "Local::now", "RunId::random", "WorkerId::fresh"];
     let mut broken = Vec::new();
     for file in tree().into_iter().filter(|file| file.path.starts_with("engine/src/")) {
+        // What a decision costs is measured by a clock.
+        let measures = file.path.ends_with("_cost.rs");
         for (number, line) in file.code() {
-            let named = banned.iter().find(|word| has_word(line, word));
+            let named = banned.iter().find(|word| has_word(line, word) && !(measures && **word == "Instant"));
             let named = named.or(made_up.iter().find(|text| line.contains(**text)));
             broken.extend(named.map(|word| format!("{}:{number}: {word}", file.path)));
         }
@@ -187,6 +189,17 @@ fn the_architecture_names_every_effect_and_invariant() {
 }
 
 #[test]
+fn the_http_page_names_every_route() {
+    let page = read_to_string(root().join("docs/http.md")).unwrap_or_default();
+    let source = read_to_string(root().join("orchestrator/src/http.rs")).unwrap();
+    let routes = source.split(".route(\"").skip(1).filter_map(|rest| rest.split_once('"'));
+    let mut routes: Vec<String> = routes.map(|(path, _)| path.to_owned()).collect();
+    assert!(routes.len() > 10, "orchestrator/src/http.rs was not understood");
+    routes.retain(|path| !page.contains(&format!(" {path}`")));
+    assert_none(routes, "docs/http.md names every route");
+}
+
+#[test]
 fn nothing_is_left_for_later_and_no_machine_is_named() {
     let unfinished = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X"), concat!("#[ig", "nore")];
     let machines =
@@ -240,7 +253,7 @@ fn anchors(page: &Path) -> Vec<String> {
 fn the_documentation_knows_which_codes_are_given() {
     let page = read_to_string(root().join("docs/error-handling.md")).unwrap();
     let said = page.lines().find(|line| line.starts_with("Not given yet")).unwrap_or_default();
-    let houses = ["engine/src/", "orchestrator/src/", "worker/src/"];
+    let houses = ["engine/src/", "orchestrator/src/", "shared/schema/src/", "worker/src/"];
     let sources: Vec<File> =
         tree().into_iter().filter(|file| houses.iter().any(|house| file.path.starts_with(house))).collect();
     for code in Code::ALL {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oarlock_broker::Broker;
+use oarlock_payloads::Payloads;
 use oarlock_protocol::name::{InvalidName, check_task_name};
 use serde::de::DeserializeOwned;
 
@@ -32,6 +33,7 @@ pub struct Worker {
     pub(crate) tasks: BTreeMap<String, Binding>,
     pub(crate) secrets: Secrets,
     pub(crate) limits: Limits,
+    pub(crate) payloads: Option<Payloads>,
 }
 
 /// What executes a task, and the queue it is taken from.
@@ -81,7 +83,8 @@ impl Worker {
             early_ack: DEFAULT_EARLY_ACK,
         };
         let secrets = Secrets::new(None);
-        let worker = Worker { broker, name: host_name(), slots: 0, tasks: BTreeMap::new(), secrets, limits };
+        let tasks = BTreeMap::new();
+        let worker = Worker { broker, name: host_name(), slots: 0, tasks, secrets, limits, payloads: None };
         Builder { worker, slots: DEFAULT_SLOTS, problem: None }
     }
 }
@@ -105,6 +108,14 @@ impl Builder {
     #[must_use]
     pub fn max_payload_bytes(mut self, bytes: usize) -> Self {
         self.worker.limits.max_payload_bytes = bytes;
+        self
+    }
+
+    /// Where payloads are kept that are too large for a message: larger outputs are put there, and references in inputs are
+    /// read before the handler runs. Without it an output is bounded by [`Builder::max_payload_bytes`].
+    #[must_use]
+    pub fn payloads(mut self, payloads: Payloads) -> Self {
+        self.worker.payloads = Some(payloads);
         self
     }
 

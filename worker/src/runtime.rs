@@ -19,6 +19,7 @@ mod control;
 mod execute;
 mod executions;
 mod outbox;
+mod payloads;
 mod recent;
 mod signs;
 mod verdict;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oarlock_broker::{Broker, topology};
+use oarlock_payloads::Payloads;
 use oarlock_protocol::WorkerId;
 use tokio::sync::{Semaphore, mpsc, watch as switch};
 use tokio::task::JoinSet;
@@ -74,6 +76,7 @@ struct Shared {
     prefetch: u16,
     slots: Arc<Semaphore>,
     limits: Limits,
+    payloads: Option<Payloads>,
     executions: Executions,
     outbox: mpsc::Sender<Outgoing>,
 }
@@ -130,9 +133,17 @@ impl Shared {
             prefetch: worker.slots,
             slots: Arc::new(Semaphore::new(usize::from(worker.slots))),
             limits: worker.limits,
+            payloads: worker.payloads,
             executions: Executions::new(worker.limits.early_ack),
             outbox,
         }
+    }
+
+    /// The largest output a handler may give, in bytes.
+    fn largest_output(&self) -> usize {
+        self.payloads
+            .as_ref()
+            .map_or(self.limits.max_payload_bytes, |payloads| payloads.limits().largest_bytes)
     }
 }
 

@@ -8,6 +8,7 @@ use oarlock_broker::rabbitmq::RabbitMq;
 use oarlock_orchestrator::store::redis::Redis;
 use oarlock_orchestrator::store::{self, Store};
 use oarlock_orchestrator::{Clock, Node, http, node};
+use oarlock_payloads::Payloads;
 use oarlock_protocol::definition::WorkflowDefinition;
 use serde_json::json;
 use tokio::sync::watch;
@@ -48,7 +49,8 @@ pub(super) async fn orchestrator(
     let redis = Redis::connect(configuration.redis()).map_err(|e| Failure::usage(e.to_string()))?;
     let name = configuration.orchestrator().node;
     let broker = fleet::broker(configuration, format!("oarlock orchestrator {name}"))?;
-    let beginning = Beginning { configuration, redis: Arc::new(redis), broker };
+    let payloads = configuration.payloads()?;
+    let beginning = Beginning { configuration, redis: Arc::new(redis), broker, payloads };
     let door = Door::open(address, "--listen")?;
     tell_where(&door, configuration, &name, json);
     let reminder = tokio::spawn(fleet::remind_for_ever(beginning.broker.clone()));
@@ -80,6 +82,7 @@ struct Beginning<'a> {
     configuration: &'a Configuration,
     redis: Arc<Redis>,
     broker: Arc<RabbitMq>,
+    payloads: Option<Payloads>,
 }
 
 impl Beginning<'_> {
@@ -106,6 +109,7 @@ impl Beginning<'_> {
         let mut settings = self.configuration.orchestrator();
         // Here the process is the node and nothing else.
         settings.watchdog = true;
+        settings.payloads = self.payloads.clone();
         settings.orchestrators = self.configuration.rabbitmq(String::new()).user()?;
         if settings.orchestrators.is_none() {
             tracing::warn!(

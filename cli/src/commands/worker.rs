@@ -43,14 +43,18 @@ pub(super) async fn worker(
     let queues: Vec<String> = settings.queues().into_iter().map(str::to_owned).collect();
     if arguments.check {
         fleet::check_broker(configuration)?;
+        configuration.payloads()?;
         show(configuration, file.as_deref(), &settings, grace, json);
         return Ok(ExitCode::SUCCESS);
     }
     let mut signals = Signals::hear()?;
     let broker = fleet::broker(configuration, format!("oarlock worker {}", host_name()))?;
     let builder = settings.into_worker(broker.clone()).map_err(|e| Failure::usage(e.to_string()))?;
-    let worker = builder.max_payload_bytes(configuration.payload_bytes()).build();
-    let worker = worker.map_err(|e| Failure::usage(e.to_string()))?;
+    let mut builder = builder.max_payload_bytes(configuration.payload_bytes());
+    if let Some(payloads) = configuration.payloads()? {
+        builder = builder.payloads(payloads);
+    }
+    let worker = builder.build().map_err(|e| Failure::usage(e.to_string()))?;
     let health = arguments.http_health.map(|address| tell_health(address, &broker)).transpose()?;
     let reminder = tokio::spawn(fleet::remind_for_ever(broker));
     let running = tokio::select! {
@@ -138,6 +142,7 @@ fn show(configuration: &Configuration, file: Option<&Path>, settings: &Settings,
         return say_json(&json!({
             "file": file, "broker": {"nodes": nodes}, "queues": queues, "commands": tasks, "http": settings.has_http(),
             "slots": settings.slots(), "secrets": secrets, "grace": grace, "payloadBytes": configuration.payload_bytes(),
+            "payloads": configuration.payloads_url(),
         }));
     }
     let slots = settings.slots().map_or_else(|| "the default".to_owned(), |slots| slots.to_string());
@@ -150,6 +155,7 @@ fn show(configuration: &Configuration, file: Option<&Path>, settings: &Settings,
         ("slots", slots),
         ("secrets", secrets.unwrap_or_else(|| "of the environment".to_owned())),
         ("grace", grace.to_string()),
+        ("payloads", configuration.payloads_url().unwrap_or("none").to_owned()),
     ];
     let rows: Vec<_> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
     say(&table::text(&rows));

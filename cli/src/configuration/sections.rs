@@ -27,6 +27,16 @@ pub(crate) struct Orchestrator {
 pub(crate) struct Limits {
     pub(crate) payload_bytes: usize,
     pub(crate) snapshot_bytes: usize,
+    pub(crate) iterations: usize,
+    pub(crate) depth: u32,
+    pub(crate) payload_store_bytes: usize,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Payloads {
+    pub(crate) url: String,
+    pub(crate) offload_bytes: usize,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -2,7 +2,7 @@
 
 use oarlock_orchestrator::Clock;
 use oarlock_protocol::Timestamp;
-use oarlock_protocol::instance::{InstanceKind, TaskInstance, WorkflowInstance};
+use oarlock_protocol::instance::{TaskInstance, WorkflowInstance};
 
 use super::table::{self, milliseconds};
 
@@ -10,6 +10,9 @@ use super::table::{self, milliseconds};
 pub(crate) fn text(run: &WorkflowInstance) -> String {
     let mut rows =
         vec![["TASK", "STATUS", "ATTEMPTS", "QUEUED", "RUNNING", "RETRY WAIT"].map(str::to_owned).to_vec()];
+    if run.task_instances.iter().any(|task| task.child_id.is_some()) {
+        rows[0].push("RUN".to_owned());
+    }
     let now = Clock::system().now();
     let mut sum = Times::default();
     for task in &run.task_instances {
@@ -26,6 +29,9 @@ pub(crate) fn text(run: &WorkflowInstance) -> String {
     let definition = format!("{}@{}", run.workflow_definition_id, run.workflow_definition_version);
     let mut text =
         format!("{}\n\n{definition} {} {when} (run {})", table::text(&rows), run.status.as_str(), run.id);
+    if let Some(parent) = &run.parent {
+        text.push_str(&format!("\nstarted by {} of run {}", parent.task_path, parent.workflow_instance_id));
+    }
     if let Some(error) = &run.error {
         text.push_str(&format!("\nerror {}: {}", error.code, error.message));
     }
@@ -34,10 +40,11 @@ pub(crate) fn text(run: &WorkflowInstance) -> String {
 
 fn row(task: &TaskInstance, times: &Times) -> Vec<String> {
     let mut row = vec![task.execution_context.task_path.to_string(), task.status.as_str().to_owned()];
-    if task.kind == InstanceKind::Task && !task.attempts.is_empty() {
+    if !task.attempts.is_empty() {
         row.push(task.attempts.len().to_string());
         row.extend(times.texts());
     }
+    row.extend(task.child_id.map(|child| child.to_string()));
     row
 }
 

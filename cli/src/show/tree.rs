@@ -1,6 +1,6 @@
 //! The tree of steps on a terminal, with a bar that counts the settled ones. `progress` tells it what changes.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -23,6 +23,8 @@ pub(super) struct Tree {
     known: HashSet<TaskPath>,
     /// The steps the bar has counted.
     settled: HashSet<TaskPath>,
+    /// How far the steps with iterations are.
+    iterations: HashMap<TaskPath, Iterations>,
     completed: bool,
     /// How many lines fit the screen.
     most_lines: usize,
@@ -30,6 +32,14 @@ pub(super) struct Tree {
     width: usize,
     style: ProgressStyle,
     bar: ProgressBar,
+}
+
+/// How many iterations of a step were begun, and how they ended.
+#[derive(Default)]
+struct Iterations {
+    begun: usize,
+    completed: usize,
+    failed: usize,
 }
 
 struct Line {
@@ -53,6 +63,7 @@ impl Tree {
             lines: Vec::new(),
             known: steps.iter().map(|(path, ..)| path.clone()).collect(),
             settled: HashSet::new(),
+            iterations: HashMap::new(),
             completed: false,
             most_lines: most_lines(),
             width: steps.iter().map(width).max().unwrap_or(0),
@@ -68,6 +79,9 @@ impl Tree {
 
     /// Shows where a step stands now.
     pub(super) fn take(&mut self, path: &TaskPath, status: TaskStatus, attempt: u32, error: Option<&str>) {
+        if let Some((owner, inside)) = path.as_str().split_once('[') {
+            return self.take_iteration(&TaskPath::from(owner), inside, status);
+        }
         if self.known.insert(path.clone()) {
             self.bar.inc_length(1);
             self.add_handler(path);
@@ -79,6 +93,24 @@ impl Tree {
         let attempt = if attempt > 1 { format!(" (attempt {attempt})") } else { String::new() };
         let error = error.map(|error| format!(": {}", shorten(error, SHOWN_ERROR))).unwrap_or_default();
         line.bar.set_message(format!("{} {}{attempt}{error}", mark(status), status.as_str()));
+    }
+
+    /// Counts an iteration of the step at `owner`; `inside` is the rest of its place. What happens inside it has no line.
+    fn take_iteration(&mut self, owner: &TaskPath, inside: &str, status: TaskStatus) {
+        if !inside.ends_with(']') || inside.contains('[') {
+            return;
+        }
+        let counts = self.iterations.entry(owner.clone()).or_default();
+        match status {
+            TaskStatus::Running => counts.begun += 1,
+            TaskStatus::Completed => counts.completed += 1,
+            _ if status.is_terminal() => counts.failed += 1,
+            _ => {}
+        }
+        let Some(line) = self.lines.iter().find(|line| line.path == *owner) else { return };
+        let failed = if counts.failed > 0 { format!(", {} failed", counts.failed) } else { String::new() };
+        let under_way = counts.begun.saturating_sub(counts.completed + counts.failed);
+        line.bar.set_message(format!("▶ RUNNING: {} done, {under_way} under way{failed}", counts.completed));
     }
 
     /// Takes in how the run stands: of one that has completed, what was not reached was not taken.
@@ -162,14 +194,16 @@ fn collect(tasks: &[Task], around: &TaskPath, depth: usize, steps: &mut Vec<(Tas
         let path = around.child(&task.id);
         steps.push((path.clone(), depth, task.id.clone()));
         match &task.kind {
-            TaskKind::Tasks(children)
-            | TaskKind::Parallel(children)
-            | TaskKind::ForEach(_, children)
-            | TaskKind::Loop(_, children) => collect(children, &path, depth + 1, steps),
+            TaskKind::Tasks(children) | TaskKind::Parallel(children) => {
+                collect(children, &path, depth + 1, steps)
+            }
             TaskKind::Switch(cases) => {
                 cases.iter().for_each(|case| collect(&case.tasks, &path, depth + 1, steps))
             }
-            TaskKind::Task(_)
+            // Iterations are counted on the step's own line: there may be thousands.
+            TaskKind::ForEach(..)
+            | TaskKind::Loop(..)
+            | TaskKind::Task(_)
             | TaskKind::Set(_)
             | TaskKind::Terminate(_)
             | TaskKind::Workflow(_)

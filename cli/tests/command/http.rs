@@ -84,6 +84,39 @@ fn what_is_wrong_is_told_with_a_code_and_the_remedy() {
 }
 
 #[test]
+fn an_input_that_does_not_fit_its_schema_is_told_with_every_place() {
+    let folder = folder();
+    let server = server(&folder);
+    let schema = "{required: [id], properties: {items: {items: {properties: {price: {type: number}}}}}}";
+    let definition = format!("{{id: priced, version: 1, input: {schema}, tasks: [{{id: ask, task: ask}}]}}");
+    assert_eq!(answers(&server, "POST", "/v1/definitions", &[], &definition).0, 201);
+    let start = |input: &str| {
+        let body = format!(r#"{{"workflow": "priced", "input": {input}}}"#);
+        answers(&server, "POST", "/v1/runs", &["content-type: application/json"], &body)
+    };
+    let (status, error) = start(r#"{"items": [{"price": 1}, {"price": "2"}]}"#);
+    assert_eq!((status, &error["code"]), (422, &json!("SCHEMA_VIOLATION")), "{error:#}");
+    let message = error["message"].as_str().unwrap();
+    assert!(message.contains("/items/1/price: \"2\" is a string, expected a number"), "{message}");
+    let mut places: Vec<&str> = error["details"]["violations"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|violation| violation["path"].as_str())
+        .collect();
+    places.sort_unstable();
+    assert_eq!(places, ["/id", "/items/1/price"]);
+    assert_eq!(start(r#"{"id": 1, "items": [{"price": 1}]}"#).0, 201);
+    let (status, error) =
+        answers(&server, "POST", "/v1/definitions", &[], &definition.replace("number", "integer"));
+    assert_eq!((status, &error["code"]), (409, &json!("CONFLICT")));
+    let change = json!({
+        "path": "input.properties.items.items.properties.price.type", "old": "\"number\"", "new": "\"integer\"",
+    });
+    assert_eq!(error["details"], json!({"changes": [change], "more": 0}));
+}
+
+#[test]
 fn a_cancel_needs_no_body() {
     let folder = folder();
     let server = server(&folder);

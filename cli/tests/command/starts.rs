@@ -84,7 +84,9 @@ fn a_version_is_registered_once_and_never_changes() {
     assert_eq!(answer[0], json!({"id": "answer", "version": 1, "new": false, "warnings": []}));
 
     folder.write("answer.yaml", &ANSWER.replace("'n', 0", "'n', 1"));
-    apply().exits(2).says(&["'answer' version 1", "another content", "greater number", "CONFLICT"]);
+    apply().exits(2).says(&["'answer' version 1", "another content", "greater number", "(CONFLICT)\n"]).says(
+        &["\n  tasks[ask].inputMappings.n: \"${ get(input, 'n', 0) }\" → \"${ get(input, 'n', 1) }\"\n"],
+    );
     folder.write("answer.yaml", &ANSWER.replace("version: 1", "version: 2"));
     assert_eq!(apply().exits(0).stdout, "registered: answer version 2\n");
 

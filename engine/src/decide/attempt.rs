@@ -3,11 +3,11 @@
 use oarlock_protocol::code::Code;
 use oarlock_protocol::definition::{OnExhausted, TaskTimeouts};
 use oarlock_protocol::instance::{Attempt, TaskMetrics, TaskStatus, WorkflowStatus};
-use oarlock_protocol::{ErrorDetails, ExecutionId, TaskPath, Timestamp, WorkerId};
+use oarlock_protocol::{ErrorDetails, ExecutionId, RunId, Span, TaskPath, Timestamp, WorkerId};
 
 use super::Decider;
 use crate::effect::Effect;
-use crate::plan::NodeId;
+use crate::plan::Step;
 use crate::retry::{self, Decision, History};
 use crate::run::{KEPT_ATTEMPTS, Open, Row, Stage};
 use crate::task_message;
@@ -15,26 +15,33 @@ use crate::task_message;
 impl Decider<'_> {
     /// Admission let a ready task out: a new attempt is opened and published.
     pub(super) fn on_admitted(&mut self, path: &TaskPath) {
-        let Some(node) = self.plan.locate(path) else { return self.stale("admission of an unknown task") };
-        let Some(&Stage::Ready { since }) = self.stage(node) else {
+        let Some(step) = self.plan.locate(path) else { return self.stale("admission of an unknown task") };
+        let step = &step;
+        let Some(&Stage::Ready { since }) = self.stage(step) else {
             return self.stale("admission of a task that is not ready");
         };
         if self.run.head.status == WorkflowStatus::Paused {
             return self.stale("admission while the run is paused");
         }
-        if let Some(work) = self.plan.work(node)
+        if let Some(work) = self.plan.work(step)
             && let Err(error) =
-                task_message::check_variables(work, &self.run.variables, self.settings.payload_bytes)
+                task_message::check_variables(self.plan, self.run, step, work, self.settings.payload_bytes)
         {
             self.effects.push(Effect::ClearTimer { path: path.clone() });
-            return self.fail(node, TaskStatus::Failed, error, None);
+            return self.fail(step, TaskStatus::Failed, error, None);
         }
+        self.open_attempt(step, since);
+    }
+
+    /// Opens a new attempt and publishes it; `since` when it was ready.
+    pub(super) fn open_attempt(&mut self, step: &Step, since: Timestamp) {
         let now = self.now;
-        let queue_time = self.timeouts(node).queue;
-        let deadline = self.deadline(node);
-        let Some(work) = self.row_mut(node).and_then(Row::work_mut) else { return };
+        let queue_time = self.timeouts(step).queue;
+        let deadline = self.deadline(step);
+        let is_child = self.child(step).is_some();
+        let Some(work) = self.row_mut(step).and_then(Row::work_mut) else { return };
         work.attempt_count += 1;
-        let execution_id = ExecutionId::of(work.id, work.attempt_count);
+        let execution_id = work.attempt_named(work.attempt_count);
         let queue = work.queue.clone();
         work.first_dispatch.get_or_insert(now);
         if work.attempts.len() >= KEPT_ATTEMPTS {
@@ -49,55 +56,68 @@ impl Decider<'_> {
             progress: None,
             seen: None,
             control_queue: None,
+            accepted: false,
+            ask_at: is_child.then(|| next_question(now, now)),
             cancelled_until: None,
         };
         work.stage = Stage::Open(open);
         self.run.head.metrics.attempts += 1;
         self.touch();
-        self.set_status(node, TaskStatus::Scheduled);
-        self.arm(node);
-        self.effects.push(Effect::Publish { path: path.clone(), execution_id, queue });
+        self.set_status(step, TaskStatus::Scheduled);
+        self.arm(step);
+        let path = step.path.clone();
+        self.effects.push(if is_child {
+            Effect::StartChild { path, execution_id, child: RunId::child_of(execution_id), again: false }
+        } else {
+            Effect::Publish { path, execution_id, queue }
+        });
     }
 
     /// Where the next move of a task comes from.
-    pub(super) fn stage(&self, node: NodeId) -> Option<&Stage> {
-        Some(&self.row(node)?.work()?.stage)
+    pub(super) fn stage(&self, step: &Step) -> Option<&Stage> {
+        Some(&self.row(step)?.work()?.stage)
     }
 
     /// The limits in time of a task: its own, and the configured ones where it names none.
-    pub(super) fn timeouts(&self, node: NodeId) -> TaskTimeouts {
-        let own = self.plan.work(node).map(|work| work.definition.timeouts).unwrap_or_default();
+    pub(super) fn timeouts(&self, step: &Step) -> TaskTimeouts {
+        let own = self.plan.work(step).map(|work| work.definition.timeouts).unwrap_or_default();
+        if self.child(step).is_some() {
+            // A child run has limits of its own: only the step's total counts here.
+            return TaskTimeouts { total: own.total, ..TaskTimeouts::default() };
+        }
         own.or(self.settings.timeouts)
     }
 
     /// Nobody works on the open attempt any more: its time limits begin anew, as for one that was just published.
     pub(super) fn on_messages_lost(&mut self, path: &TaskPath) {
-        let Some(node) = self.plan.locate(path) else { return self.stale("loss of an unknown task") };
-        if self.run.open(path).is_none_or(|(_, open)| open.started.is_none()) {
+        let Some(step) = self.plan.locate(path) else { return self.stale("loss of an unknown task") };
+        let step = &step;
+        if self.run.open(path).is_none_or(|(_, open)| open.started.is_none() || open.accepted) {
             return self.stale("loss of an attempt that nobody had begun");
         }
-        let start_before = self.timeouts(node).queue.map(|span| self.now.after(span));
-        let Some(work) = self.row_mut(node).and_then(Row::work_mut) else { return };
+        let start_before = self.timeouts(step).queue.map(|span| self.now.after(span));
+        let Some(work) = self.row_mut(step).and_then(Row::work_mut) else { return };
         if let Stage::Open(open) = &mut work.stage {
             (open.started, open.progress, open.seen, open.control_queue) = (None, None, None, None);
             open.start_before = start_before;
         }
-        self.set_status(node, TaskStatus::Scheduled);
-        self.arm(node);
+        self.set_status(step, TaskStatus::Scheduled);
+        self.arm(step);
     }
 
     /// When all attempts of a task must have ended.
-    pub(super) fn deadline(&self, node: NodeId) -> Option<Timestamp> {
-        let total = self.timeouts(node).total?;
-        Some(self.row(node)?.work()?.first_ready.after(total))
+    pub(super) fn deadline(&self, step: &Step) -> Option<Timestamp> {
+        let total = self.timeouts(step).total?;
+        Some(self.row(step)?.work()?.first_ready.after(total))
     }
 
     /// When the open attempt must be looked at: the earliest of its time limits.
-    pub(super) fn due(&self, node: NodeId) -> Option<Timestamp> {
-        let (_, open) = self.run.open(&self.plan.node(node).path)?;
-        let timeouts = self.timeouts(node);
+    pub(super) fn due(&self, step: &Step) -> Option<Timestamp> {
+        let (_, open) = self.run.open(&step.path)?;
+        let timeouts = self.timeouts(step);
         let slack = self.settings.slack;
         let begun = match open.started {
+            _ if open.accepted => [None, None],
             None => [open.start_before.map(|at| at.after(slack)), None],
             Some(started) => {
                 let execution = timeouts.execution.map(|span| started.after(span).after(slack));
@@ -105,22 +125,25 @@ impl Decider<'_> {
             }
         };
         let deadline = open.deadline.map(|at| at.after(slack));
-        begun.into_iter().chain([deadline, open.cancelled_until]).flatten().min()
+        // What was told to end is told again, and not asked whether it lives.
+        let next = open.cancelled_until.or(open.ask_at);
+        begun.into_iter().chain([deadline, next]).flatten().min()
     }
 
     /// Sets the durable timer of the open attempt.
-    pub(super) fn arm(&mut self, node: NodeId) {
-        if let Some(at) = self.due(node) {
-            self.effects.push(Effect::SetTimer { path: self.path(node), at });
+    pub(super) fn arm(&mut self, step: &Step) {
+        if let Some(at) = self.due(step) {
+            self.effects.push(Effect::SetTimer { path: step.path.clone(), at });
         }
     }
 
     /// Closes the open attempt: it can no longer change anything.
-    pub(super) fn close_attempt(&mut self, node: NodeId, close: Close<'_>) {
+    pub(super) fn close_attempt(&mut self, step: &Step, close: Close<'_>) {
         let now = self.now;
-        let Some(work) = self.row_mut(node).and_then(Row::work_mut) else { return };
+        let Some(work) = self.row_mut(step).and_then(Row::work_mut) else { return };
         let Stage::Open(open) = std::mem::replace(&mut work.stage, Stage::Closed) else { return };
         let queue = work.queue.clone();
+        work.uncertain |= close.error.is_some_and(leaves_open_what_was_done);
         let mut costs = (0, 0);
         if let Some(attempt) = work.attempts.last_mut() {
             let ran = close.metrics.map(|metrics| metrics.execution_time_ms);
@@ -145,124 +168,136 @@ impl Decider<'_> {
             metrics.total_cpu_time_ms = metrics.total_cpu_time_ms.saturating_add(measured.cpu_time_ms);
             metrics.total_memory_bytes = metrics.total_memory_bytes.saturating_add(measured.memory_bytes);
         }
-        if let Some(row) = self.row_mut(node) {
+        if let Some(row) = self.row_mut(step) {
             row.start_time = row.start_time.or(first_start);
         }
         self.touch();
-        let path = self.path(node);
+        let path = step.path.clone();
         self.effects.push(Effect::ClearTimer { path: path.clone() });
         self.effects.push(Effect::Closed { path, execution_id: open.execution_id, queue });
     }
 
     /// An attempt ended with an error and is closed: another follows, or an operator is asked, or the task fails.
-    pub(super) fn attempt_failed(&mut self, node: NodeId, error: ErrorDetails) {
-        if self.is_ending_around(node) {
-            return self.cancelled(node, Some(error));
+    pub(super) fn attempt_failed(&mut self, step: &Step, error: ErrorDetails) {
+        if self.is_ending_around(step) {
+            return self.cancelled(step, Some(error));
         }
         let now = self.now;
-        let deadline = self.deadline(node);
+        let deadline = self.deadline(step);
         if deadline.is_some() && error.code == Code::TimeoutTotal.as_str() {
             // The worker judged before this side did.
-            return self.fail(node, TaskStatus::TimedOut, error, None);
+            if self.undoes(step) {
+                return self.hold(step, error);
+            }
+            return self.fail(step, TaskStatus::TimedOut, error, None);
         }
-        let policy = self.plan.work(node).and_then(|work| work.definition.retry_policy.as_ref());
-        let Some(work) = self.row(node).and_then(Row::work) else { return };
+        let policy = self.plan.work(step).and_then(|work| work.definition.retry_policy.as_ref());
+        let Some(work) = self.row(step).and_then(Row::work) else { return };
         let history = History {
             task: work.id,
             retry_count: work.retry_count,
             first_dispatch: work.first_dispatch.unwrap_or(work.first_ready),
         };
-        let pauses = policy.is_some_and(|policy| policy.on_exhausted == OnExhausted::Pause);
+        let undoes = self.undoes(step);
+        let pauses = undoes || policy.is_some_and(|policy| policy.on_exhausted == OnExhausted::Pause);
         match retry::decide(policy, &error, history, now) {
             Decision::Retry { at } if deadline.is_none_or(|deadline| at <= deadline) => {
-                if let Some(work) = self.row_mut(node).and_then(Row::work_mut) {
+                if let Some(work) = self.row_mut(step).and_then(Row::work_mut) {
                     work.retry_count += 1;
                 }
                 self.run.head.metrics.retries += 1;
-                self.wait(node, at, error);
+                self.touch();
+                self.wait(step, at, error);
             }
-            Decision::Retry { .. } | Decision::Exhausted if pauses => self.hold(node, error),
+            Decision::Retry { .. } | Decision::Exhausted if pauses => self.hold(step, error),
+            // What cannot be undone is an operator's to decide.
+            Decision::NotRetryable if undoes => self.hold(step, error),
             Decision::Retry { .. } | Decision::Exhausted | Decision::NotRetryable => {
-                self.fail(node, TaskStatus::Failed, error, None);
+                self.fail(step, TaskStatus::Failed, error, None);
             }
         }
     }
 
     /// Lets the task wait for its next attempt.
-    pub(super) fn wait(&mut self, node: NodeId, until: Timestamp, error: ErrorDetails) {
+    pub(super) fn wait(&mut self, step: &Step, until: Timestamp, error: ErrorDetails) {
         let since = self.now;
-        let Some(row) = self.row_mut(node) else { return };
+        let Some(row) = self.row_mut(step) else { return };
         row.error = Some(error);
         if let Some(work) = row.work_mut() {
             work.stage = Stage::Waiting { until, since };
         }
-        self.set_status(node, TaskStatus::RetryPending);
-        self.effects.push(Effect::SetTimer { path: self.path(node), at: until });
+        self.set_status(step, TaskStatus::RetryPending);
+        self.effects.push(Effect::SetTimer { path: step.path.clone(), at: until });
     }
 
     /// Lets the task and the run wait for an operator.
-    fn hold(&mut self, node: NodeId, error: ErrorDetails) {
-        let Some(row) = self.row_mut(node) else { return };
+    pub(super) fn hold(&mut self, step: &Step, error: ErrorDetails) {
+        let Some(row) = self.row_mut(step) else { return };
         row.error = Some(error);
         if let Some(work) = row.work_mut() {
             work.stage = Stage::Held;
         }
-        self.set_status(node, TaskStatus::RetryPending);
-        if let Some(at) = self.deadline(node) {
-            self.effects.push(Effect::SetTimer { path: self.path(node), at });
+        self.set_status(step, TaskStatus::RetryPending);
+        // No time ends what undoes a step: only an operator does.
+        if let Some(at) = self.deadline(step).filter(|_| !self.undoes(step)) {
+            self.effects.push(Effect::SetTimer { path: step.path.clone(), at });
         }
         self.pause();
     }
 
-    fn pause(&mut self) {
-        self.set_run_status(WorkflowStatus::Paused);
-        for node in self.tasks_at(|stage| matches!(stage, Stage::Ready { .. })) {
-            self.withdraw(node);
-        }
+    /// Whether a task undoes another.
+    pub(super) fn undoes(&self, step: &Step) -> bool {
+        self.plan.work(step).is_some_and(|work| work.undoes.is_some())
     }
 
-    /// The tasks whose next move comes from there, in an order that is the same each time.
-    fn tasks_at(&self, there: fn(&Stage) -> bool) -> Vec<NodeId> {
-        let holds = |row: &&Row| row.work().is_some_and(|work| there(&work.stage));
-        let mut nodes: Vec<NodeId> = self.run.rows.values().filter(holds).map(|row| row.node).collect();
-        nodes.sort_unstable();
-        nodes
-    }
-
-    /// An operator lets a PAUSED run go on: what was held begins its retries anew, and what was ready waits for
-    /// admission from now on.
-    pub(super) fn on_resume(&mut self) {
-        if self.run.head.status != WorkflowStatus::Paused {
-            return self.stale("resume of a run that is not paused");
-        }
-        self.set_run_status(WorkflowStatus::Running);
-        for node in self.tasks_at(|stage| matches!(stage, Stage::Ready { .. } | Stage::Held)) {
-            if let Some(work) = self.row_mut(node).and_then(Row::work_mut)
-                && work.stage == Stage::Held
-            {
-                (work.retry_count, work.first_dispatch) = (0, None);
-            }
-            self.make_ready(node);
+    /// A task ends while it was put off: what it has done by then nobody knows.
+    pub(super) fn note_unknown_outcome(&mut self, step: &Step) {
+        if let Some(work) = self.row_mut(step).and_then(Row::work_mut)
+            && work.was_put_off()
+        {
+            work.uncertain = true;
         }
     }
 
     /// Ends a task because something around it ends.
-    pub(super) fn cancelled(&mut self, node: NodeId, error: Option<ErrorDetails>) {
+    pub(super) fn cancelled(&mut self, step: &Step, error: Option<ErrorDetails>) {
+        self.note_unknown_outcome(step);
         let error =
             error.unwrap_or_else(|| ErrorDetails::system(Code::Cancelled, "cancelled before it had begun"));
-        if let Some(row) = self.row_mut(node) {
+        if let Some(row) = self.row_mut(step) {
             row.error = Some(error);
             if let Some(work) = row.work_mut() {
                 work.stage = Stage::Closed;
             }
         }
-        self.set_status(node, TaskStatus::Cancelled);
-        self.settle(node);
+        self.set_status(step, TaskStatus::Cancelled);
+        self.settle(step);
     }
 
     pub(super) fn stale(&mut self, what: &'static str) {
         self.effects.push(Effect::Stale { what });
     }
+}
+
+/// When a child run is asked next whether it lives: after a minute, then after as long as it has lived, then hourly.
+pub(super) fn next_question(begun: Timestamp, now: Timestamp) -> Timestamp {
+    let lived = now.since(begun).as_millis();
+    now.after(Span::from_millis(lived.clamp(60_000, 3_600_000)))
+}
+
+/// Whether an attempt that ended so may have done its work, or a part of it.
+fn leaves_open_what_was_done(error: &ErrorDetails) -> bool {
+    let open = [
+        Code::TimeoutExecution,
+        Code::TimeoutHeartbeat,
+        Code::TimeoutTotal,
+        Code::WorkerLost,
+        Code::Crashed,
+        Code::DeliveryLimit,
+        Code::Cancelled,
+        Code::ChildLost,
+    ];
+    open.iter().any(|code| code.as_str() == error.code)
 }
 
 /// How an attempt closed.

@@ -8,65 +8,66 @@ use oarlock_protocol::{ErrorDetails, Json, TaskInstanceId};
 
 use super::Decider;
 use crate::effect::Effect;
-use crate::plan::{CaseNode, NodeId, NodeKind, TerminateNode, WorkNode};
+use crate::plan::{CaseNode, NodeKind, Step, TerminateNode, WorkNode};
 use crate::run::{Body, Ending, Row, Stage, Work};
-use crate::{mapping, router, security};
+use crate::scope::RunScope;
+use crate::{mapping, router, schema, security};
 
 impl Decider<'_> {
     /// All that this step waits for is settled: it is skipped or begun.
-    pub(super) fn consider(&mut self, node: NodeId) {
-        if self.row(node).is_some() || self.is_ending_around(node) {
+    pub(super) fn consider(&mut self, step: &Step) {
+        if self.row(step).is_some() || self.is_ending_around(step) {
             return;
         }
         let plan = self.plan;
-        if let Some(parent) = plan.node(node).parent
-            && let Some(block) = self.block_mut(parent)
+        if let Some(parent) = plan.parent(step)
+            && let Some(block) = self.block_mut(&parent)
         {
             block.active += 1;
         }
-        if plan.work(node).is_some() {
+        if plan.work(step).is_some() {
             self.run.head.metrics.task_count += 1;
             self.touch();
         }
-        let holds = match &plan.node(node).condition {
+        let holds = match &plan.node(step).condition {
             None => Ok(true),
-            Some(condition) => condition
-                .evaluate_bool(&self.scope(node), &Limits::default())
-                .map_err(|e| mapping::failed(&format!("condition `{}`: {}", condition.source(), e.message))),
+            Some(condition) => condition.evaluate_bool(&self.scope(step), &Limits::default()).map_err(|e| {
+                mapping::unevaluated(e.cause, &format!("condition `{}`: {}", condition.source(), e.message))
+            }),
         };
         match holds {
-            Ok(true) => self.begin(node),
+            Ok(true) => self.begin(step),
             Ok(false) => {
-                self.put_row(node, TaskStatus::Skipped, Body::Plain);
-                self.set_status(node, TaskStatus::Skipped);
-                self.settle(node);
+                self.put_row(step, TaskStatus::Skipped, Body::Plain);
+                self.set_status(step, TaskStatus::Skipped);
+                self.settle(step);
             }
             Err(error) => {
-                self.put_row(node, TaskStatus::Pending, Body::Plain);
-                self.fail(node, TaskStatus::Failed, error, None);
+                self.put_row(step, TaskStatus::Pending, Body::Plain);
+                self.fail(step, TaskStatus::Failed, error, None);
             }
         }
     }
 
-    fn begin(&mut self, node: NodeId) {
+    fn begin(&mut self, step: &Step) {
         let plan = self.plan;
-        match &plan.node(node).kind {
-            NodeKind::Work(work) => self.begin_work(node, work),
-            NodeKind::Block(_) => {
-                self.begin_block(node, None);
-                self.tell_status(node);
-            }
-            NodeKind::Switch(cases) => self.begin_switch(node, cases),
-            NodeKind::Set(values) => self.begin_set(node, values),
-            NodeKind::Terminate(terminate) => self.begin_terminate(node, terminate),
+        match &plan.node(step).kind {
+            NodeKind::Work(work) => self.begin_work(step, work),
+            NodeKind::Block(_) | NodeKind::Iteration(_) => self.begin_block(step, None),
+            NodeKind::Switch(cases) => self.begin_switch(step, cases),
+            NodeKind::Set(values) => self.begin_set(step, values),
+            NodeKind::Terminate(terminate) => self.begin_terminate(step, terminate),
+            NodeKind::ForEach(each) => self.begin_for_each(step, each),
+            NodeKind::Loop(_) => self.begin_loop(step),
+            NodeKind::Await(wait) => self.begin_wait(step, wait),
         }
     }
 
     /// Gives a step its row.
-    pub(super) fn put_row(&mut self, node: NodeId, status: TaskStatus, body: Body) {
+    pub(super) fn put_row(&mut self, step: &Step, status: TaskStatus, body: Body) {
         let now = self.now;
         let row = Row {
-            node,
+            node: step.node,
             status,
             settled: false,
             created_at: now,
@@ -79,68 +80,100 @@ impl Decider<'_> {
             failed_at: None,
             body,
         };
-        let path = self.path(node);
+        let path = step.path.clone();
         self.run.changes.rows.insert(path.clone());
         self.run.rows.insert(path, row);
     }
 
-    fn begin_work(&mut self, node: NodeId, work: &WorkNode) {
+    fn begin_work(&mut self, step: &Step, work: &WorkNode) {
+        let input = self.input_of(work, &self.scope(step));
+        self.put_work(step, work);
+        match input {
+            Ok(input) => self.give_input(step, input),
+            Err(error) => self.fail(step, TaskStatus::Failed, error, None),
+        }
+    }
+
+    /// What a task is given, where the run may have it done.
+    pub(super) fn input_of(&self, work: &WorkNode, scope: &RunScope<'_>) -> Result<Json, ErrorDetails> {
         let requirements = work.definition.security_requirements.as_ref();
         let what = format!("task '{}'", work.definition.id);
-        let input = security::authorize(&self.run.head.security_context, requirements, &what)
-            .and_then(|()| mapping::task_input(&work.input, &self.scope(node), self.settings.payload_bytes));
+        security::authorize(&self.run.head.security_context, requirements, &what)?;
+        if work.child.is_some() && self.run.depth() >= self.settings.depth {
+            let message = format!(
+                "'{}' would be {} runs below the first, deeper than limits.depth",
+                work.definition.id,
+                self.run.depth() + 1
+            );
+            return Err(ErrorDetails::system(Code::DepthLimit, message));
+        }
+        let limit = self.settings.payload_bytes;
+        let input = match &work.child {
+            // A run knows no secrets: it would store them.
+            Some(_) => mapping::evaluate(&work.input, scope, "inputMappings", limit),
+            None => mapping::task_input(&work.input, scope, limit),
+        };
+        let mut input = Json::Object(input?);
+        schema::admit(work.input_schema.as_deref(), &mut input, &format!("the input of {what}"), limit)?;
+        Ok(input)
+    }
+
+    /// Gives a task for workers its row.
+    pub(super) fn put_work(&mut self, step: &Step, work: &WorkNode) {
         let tenant = &self.run.key.tenant;
-        let queue = router::route(&self.settings.routes, &work.definition, tenant, work.priority);
+        let queue = match &work.child {
+            Some(child) => format!("workflow:{}", child.id),
+            None => router::route(&self.settings.routes, &work.definition, tenant, work.priority),
+        };
         let body = Work {
-            id: TaskInstanceId::of(self.run.key.run, self.plan.node(node).path.as_str()),
+            id: TaskInstanceId::of(self.run.key.run, step.path.as_str()),
+            generation: self.run.head.generation,
             queue,
             priority: work.priority,
             stage: Stage::Closed,
             retry_count: 0,
             attempt_count: 0,
             refusals: 0,
+            state: None,
+            uncertain: false,
+            closed_as: None,
             first_ready: self.now,
             first_dispatch: None,
             attempts: Vec::new(),
         };
-        self.put_row(node, TaskStatus::Pending, Body::Work(Box::new(body)));
-        match input {
-            Ok(input) => {
-                let input = Json::Object(input);
-                if let Err(error) = self.count_stored(mapping::size(&input)) {
-                    return self.overrun(node, error);
-                }
-                self.run.set_input(&self.plan.node(node).path, input);
-                self.make_ready(node);
-            }
-            Err(error) => self.fail(node, TaskStatus::Failed, error, None),
-        }
+        self.put_row(step, TaskStatus::Pending, Body::Work(Box::new(body)));
     }
 
-    fn begin_switch(&mut self, node: NodeId, cases: &[CaseNode]) {
-        match self.choose(node, cases) {
-            Ok(Some(case)) => {
-                self.begin_block(node, Some(case));
-                self.tell_status(node);
-            }
+    /// Stores what a task is given; then it is ready.
+    pub(super) fn give_input(&mut self, step: &Step, input: Json) {
+        if let Err(error) = self.count_stored(mapping::size(&input)) {
+            return self.overrun(step, error);
+        }
+        self.run.set_input(&step.path, input);
+        self.make_ready(step);
+    }
+
+    fn begin_switch(&mut self, step: &Step, cases: &[CaseNode]) {
+        match self.choose(step, cases) {
+            Ok(Some(case)) => self.begin_block(step, Some(case)),
             Ok(None) => {
-                self.put_row(node, TaskStatus::Running, Body::Plain);
-                self.set_status(node, TaskStatus::Completed);
-                self.settle(node);
+                self.put_row(step, TaskStatus::Running, Body::Plain);
+                self.set_status(step, TaskStatus::Completed);
+                self.settle(step);
             }
             Err(error) => {
-                self.put_row(node, TaskStatus::Pending, Body::Plain);
-                self.fail(node, TaskStatus::Failed, error, None);
+                self.put_row(step, TaskStatus::Pending, Body::Plain);
+                self.fail(step, TaskStatus::Failed, error, None);
             }
         }
     }
 
-    fn choose(&self, node: NodeId, cases: &[CaseNode]) -> Result<Option<usize>, ErrorDetails> {
+    fn choose(&self, step: &Step, cases: &[CaseNode]) -> Result<Option<usize>, ErrorDetails> {
         for (index, case) in cases.iter().enumerate() {
             let Some(when) = &case.when else { return Ok(Some(index)) };
-            let holds = when
-                .evaluate_bool(&self.scope(node), &Limits::default())
-                .map_err(|e| mapping::failed(&format!("switch, when `{}`: {}", when.source(), e.message)))?;
+            let holds = when.evaluate_bool(&self.scope(step), &Limits::default()).map_err(|e| {
+                mapping::unevaluated(e.cause, &format!("switch, when `{}`: {}", when.source(), e.message))
+            })?;
             if holds {
                 return Ok(Some(index));
             }
@@ -148,52 +181,48 @@ impl Decider<'_> {
         Ok(None)
     }
 
-    fn begin_set(&mut self, node: NodeId, values: &[(String, Template)]) {
-        let set = mapping::evaluate(values, &self.scope(node), "set", self.settings.payload_bytes);
-        self.put_row(node, TaskStatus::Running, Body::Plain);
+    fn begin_set(&mut self, step: &Step, values: &[(String, Template)]) {
+        let set = mapping::evaluate(values, &self.scope(step), "set", self.settings.payload_bytes);
+        self.put_row(step, TaskStatus::Running, Body::Plain);
         match set {
             Ok(values) => {
                 if let Err(error) = self.count_stored(values.values().map(mapping::size).sum()) {
-                    return self.overrun(node, error);
+                    return self.overrun(step, error);
                 }
-                self.write_variables(values);
-                self.set_status(node, TaskStatus::Completed);
-                self.settle(node);
+                self.write_variables(step, values);
+                self.set_status(step, TaskStatus::Completed);
+                self.settle(step);
             }
-            Err(error) => self.fail(node, TaskStatus::Failed, error, None),
+            Err(error) => self.fail(step, TaskStatus::Failed, error, None),
         }
     }
 
-    pub(super) fn write_variables(&mut self, values: impl IntoIterator<Item = (String, Json)>) {
-        for (name, value) in values {
-            self.run.changes.variables.insert(name.clone());
-            self.run.variables.insert(name, value);
-        }
-    }
-
-    fn begin_terminate(&mut self, node: NodeId, terminate: &TerminateNode) {
-        let ending = self.ending_of(node, terminate);
-        self.put_row(node, TaskStatus::Running, Body::Plain);
+    fn begin_terminate(&mut self, step: &Step, terminate: &TerminateNode) {
+        let ending = self.ending_of(step, terminate);
+        self.put_row(step, TaskStatus::Running, Body::Plain);
         match ending {
             Ok((ending, output)) => {
-                self.set_status(node, TaskStatus::Completed);
-                self.settle(node);
+                self.set_status(step, TaskStatus::Completed);
+                self.settle(step);
                 self.end_run_with(ending, output);
             }
-            Err(error) => self.fail(node, TaskStatus::Failed, error, None),
+            Err(error) => self.fail(step, TaskStatus::Failed, error, None),
         }
     }
 
     /// How the run is to end, and the output it is given.
     fn ending_of(
         &self,
-        node: NodeId,
+        step: &Step,
         terminate: &TerminateNode,
     ) -> Result<(Ending, Option<Json>), ErrorDetails> {
         let limit = self.settings.payload_bytes;
         let evaluate = |template: &Template, what: &str| {
-            let value = template.evaluate(&self.scope(node), &Limits::default()).map_err(|e| {
-                mapping::failed(&format!("terminate.{what}{}: {}", e.pointer, e.error.message))
+            let value = template.evaluate(&self.scope(step), &Limits::default()).map_err(|e| {
+                mapping::unevaluated(
+                    e.error.cause,
+                    &format!("terminate.{what}{}: {}", e.pointer, e.error.message),
+                )
             })?;
             mapping::check(&value, &format!("terminate.{what}"), limit)?;
             Ok(value)
@@ -210,32 +239,38 @@ impl Decider<'_> {
                 let text = match message {
                     Some(Json::String(text)) => text,
                     Some(other) => other.to_string(),
-                    None => format!("'{}' ended the run", self.plan.node(node).id),
+                    None => format!("'{}' ended the run", self.plan.node(step).id),
                 };
                 let mut error = ErrorDetails::system(Code::Terminated, text);
                 if let Some(output) = &terminate.output {
                     error.details = evaluate(output, "output")?;
                 }
-                Ok((Ending::Failed { error: error.bounded(), failed_at: self.path(node) }, None))
+                Ok((Ending::Failed { error: error.bounded(), failed_at: step.path.clone() }, None))
             }
         }
     }
 
-    /// Makes a task ready: it waits for admission from now on, unless the run is paused.
-    pub(super) fn make_ready(&mut self, node: NodeId) {
+    /// Makes a task ready: it waits for admission from now on, unless the run is paused. A child run needs none.
+    pub(super) fn make_ready(&mut self, step: &Step) {
         let now = self.now;
-        let queue_time = self.timeouts(node).queue;
-        let deadline = self.deadline(node);
-        let Some(work) = self.row_mut(node).and_then(Row::work_mut) else { return };
+        let queue_time = self.timeouts(step).queue;
+        let deadline = self.deadline(step);
+        let is_child = self.child(step).is_some();
+        let Some(work) = self.row_mut(step).and_then(Row::work_mut) else { return };
         work.stage = Stage::Ready { since: now };
         let (queue, priority) = (work.queue.clone(), work.priority);
-        self.set_status(node, TaskStatus::Ready);
-        let path = self.path(node);
+        self.set_status(step, TaskStatus::Ready);
+        let path = step.path.clone();
         let due = [queue_time.map(|span| now.after(span)), deadline].into_iter().flatten().min();
         if let Some(at) = due {
             self.effects.push(Effect::SetTimer { path: path.clone(), at });
         }
-        if self.run.head.status != WorkflowStatus::Paused {
+        if self.run.head.status == WorkflowStatus::Paused {
+            return;
+        }
+        if is_child {
+            self.open_attempt(step, now);
+        } else {
             self.effects.push(Effect::Offer { path, queue, priority });
         }
     }

@@ -8,35 +8,41 @@ use oarlock_protocol::{ErrorDetails, Json, TaskPath};
 use super::Decider;
 use crate::effect::Effect;
 use crate::mapping;
-use crate::plan::{NodeId, Plan};
+use crate::plan::{Plan, Step};
 use crate::run::{Ending, Row};
 
 impl Decider<'_> {
     /// All that was open in an ending block has closed: the block ends as it had to.
-    pub(super) fn conclude(&mut self, node: NodeId) {
-        let Some(block) = self.row(node).and_then(Row::block) else { return };
+    pub(super) fn conclude(&mut self, step: &Step) {
+        let Some(block) = self.row(step).and_then(Row::block) else { return };
         let Some(ending) = block.ending.clone() else { return };
-        if node == Plan::ROOT {
+        if self.row(step).is_some_and(|row| row.settled) {
+            // Enough of it was done before.
+            return self.rest_ended(step);
+        }
+        if step.node == Plan::ROOT {
             return self.end_run(Some(ending));
         }
         match ending {
             Ending::Failed { error, failed_at } => {
-                self.fail(node, TaskStatus::Failed, error, Some(failed_at))
+                self.fail(step, TaskStatus::Failed, error, Some(failed_at))
             }
+            Ending::Enough => self.complete(step),
             Ending::Cancelled { .. } | Ending::TimedOut { .. } | Ending::Completed { .. } => {
-                self.set_status(node, TaskStatus::Cancelled);
-                self.settle(node);
+                self.set_status(step, TaskStatus::Cancelled);
+                self.settle(step);
             }
         }
     }
 
     /// Every step is settled, or all that was open has closed: the run ends, after its error handlers where it failed.
     pub(super) fn end_run(&mut self, ending: Option<Ending>) {
-        if self.run.head.status.is_terminal() || self.run.head.handling {
+        let head = &self.run.head;
+        if head.status.is_terminal() || head.handling || head.compensating {
             return;
         }
         let ended = match ending {
-            None | Some(Ending::Completed { with_output: false }) => self.workflow_output(),
+            None | Some(Ending::Enough | Ending::Completed { with_output: false }) => self.workflow_output(),
             Some(Ending::Completed { with_output: true }) => return self.close_run(),
             Some(Ending::Failed { error, failed_at }) => {
                 self.run.head.failed_at = Some(failed_at);
@@ -45,7 +51,7 @@ impl Decider<'_> {
             Some(Ending::TimedOut { error }) => Err(error),
             Some(Ending::Cancelled { reason }) => {
                 self.run.head.error = Some(ErrorDetails::system(Code::Cancelled, reason));
-                return self.close_run();
+                return self.undo();
             }
         };
         match ended {
@@ -56,31 +62,34 @@ impl Decider<'_> {
             }
             Err(error) => {
                 self.run.head.error = Some(error);
-                self.handle_failure();
+                self.undo();
             }
         }
     }
 
     fn workflow_output(&self) -> Result<Json, ErrorDetails> {
         let Some(template) = &self.plan.output else { return Ok(Json::Null) };
-        let output = template
-            .evaluate(&self.scope(Plan::ROOT), &Limits::default())
-            .map_err(|e| mapping::failed(&format!("output{}: {}", e.pointer, e.error.message)))?;
+        let output = template.evaluate(&self.scope(&self.plan.root()), &Limits::default()).map_err(|e| {
+            mapping::unevaluated(e.error.cause, &format!("output{}: {}", e.pointer, e.error.message))
+        })?;
         mapping::check(&output, "the workflow's output", self.settings.payload_bytes)?;
         Ok(output)
     }
 
-    fn handle_failure(&mut self) {
-        let Some(handlers) = self.plan.node(Plan::ROOT).on_error else { return self.close_run() };
+    /// What was done is undone, where it had to be: the run's error handlers work, unless it was cancelled.
+    pub(super) fn handle_failure(&mut self) {
+        let cancelled = matches!(self.run.head.ending, Some(Ending::Cancelled { .. }));
+        let handlers = self.plan.node(Plan::ROOT).on_error.filter(|_| !cancelled);
+        let Some(handlers) = handlers else { return self.close_run() };
+        let handlers = self.plan.child(&self.plan.root(), handlers);
         self.run.head.handling = true;
-        self.set_run_status(WorkflowStatus::Running);
+        self.go_on_as(WorkflowStatus::Running);
         self.touch();
         // A run that ended because a decision stored too much still has its handlers run.
         self.stored_bytes = 0;
         // The handlers have time limits of their own; the run's is over or no longer matters.
         self.effects.push(Effect::ClearTimer { path: TaskPath::root() });
-        self.begin_block(handlers, None);
-        self.tell_status(handlers);
+        self.begin_block(&handlers, None);
     }
 
     /// Gives the run its terminal status, once.
@@ -94,11 +103,17 @@ impl Decider<'_> {
             Some(Ending::Cancelled { .. }) => WorkflowStatus::Cancelled,
             Some(Ending::TimedOut { .. }) => WorkflowStatus::TimedOut,
             Some(Ending::Failed { .. }) => WorkflowStatus::Failed,
-            Some(Ending::Completed { .. }) | None if head.error.is_some() => WorkflowStatus::Failed,
-            Some(Ending::Completed { .. }) | None => WorkflowStatus::Completed,
+            Some(Ending::Completed { .. } | Ending::Enough) | None if head.error.is_some() => {
+                WorkflowStatus::Failed
+            }
+            Some(Ending::Completed { .. } | Ending::Enough) | None => WorkflowStatus::Completed,
         };
         self.set_run_status(status);
+        if status == WorkflowStatus::Completed {
+            self.drop_all_variables();
+        }
         let kept = self.plan.definition.retention.unwrap_or(self.settings.retention);
         self.effects.push(Effect::SetTimer { path: TaskPath::root(), at: self.now.after(kept) });
+        self.tell_parent();
     }
 }

@@ -7,15 +7,15 @@ use oarlock_protocol::message::{ControlMessage, Order, ProgressMessage};
 use super::Decider;
 use super::attempt::{before, hand_to};
 use crate::effect::Effect;
-use crate::plan::NodeId;
+use crate::plan::Step;
 use crate::run::{Row, Stage};
 
 impl Decider<'_> {
     /// Takes a sign of life: the first says RUNNING and where, the others move the timer in memory.
     pub(super) fn on_progress(&mut self, progress: &ProgressMessage) {
         let path = &progress.address.task_path;
-        let node = self.plan.locate(path);
-        let (Some(node), Some((work, open))) = (node, self.run.open(path)) else {
+        let step = self.plan.locate(path);
+        let (Some(step), Some((work, open))) = (step, self.run.open(path)) else {
             return self.closed(progress);
         };
         if open.execution_id != progress.address.execution_id {
@@ -25,16 +25,18 @@ impl Decider<'_> {
         let same_worker =
             attempt.is_some_and(|attempt| attempt.worker_id.as_ref() == Some(&progress.worker_id));
         let told_to_end = open.cancelled_until.is_some();
+        // Published anew after messages were lost, it has not begun although the same worker may hold it still.
+        let begun = open.started.is_some();
         if attempt.is_some_and(|attempt| progress.deliveries < attempt.deliveries) {
             return self.stale("progress of a worker that lost the attempt to another");
         }
         if same_worker && open.progress.is_some_and(|seen| seen >= progress.n) {
             return self.stale("progress that was seen before");
         }
-        if same_worker {
-            self.beat(node, progress.n);
+        if same_worker && begun {
+            self.beat(&step, progress.n);
         } else {
-            self.begun(node, progress);
+            self.begun(&step, progress);
         }
         let order = if told_to_end {
             Order::Cancel { reason: "the task was cancelled".to_owned() }
@@ -45,9 +47,9 @@ impl Decider<'_> {
     }
 
     /// A worker holds the attempt: stored, with a durable timer.
-    fn begun(&mut self, node: NodeId, progress: &ProgressMessage) {
+    fn begun(&mut self, step: &Step, progress: &ProgressMessage) {
         let now = self.now;
-        let Some(row) = self.row_mut(node) else { return };
+        let Some(row) = self.row_mut(step) else { return };
         let Some(work) = row.work_mut() else { return };
         let Some(attempt) = work.attempts.last_mut() else { return };
         let started = before(now, progress.running_ms).max(attempt.scheduled_at);
@@ -61,21 +63,21 @@ impl Decider<'_> {
             open.control_queue.clone_from(&progress.control_queue);
         }
         row.start_time.get_or_insert(started);
-        self.set_status(node, TaskStatus::Running);
+        self.set_status(step, TaskStatus::Running);
         self.touch();
-        self.arm(node);
+        self.arm(step);
     }
 
     /// The worker still lives: known in memory only, since a take-over gives every heartbeat its full time again.
-    fn beat(&mut self, node: NodeId, n: u64) {
+    fn beat(&mut self, step: &Step, n: u64) {
         let now = self.now;
-        let path = self.path(node);
+        let path = step.path.clone();
         let row = self.run.rows.get_mut(&path);
         if let Some(Stage::Open(open)) = row.and_then(Row::work_mut).map(|work| &mut work.stage) {
             open.seen = Some(now);
             open.progress = Some(n);
         }
-        if let Some(at) = self.due(node) {
+        if let Some(at) = self.due(step) {
             self.effects.push(Effect::Postpone { path, at });
         }
     }

@@ -2,7 +2,7 @@
 
 use oarlock_protocol::code::Code;
 use oarlock_protocol::depth::{DEEPEST, nests_within};
-use oarlock_protocol::instance::{TaskStatus, WorkflowMetrics, WorkflowStatus};
+use oarlock_protocol::instance::{WorkflowMetrics, WorkflowStatus};
 use oarlock_protocol::message::StartMessage;
 use oarlock_protocol::name::check_tenant;
 use oarlock_protocol::{ErrorDetails, FORMAT, RunKey, TaskPath, Timestamp};
@@ -11,10 +11,11 @@ use uuid::Uuid;
 
 use super::Decider;
 use crate::effect::Effect;
+use crate::payloads::AtHand;
 use crate::plan::Plan;
-use crate::run::{Head, Row, Run, Stage};
+use crate::run::{Head, Run};
 use crate::settings::Settings;
-use crate::{mapping, security};
+use crate::{mapping, schema, security};
 
 /// A start that is not accepted: nothing was made.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,12 +45,27 @@ pub fn digest(request: &StartMessage) -> String {
 /// Makes the run that a request asks for and decides its first steps.
 ///
 /// # Errors
+/// SCHEMA_VIOLATION where the input does not fit the workflow's `input`, after its defaults were filled in;
 /// PERMISSION_DENIED where the workflow demands more than the context holds; PAYLOAD_TOO_LARGE for the input or
 /// the security context;
 /// INVALID_INPUT where it nests too deeply, or where tenant, user or correlation id are not as they must be.
 pub fn start(
     plan: &Plan,
     request: StartMessage,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<(Run, Vec<Effect>), Refusal> {
+    start_with(plan, request, AtHand::default(), settings, now)
+}
+
+/// As [`start`], where payloads kept elsewhere are at hand. Where the run then needs one that is not, nothing of it is kept.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_with(
+    plan: &Plan,
+    mut request: StartMessage,
+    mut payloads: AtHand,
     settings: &Settings,
     now: Timestamp,
 ) -> Result<(Run, Vec<Effect>), Refusal> {
@@ -64,6 +80,14 @@ pub fn start(
     if mapping::size(&request.input) > settings.payload_bytes {
         return Err(Refusal(mapping::too_large("the workflow's input", settings.payload_bytes)));
     }
+    // The digest is that of the request as sent: a later release may fill in other defaults.
+    let request_digest = digest(&request);
+    let mut input = std::mem::take(&mut request.input);
+    if input.is_null() {
+        input = json!({});
+    }
+    schema::admit(plan.input_schema.as_ref(), &mut input, "the workflow's input", settings.payload_bytes)
+        .map_err(Refusal)?;
     let key = RunKey::new(request.security_context.tenant_id.as_str(), request.workflow_instance_id);
     let head = Head {
         format: FORMAT,
@@ -76,16 +100,22 @@ pub fn start(
         failed_at: None,
         ending: None,
         handling: false,
-        request_digest: digest(&request),
+        request_digest,
+        held_back: false,
+        opened_at: None,
         correlation_id: request.correlation_id,
+        parent: request.parent,
+        generation: 0,
+        compensating: false,
+        closings: 0,
         created_by: request.security_context.user_id.clone(),
         security_context: request.security_context,
         metrics: WorkflowMetrics::default(),
         created_at: now,
         updated_at: now,
     };
-    let input = if request.input.is_null() { json!({}) } else { request.input };
-    Ok(begin(plan, Run::new(key, head, input), settings, now))
+    payloads.notice(&input);
+    Ok(begin(plan, Run { payloads, ..Run::new(key, head, input) }, settings, now))
 }
 
 /// Checks what the request puts into the head, which must stay small.
@@ -121,82 +151,9 @@ fn begin(plan: &Plan, mut run: Run, settings: &Settings, now: Timestamp) -> (Run
     if let Some(total) = plan.definition.timeouts.total {
         decider.effects.push(Effect::SetTimer { path: TaskPath::root(), at: now.after(total) });
     }
-    decider.begin_block(Plan::ROOT, None);
+    decider.begin_block(&plan.root(), None);
     decider.settle_agenda();
+    decider.tell_parent_of_start();
     let effects = decider.finish();
     (run, effects)
-}
-
-impl Run {
-    /// Restores what is derived, after the parts of a run were read from the store at `now`. Signs of life are known
-    /// in memory only: every worker that holds an attempt gets its full time to give one again.
-    ///
-    /// # Errors
-    /// A row that the plan does not know: the run belongs to another definition.
-    pub fn restore(&mut self, plan: &Plan, now: Timestamp) -> Result<(), TaskPath> {
-        for (path, row) in &mut self.rows {
-            row.node = plan.locate(path).ok_or_else(|| path.clone())?;
-            if let Some(Stage::Open(open)) = row.work_mut().map(|work| &mut work.stage) {
-                open.seen = open.seen.map(|_| now);
-            }
-        }
-        self.restore_root();
-        let paths: Vec<TaskPath> = self.rows.keys().cloned().collect();
-        for path in paths {
-            self.restore_progress(plan, &path);
-        }
-        Ok(())
-    }
-
-    /// The row of the run itself is not stored: all it holds is in the head.
-    fn restore_root(&mut self) {
-        let head = &self.head;
-        let block = crate::run::Block { ending: head.ending.clone(), ..Default::default() };
-        let row = Row {
-            node: Plan::ROOT,
-            status: TaskStatus::Running,
-            settled: head.status.is_terminal(),
-            created_at: head.created_at,
-            updated_at: head.updated_at,
-            start_time: head.start_time,
-            end_time: head.end_time,
-            input: None,
-            output: None,
-            error: None,
-            failed_at: None,
-            body: crate::run::Body::Block(block),
-        };
-        self.rows.insert(TaskPath::root(), row);
-    }
-
-    fn restore_progress(&mut self, plan: &Plan, path: &TaskPath) {
-        let Some(row) = self.rows.get(path) else { return };
-        let Some(block) = row.block() else { return };
-        let children = plan.children(row.node, block.case);
-        let rows = || children.ids.iter().map(|&child| self.rows.get(&plan.node(child).path));
-        let settled = rows().filter(|row| row.is_some_and(|row| row.settled)).count();
-        let active = rows().filter(|row| row.is_some_and(|row| !row.settled)).count();
-        let frontier = match children.ordered {
-            true => rows().take_while(|row| row.is_some_and(|row| row.settled)).count(),
-            false => 0,
-        };
-        if let Some(block) = self.rows.get_mut(path).and_then(Row::block_mut) {
-            (block.settled, block.active, block.frontier) = (settled, active, frontier);
-        }
-    }
-
-    /// Drops from memory what no later decision can need: the data of settled steps that no expression reads.
-    /// Only for rows that are already written.
-    pub fn compact(&mut self, plan: &Plan, written: &[TaskPath]) {
-        for path in written {
-            let Some(row) = self.rows.get_mut(path) else { continue };
-            if !row.settled || plan.node(row.node).referenced {
-                continue;
-            }
-            (row.input, row.output) = (None, None);
-            if let Some(work) = row.work_mut() {
-                work.attempts = Vec::new();
-            }
-        }
-    }
 }

@@ -4,22 +4,36 @@
 //! end with the same run. The files beside it hold the scenarios by what they are about.
 
 mod cancel;
+mod children;
+mod compensation;
+mod completions;
 mod conditions;
 mod cost;
 mod failure;
+mod for_each;
+mod for_each_cost;
 mod handlers;
 mod invariants;
+mod joins;
 mod limits;
+mod loops;
 mod mappings;
+mod operations;
+mod operators;
 mod order;
 mod pause;
+mod payloads;
 mod progress;
 mod random;
 mod retry;
+mod schemas;
+mod scoped_variables;
 mod secrets;
+mod shapes;
 mod start;
 mod steps;
 mod store;
 mod timeouts;
+mod waits;
 mod workers;
 mod world;

@@ -8,7 +8,7 @@ use oarlock_protocol::{ErrorDetails, FORMAT, TaskPath, Timestamp};
 use super::Decider;
 use super::attempt::Close;
 use crate::effect::Effect;
-use crate::plan::{NodeId, Plan};
+use crate::plan::{NodeKind, Step};
 use crate::run::{Ending, Open, Row, Stage};
 
 impl Decider<'_> {
@@ -17,13 +17,25 @@ impl Decider<'_> {
         if path.is_root() {
             return self.run_timer();
         }
-        let Some(node) = self.plan.locate(path) else { return self.stale("timer of an unknown task") };
-        match self.stage(node).cloned() {
-            Some(Stage::Waiting { until, .. }) if self.now < until => self.rearm(node, until),
-            Some(Stage::Waiting { since, .. }) => self.waited(node, since),
-            Some(Stage::Ready { since }) => self.ready_timer(node, since),
-            Some(Stage::Open(open)) => self.open_timer(node, &open),
-            Some(Stage::Held) => self.held_timer(node),
+        let Some(step) = self.plan.locate(path) else { return self.stale("timer of an unknown task") };
+        let step = &step;
+        match self.plan.node(step).kind {
+            NodeKind::ForEach(_) => return self.each_timer(step),
+            NodeKind::Loop(_) => return self.loop_timer(step),
+            NodeKind::Await(_) => return self.wait_timer(step),
+            _ => {}
+        }
+        match self.stage(step).cloned() {
+            Some(Stage::Waiting { .. }) if self.deadline(step).is_some_and(|end| self.now >= end) => {
+                self.timed_out(step);
+            }
+            Some(Stage::Waiting { until, .. }) if self.now < until => {
+                self.rearm(step, self.deadline(step).map_or(until, |end| end.min(until)));
+            }
+            Some(Stage::Waiting { since, .. }) => self.waited(step, since),
+            Some(Stage::Ready { since }) => self.ready_timer(step, since),
+            Some(Stage::Open(open)) => self.open_timer(step, &open),
+            Some(Stage::Held) => self.held_timer(step),
             Some(Stage::Closed) | None => self.stale("timer of a closed task"),
         }
     }
@@ -41,96 +53,108 @@ impl Decider<'_> {
             }
             return;
         }
-        let Some(total) = self.plan.definition.timeouts.total.filter(|_| !head.handling) else {
+        let Some(total) =
+            self.plan.definition.timeouts.total.filter(|_| !head.handling && !head.compensating)
+        else {
             return self.stale("timer of a run without a time limit");
         };
-        let until = head.created_at.after(total);
+        let until = head.opened_at.unwrap_or(head.created_at).after(total);
         if self.now < until {
             self.effects.push(Effect::SetTimer { path: TaskPath::root(), at: until });
         } else if head.ending.is_none() {
             let error = ErrorDetails::system(Code::TimeoutTotal, format!("the run took longer than {total}"));
-            self.end_block(Plan::ROOT, Ending::TimedOut { error });
+            self.end_block(&self.plan.root(), Ending::TimedOut { error });
         }
     }
 
     /// The delay of a retry is over.
-    fn waited(&mut self, node: NodeId, since: Timestamp) {
+    fn waited(&mut self, step: &Step, since: Timestamp) {
         self.run.head.metrics.total_retry_wait_ms += self.now.since(since).as_millis();
         self.touch();
-        self.make_ready(node);
+        self.make_ready(step);
     }
 
     /// A ready task has waited long. The time of a pause is no time in a queue: a resume counts it anew.
-    fn ready_timer(&mut self, node: NodeId, since: Timestamp) {
+    fn ready_timer(&mut self, step: &Step, since: Timestamp) {
         let paused = self.run.head.status == WorkflowStatus::Paused;
-        let queue_time = self.timeouts(node).queue.filter(|_| !paused);
-        let deadline = self.deadline(node);
+        let queue_time = self.timeouts(step).queue.filter(|_| !paused);
+        let deadline = self.deadline(step);
         if deadline.is_some_and(|deadline| self.now >= deadline) {
-            self.withdraw(node);
-            return self.timed_out(node);
+            self.withdraw(step);
+            return self.timed_out(step);
         }
         match queue_time {
             Some(span) if self.now >= since.after(span) => {
-                self.withdraw(node);
+                self.withdraw(step);
                 let message = format!("no worker was free for it within {span}");
-                self.attempt_failed(node, ErrorDetails::system(Code::TimeoutQueue, message));
+                self.attempt_failed(step, ErrorDetails::system(Code::TimeoutQueue, message));
             }
             _ => {
                 let at = [deadline, queue_time.map(|span| since.after(span))].into_iter().flatten().min();
-                at.into_iter().for_each(|at| self.rearm(node, at));
+                at.into_iter().for_each(|at| self.rearm(step, at));
             }
         }
     }
 
-    pub(super) fn withdraw(&mut self, node: NodeId) {
-        let Some(work) = self.row(node).and_then(Row::work) else { return };
+    pub(super) fn withdraw(&mut self, step: &Step) {
+        let Some(work) = self.row(step).and_then(Row::work) else { return };
         let queue = work.queue.clone();
-        self.effects.push(Effect::Withdraw { path: self.path(node), queue });
+        self.effects.push(Effect::Withdraw { path: step.path.clone(), queue });
     }
 
-    fn held_timer(&mut self, node: NodeId) {
-        match self.deadline(node) {
-            Some(deadline) if self.now >= deadline => self.timed_out(node),
-            Some(deadline) => self.rearm(node, deadline),
+    fn held_timer(&mut self, step: &Step) {
+        match self.deadline(step) {
+            Some(_) if self.undoes(step) => self.stale("timer of a held compensation"),
+            Some(deadline) if self.now >= deadline => self.timed_out(step),
+            Some(deadline) => self.rearm(step, deadline),
             None => self.stale("timer of a held task"),
         }
     }
 
-    fn open_timer(&mut self, node: NodeId, open: &Open) {
-        match self.overdue(node, open) {
+    fn open_timer(&mut self, step: &Step, open: &Open) {
+        match self.overdue(step, open) {
+            Some(Overdue::Cancelled) if self.child(step).is_some_and(|child| child.wait) => {
+                self.cancel_child_again(step, open);
+            }
             Some(Overdue::Cancelled) => {
                 let error =
                     ErrorDetails::system(Code::Cancelled, "cancelled; its worker did not answer in time");
-                self.close_overdue(node, open, &error);
-                self.cancelled(node, Some(error));
+                self.close_overdue(step, open, &error);
+                self.cancelled(step, Some(error));
             }
             Some(Overdue::Deadline) => {
                 let error = ErrorDetails::system(Code::TimeoutTotal, "its total time is over");
-                self.close_overdue(node, open, &error);
-                self.timed_out(node);
+                self.close_overdue(step, open, &error);
+                self.timed_out(step);
             }
             Some(Overdue::Attempt(error)) => {
-                self.close_overdue(node, open, &error);
-                self.attempt_failed(node, error);
+                self.close_overdue(step, open, &error);
+                self.attempt_failed(step, error);
+            }
+            None if open.cancelled_until.is_none() && open.ask_at.is_some_and(|at| self.now >= at) => {
+                self.ask_child(step, open);
             }
             None => {
-                if let Some(at) = self.due(node) {
-                    self.rearm(node, at);
+                if let Some(at) = self.due(step) {
+                    self.rearm(step, at);
                 }
             }
         }
     }
 
     /// Which limit of an open attempt has passed; the one that ends most comes first.
-    fn overdue(&self, node: NodeId, open: &Open) -> Option<Overdue> {
+    fn overdue(&self, step: &Step, open: &Open) -> Option<Overdue> {
         let now = self.now;
         let slack = self.settings.slack;
-        let timeouts = self.timeouts(node);
+        let timeouts = self.timeouts(step);
         if open.cancelled_until.is_some_and(|until| now >= until) {
             return Some(Overdue::Cancelled);
         }
         if open.deadline.is_some_and(|deadline| now >= deadline.after(slack)) {
             return Some(Overdue::Deadline);
+        }
+        if open.accepted {
+            return None;
         }
         let attempt = |code, message: String| Some(Overdue::Attempt(ErrorDetails::system(code, message)));
         let Some(started) = open.started else {
@@ -146,8 +170,9 @@ impl Decider<'_> {
         silent.and_then(|span| attempt(Code::TimeoutHeartbeat, format!("its worker was silent for {span}")))
     }
 
-    fn close_overdue(&mut self, node: NodeId, open: &Open, error: &ErrorDetails) {
-        self.close_attempt(node, Close { error: Some(error), ..Close::default() });
+    fn close_overdue(&mut self, step: &Step, open: &Open, error: &ErrorDetails) {
+        self.close_attempt(step, Close { error: Some(error), ..Close::default() });
+        self.cancel_child(step, open.execution_id);
         if let Some(control_queue) = open.control_queue.clone() {
             let message =
                 ControlMessage { format: FORMAT, execution_id: open.execution_id, order: Order::Closed };
@@ -155,14 +180,19 @@ impl Decider<'_> {
         }
     }
 
-    fn timed_out(&mut self, node: NodeId) {
-        let total = self.timeouts(node).total.unwrap_or_default();
+    fn timed_out(&mut self, step: &Step) {
+        let total = self.timeouts(step).total.unwrap_or_default();
         let message = format!("all attempts together took longer than {total}");
-        self.fail(node, TaskStatus::TimedOut, ErrorDetails::system(Code::TimeoutTotal, message), None);
+        let error = ErrorDetails::system(Code::TimeoutTotal, message);
+        self.note_unknown_outcome(step);
+        if self.undoes(step) {
+            return self.hold(step, error);
+        }
+        self.fail(step, TaskStatus::TimedOut, error, None);
     }
 
-    fn rearm(&mut self, node: NodeId, at: Timestamp) {
-        self.effects.push(Effect::SetTimer { path: self.path(node), at });
+    fn rearm(&mut self, step: &Step, at: Timestamp) {
+        self.effects.push(Effect::SetTimer { path: step.path.clone(), at });
     }
 }
 

@@ -1,5 +1,8 @@
 //! Makes a plan of a definition: walks its steps once, then resolves what they name.
 
+mod kinds;
+mod schemas;
+
 use std::sync::Arc;
 
 use oarlock_expression::{Expression, Path, Pipeline, Reference, Registry, Template};
@@ -10,11 +13,12 @@ use oarlock_protocol::instance::InstanceKind;
 use oarlock_protocol::{Json, JsonMap, TaskPath};
 
 use super::{
-    BlockNode, CaseNode, Children, Error, MappingNode, MappingSource, Node, NodeId, NodeKind, Plan,
-    TerminateNode, Wait, WorkNode,
+    Attachment, BlockNode, CaseNode, Children, Error, MappingNode, MappingSource, Node, NodeId, NodeKind,
+    Plan, TerminateNode, Wait, WorkNode,
 };
 use crate::map::Map;
 use crate::router::DEFAULT_PRIORITY;
+use schemas::TaskSchemas;
 
 /// Makes a definition ready to run.
 pub(super) fn compile(definition: Arc<WorkflowDefinition>) -> Result<Plan, Error> {
@@ -25,17 +29,20 @@ pub(super) fn compile(definition: Arc<WorkflowDefinition>) -> Result<Plan, Error
         by_path: Map::default(),
         by_id: Map::default(),
         read: Vec::new(),
+        schemas: Map::default(),
     };
+    let input_schema = compiler.schema(definition.input.as_ref(), "input")?;
     compiler.add(Node::new(String::new(), TaskPath::root(), None, 0))?;
     let tasks = compiler.children(Plan::ROOT, &definition.tasks, true)?;
-    let on_error = compiler.handlers(Plan::ROOT, &definition.on_error)?;
+    let on_error = compiler.attached(Plan::ROOT, &definition.on_error, Attachment::OnError)?;
     let output = definition.output.as_ref().map(|output| compiler.template(output)).transpose()?;
     let root = &mut compiler.nodes[0];
     root.kind = NodeKind::Block(BlockNode { kind: InstanceKind::Group, children: tasks });
     root.on_error = on_error;
     compiler.mark_referenced();
     let Compiler { nodes, by_path, by_id, .. } = compiler;
-    Ok(Plan { definition, output, nodes, by_path, by_id })
+    let has_scoped_variables = nodes.iter().any(|node| !node.variables.is_empty());
+    Ok(Plan { definition, input_schema, output, nodes, by_path, by_id, has_scoped_variables })
 }
 
 struct Compiler<'a> {
@@ -46,6 +53,8 @@ struct Compiler<'a> {
     by_id: Map<String, NodeId>,
     /// The steps that expressions read; an empty name stands for all.
     read: Vec<String>,
+    /// The compiled schemas of each task definition.
+    schemas: Map<String, TaskSchemas>,
 }
 
 impl Node {
@@ -54,11 +63,17 @@ impl Node {
             id,
             path,
             parent,
+            attached: None,
+            iterated: false,
             position,
             condition: None,
             wait: Wait::EarlierSiblings,
             dependents: Vec::new(),
             on_error: None,
+            on_timeout: None,
+            compensation: None,
+            join: None,
+            variables: Vec::new(),
             continue_on_failure: false,
             referenced: false,
             handles: None,
@@ -74,8 +89,10 @@ impl Compiler<'_> {
 
     fn add(&mut self, mut node: Node) -> Result<NodeId, Error> {
         let id = NodeId(u32::try_from(self.nodes.len()).map_err(|_| self.error("it has too many steps"))?);
-        node.handles =
-            node.handles.or_else(|| node.parent.and_then(|parent| self.nodes[parent.0 as usize].handles));
+        if let Some(around) = node.parent.map(|parent| &self.nodes[parent.0 as usize]) {
+            node.handles = node.handles.or(around.handles);
+            node.iterated |= around.iterated;
+        }
         if self.by_path.insert(node.path.clone(), id).is_some() {
             return Err(self.error(format!("two steps stand at {}", node.path)));
         }
@@ -129,8 +146,34 @@ impl Compiler<'_> {
 
     fn step(&mut self, id: NodeId, task: &Task) -> Result<(), Error> {
         let condition = task.condition.as_ref().map(|source| self.expression(source)).transpose()?;
-        let kind = match &task.kind {
+        let kind = self.kind(id, task)?;
+        let on_error = self.attached(id, &task.on_error, Attachment::OnError)?;
+        let on_timeout = self.attached(id, &task.on_timeout, Attachment::OnTimeout)?;
+        let compensation = task
+            .compensate_with
+            .as_ref()
+            .map(|compensation| self.compensation(id, compensation))
+            .transpose()?;
+        let variables = self.templates(&task.variables)?;
+        let iteration = match &kind {
+            NodeKind::ForEach(each) => Some(each.iteration),
+            NodeKind::Loop(repeat) => Some(repeat.iteration),
+            _ => None,
+        };
+        // Each iteration has variables of its own.
+        self.nodes[iteration.unwrap_or(id).0 as usize].variables = variables;
+        let node = &mut self.nodes[id.0 as usize];
+        (node.condition, node.kind, node.join) = (condition, kind, task.join);
+        (node.on_error, node.on_timeout, node.compensation) = (on_error, on_timeout, compensation);
+        let by_definition = node.work().is_some_and(|work| work.definition.continue_on_failure);
+        node.continue_on_failure = task.continue_on_failure.unwrap_or(by_definition);
+        Ok(())
+    }
+
+    fn kind(&mut self, id: NodeId, task: &Task) -> Result<NodeKind, Error> {
+        Ok(match &task.kind {
             TaskKind::Task(name) => NodeKind::Work(Box::new(self.work(task, name)?)),
+            TaskKind::Workflow(child) => NodeKind::Work(Box::new(self.child_workflow(task, child)?)),
             TaskKind::Tasks(tasks) => {
                 let children = self.children(id, tasks, true)?;
                 NodeKind::Block(BlockNode { kind: InstanceKind::Group, children })
@@ -147,44 +190,63 @@ impl Compiler<'_> {
                 }
                 NodeKind::Switch(compiled)
             }
-            TaskKind::ForEach(..) | TaskKind::Loop(..) | TaskKind::Workflow(_) | TaskKind::Wait(_) => {
-                return Err(self.error(format!("this release cannot run the step '{}'", task.id)));
-            }
             TaskKind::Set(values) => NodeKind::Set(self.templates(values)?),
             TaskKind::Terminate(terminate) => NodeKind::Terminate(self.terminate(terminate)?),
-        };
-        let on_error = self.handlers(id, &task.on_error)?;
-        let node = &mut self.nodes[id.0 as usize];
-        (node.condition, node.kind, node.on_error) = (condition, kind, on_error);
-        let by_definition = node.work().is_some_and(|work| work.definition.continue_on_failure);
-        node.continue_on_failure = task.continue_on_failure.unwrap_or(by_definition);
-        Ok(())
+            TaskKind::ForEach(each, tasks) => NodeKind::ForEach(Box::new(self.for_each(id, each, tasks)?)),
+            TaskKind::Loop(repeat, tasks) => NodeKind::Loop(Box::new(self.repeat(id, repeat, tasks)?)),
+            TaskKind::Wait(wait) => NodeKind::Await(self.wait_for(wait)?),
+        })
     }
 
-    /// The error handlers of a step: a block of their own beside its children, at `<place>:onError`.
-    fn handlers(&mut self, owner: NodeId, tasks: &[Task]) -> Result<Option<NodeId>, Error> {
+    /// What is attached to a step: a block of its own beside its children, at `<place>:onError` or the like.
+    fn attached(
+        &mut self,
+        owner: NodeId,
+        tasks: &[Task],
+        attachment: Attachment,
+    ) -> Result<Option<NodeId>, Error> {
         if tasks.is_empty() {
             return Ok(None);
         }
-        let path = TaskPath::from(format!("{}:onError", self.nodes[owner.0 as usize].path).as_str());
+        let (suffix, kind) = match attachment {
+            Attachment::OnError => ("onError", InstanceKind::OnError),
+            Attachment::OnTimeout | Attachment::Compensation => ("onTimeout", InstanceKind::OnTimeout),
+        };
+        let path = self.beside(owner, suffix);
         let mut node = Node::new(String::new(), path, Some(owner), 0);
-        node.handles = Some(owner);
+        node.attached = Some(attachment);
+        node.handles = Some(owner).filter(|_| attachment == Attachment::OnError);
         let id = self.add(node)?;
         let children = self.children(id, tasks, true)?;
-        self.nodes[id.0 as usize].kind = NodeKind::Block(BlockNode { kind: InstanceKind::OnError, children });
+        self.nodes[id.0 as usize].kind = NodeKind::Block(BlockNode { kind, children });
         Ok(Some(id))
     }
 
+    fn beside(&self, owner: NodeId, suffix: &str) -> TaskPath {
+        TaskPath::from(format!("{}:{suffix}", self.nodes[owner.0 as usize].path).as_str())
+    }
+
     fn work(&mut self, task: &Task, name: &str) -> Result<WorkNode, Error> {
-        let declared = self.definition.task_definitions.iter().find(|definition| definition.id == name);
-        let undeclared = || TaskDefinition { id: name.to_owned(), version: 1, ..Default::default() };
-        let mut definition = declared.cloned().unwrap_or_else(undeclared);
+        let mut definition = self.task_definition(name);
         definition.timeouts = task.timeouts.or(definition.timeouts);
         definition.retry_policy = task.retry_policy.clone().or(definition.retry_policy);
+        self.work_of(task, definition)
+    }
+
+    fn task_definition(&self, name: &str) -> TaskDefinition {
+        let declared = self.definition.task_definitions.iter().find(|definition| definition.id == name);
+        let undeclared = || TaskDefinition { id: name.to_owned(), version: 1, ..Default::default() };
+        declared.cloned().unwrap_or_else(undeclared)
+    }
+
+    fn work_of(&mut self, task: &Task, definition: TaskDefinition) -> Result<WorkNode, Error> {
+        let schemas = self.schemas_of(&definition)?;
         Ok(WorkNode {
             definition,
             priority: task.priority.unwrap_or(DEFAULT_PRIORITY),
             input: self.templates(&task.input_mappings)?,
+            input_schema: schemas.input,
+            output_schema: schemas.output,
             mappings: task
                 .variable_mappings
                 .iter()
@@ -192,6 +254,8 @@ impl Compiler<'_> {
                 .collect::<Result<_, _>>()?,
             context_variables: task.context_variables.clone(),
             terminate_when: task.terminate_when.as_ref().map(|source| self.expression(source)).transpose()?,
+            child: None,
+            undoes: None,
         })
     }
 

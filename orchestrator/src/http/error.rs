@@ -5,7 +5,7 @@ use axum::extract::rejection::{BytesRejection, JsonRejection, PathRejection, Que
 use axum::http::{Method, StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use oarlock_definition::Diagnostic;
-use oarlock_protocol::ErrorDetails;
+use oarlock_protocol::{ErrorDetails, Json};
 use serde::Serialize;
 
 use crate::node::{self, ParkedError};
@@ -21,6 +21,9 @@ pub struct ErrorBody {
     /// For a definition that is refused: every problem, with its place.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub diagnostics: Vec<Diagnostic>,
+    /// For a request that is refused: whatever else is known, such as `violations` of a schema or `changes` of a definition.
+    #[serde(skip_serializing_if = "Json::is_null")]
+    pub details: Json,
 }
 
 /// A failed request.
@@ -46,7 +49,7 @@ pub(super) enum Failure {
 
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
-        let mut diagnostics = Vec::new();
+        let (mut diagnostics, mut details) = (Vec::new(), Json::Null);
         let (status, code, message) = match self {
             Failure::Invalid(message) => (StatusCode::BAD_REQUEST, "INVALID_REQUEST".to_owned(), message),
             Failure::Definition(found) => {
@@ -58,7 +61,10 @@ impl IntoResponse for Failure {
             Failure::Method(message) => {
                 (StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED".to_owned(), message)
             }
-            Failure::Refused(error) => (refused_status(&error.code), error.code, error.message),
+            Failure::Refused(error) => {
+                details = error.details;
+                (refused_status(&error.code), error.code, error.message)
+            }
             Failure::TooLarge(message) => {
                 (StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE".to_owned(), message)
             }
@@ -67,7 +73,7 @@ impl IntoResponse for Failure {
             }
             Failure::Internal(message) => (StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL".to_owned(), message),
         };
-        (status, JsonBody(ErrorBody { code, message, diagnostics })).into_response()
+        (status, JsonBody(ErrorBody { code, message, diagnostics, details })).into_response()
     }
 }
 
@@ -78,6 +84,7 @@ fn refused_status(code: &str) -> StatusCode {
         answer::INVALID_REQUEST => StatusCode::BAD_REQUEST,
         answer::NOT_FOUND => StatusCode::NOT_FOUND,
         answer::CONFLICT => StatusCode::CONFLICT,
+        answer::MAILBOX_FULL => StatusCode::TOO_MANY_REQUESTS,
         answer::UNUSABLE => StatusCode::INTERNAL_SERVER_ERROR,
         answer::UNAVAILABLE => StatusCode::SERVICE_UNAVAILABLE,
         _ => StatusCode::UNPROCESSABLE_ENTITY,
@@ -91,10 +98,21 @@ impl From<node::Error> for Failure {
             node::Error::Broker(_) | node::Error::Store(_) | node::Error::NoAnswer { .. } => {
                 Failure::Unavailable(error.to_string())
             }
+            node::Error::Payloads(error) => error.into(),
             node::Error::Unreadable(_) => {
                 tracing::error!(%error, "a stored run cannot be read");
                 Failure::Internal(error.to_string())
             }
+        }
+    }
+}
+
+impl From<oarlock_payloads::Error> for Failure {
+    fn from(error: oarlock_payloads::Error) -> Self {
+        match error {
+            oarlock_payloads::Error::Unavailable(_) => Failure::Unavailable(error.to_string()),
+            oarlock_payloads::Error::Lost { .. } => Failure::Refused(error.details()),
+            oarlock_payloads::Error::TooLarge { .. } => Failure::TooLarge(error.to_string()),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Starts, shows, lists and cancels runs.
+//! Starts, shows, explains, lists and cancels runs.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use axum::extract;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::http::{HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
-use oarlock_protocol::instance::{WorkflowInstance, WorkflowStatus};
+use oarlock_protocol::instance::WorkflowStatus;
 use oarlock_protocol::message::StartRequest;
 use oarlock_protocol::{FORMAT, Json, RunId, RunKey};
 use serde::Deserialize;
@@ -16,6 +16,7 @@ use serde_json::json;
 use super::State;
 use super::error::Failure;
 use super::principal::Principal;
+use crate::explain::Explanation;
 use crate::node::Filter;
 use crate::starts;
 
@@ -39,16 +40,16 @@ pub(super) struct StartBody {
     correlation_id: Option<String>,
 }
 
-/// The header that tells that the same request had started the run before. The rest of the answer is the same.
-const REPLAYED: &str = "oarlock-replayed";
+/// The header that tells that the same request had been recorded before. The rest of the answer is the same.
+pub(super) const REPLAYED: &str = "oarlock-replayed";
 
 /// `POST /v1/runs`: 201 with the run, also where the same request had started it before.
 pub(super) async fn start(
     extract::State(state): extract::State<State>,
     Principal(principal): Principal,
-    body: Result<JsonBody<StartBody>, JsonRejection>,
+    request: extract::Request,
 ) -> Result<Response, Failure> {
-    let JsonBody(body) = body?;
+    let (body, _turn): (StartBody, _) = state.large.read(request).await?;
     let request = StartRequest {
         format: FORMAT,
         workflow: body.workflow,
@@ -74,21 +75,40 @@ pub(super) async fn start(
 pub(super) struct GetQuery {
     #[serde(default)]
     wait_ms: Option<u64>,
+    #[serde(default)]
+    payloads: Option<Shown>,
 }
 
-/// `GET /v1/runs/{id}`: the whole run; with `waitMs` once it has ended, or that much later as it is then.
+/// How payloads kept elsewhere are shown.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+enum Shown {
+    /// In their places.
+    Inline,
+}
+
+/// `GET /v1/runs/{id}`: the whole run; with `waitMs` once it has ended, or that much later as it is then. With
+/// `payloads=inline` every reference is read.
 pub(super) async fn get(
     extract::State(state): extract::State<State>,
     Principal(principal): Principal,
     id: Result<extract::Path<String>, PathRejection>,
     query: Result<extract::Query<GetQuery>, QueryRejection>,
-) -> Result<JsonBody<WorkflowInstance>, Failure> {
+) -> Result<Response, Failure> {
     let key = run_key(&principal.tenant_id, &id?.0)?;
-    let run = match query?.wait_ms {
+    let extract::Query(query) = query?;
+    let run = match query.wait_ms {
         Some(wait_ms) => state.node.wait(&key, Duration::from_millis(wait_ms).min(LONGEST_WAIT)).await?,
         None => state.node.get(&key).await?,
     };
-    run.map(JsonBody).ok_or_else(|| no_run(&key))
+    let run = run.ok_or_else(|| no_run(&key))?;
+    match query.payloads {
+        None => Ok(JsonBody(run).into_response()),
+        Some(Shown::Inline) => {
+            let _turn = state.large.turn().await?;
+            Ok(JsonBody(state.node.with_payloads(&run).await?).into_response())
+        }
+    }
 }
 
 /// The query of `GET /v1/runs`.
@@ -167,11 +187,21 @@ pub(super) async fn history(
     Ok(JsonBody(json!({"id": key.run, "history": history})).into_response())
 }
 
-fn run_key(tenant: &str, id: &str) -> Result<RunKey, Failure> {
+/// `GET /v1/runs/{id}/explain`: what the run waits for, and who can move it.
+pub(super) async fn explain(
+    extract::State(state): extract::State<State>,
+    Principal(principal): Principal,
+    id: Result<extract::Path<String>, PathRejection>,
+) -> Result<JsonBody<Explanation>, Failure> {
+    let key = run_key(&principal.tenant_id, &id?.0)?;
+    state.node.explain(&key).await?.map(JsonBody).ok_or_else(|| no_run(&key))
+}
+
+pub(super) fn run_key(tenant: &str, id: &str) -> Result<RunKey, Failure> {
     let run = id.parse().map_err(|_| Failure::Invalid(format!("'{id}' is no run id: it is a UUID")))?;
     Ok(RunKey::new(tenant, run))
 }
 
-fn no_run(key: &RunKey) -> Failure {
+pub(super) fn no_run(key: &RunKey) -> Failure {
     Failure::NotFound(format!("tenant '{}' has no run {}", key.tenant, key.run))
 }

@@ -143,9 +143,10 @@ fn message_of(request: &Request) -> (Kind, Vec<u8>) {
     }
     match request {
         Request::Start(start) => (Kind::Start, body(start)),
-        Request::Cancel { run, reason } => {
+        Request::Cancel { run, reason, parent } => {
             let (run, reason, requested_by) = (run.clone(), reason.clone(), String::new());
-            (Kind::Cancel, body(&CancelMessage { format: FORMAT, run, reason, requested_by }))
+            let parent = parent.clone();
+            (Kind::Cancel, body(&CancelMessage { format: FORMAT, run, reason, requested_by, parent }))
         }
         Request::Register { tenant, definition } => {
             let definition = (**definition).clone();
@@ -153,6 +154,9 @@ fn message_of(request: &Request) -> (Kind, Vec<u8>) {
             (Kind::Register, body(&message))
         }
         Request::Watch(run) => (Kind::Watch, body(&WatchMessage { format: FORMAT, run: run.clone() })),
+        Request::Signal(signal) => (Kind::Signal, body(signal)),
+        Request::Complete(complete) => (Kind::Complete, body(complete)),
+        Request::Operation(operation) => (Kind::Operation, body(operation)),
     }
 }
 

@@ -42,6 +42,9 @@ impl Node {
             }
             None => {}
         }
+        if let Some(problem) = self.payloads().and_then(oarlock_payloads::Payloads::problem) {
+            problems.push(problem);
+        }
         let (mut owned, mut wanted) = (Vec::new(), Vec::new());
         for (partition, slot) in (0..).zip(self.slots.iter()) {
             if *slot.owned.borrow() {

@@ -3,6 +3,7 @@
 use oarlock_broker::{Message, Publication};
 use oarlock_protocol::message::{Answer, AnswerMessage, Kind};
 use oarlock_protocol::{ErrorDetails, FORMAT, Json, RunKey};
+use serde_json::json;
 use tokio::sync::oneshot;
 
 use crate::definitions;
@@ -15,6 +16,8 @@ pub(crate) const CONFLICT: &str = "CONFLICT";
 pub(crate) const UNUSABLE: &str = "UNUSABLE";
 /// The code of a refusal: not now; the same request may succeed later.
 pub(crate) const UNAVAILABLE: &str = "UNAVAILABLE";
+/// The code of a refusal: as many signals as may be wait for the run already.
+pub(crate) const MAILBOX_FULL: &str = "MAILBOX_FULL";
 /// The code of a refusal: the request cannot be understood.
 pub(crate) const INVALID_REQUEST: &str = "INVALID_REQUEST";
 
@@ -97,7 +100,14 @@ pub(super) fn no_definition(error: &definitions::Error) -> Answer {
         definitions::Error::Unusable(_) => UNUSABLE,
         definitions::Error::Store(_) => UNAVAILABLE,
     };
-    refused(code, error.to_string())
+    let answer = refused(code, error.to_string());
+    match (answer, error) {
+        (Answer::Refused { error }, definitions::Error::Conflict { changes, .. }) => {
+            let details = json!({"changes": changes.to_json(), "more": changes.more});
+            Answer::Refused { error: ErrorDetails { details, ..error }.bounded() }
+        }
+        (answer, _) => answer,
+    }
 }
 
 /// The answer to a start whose id or key names a run that another request started.

@@ -6,25 +6,58 @@ use oarlock_broker::{Message, Publication};
 use oarlock_engine::Effect;
 use oarlock_engine::admission::Ticket;
 use oarlock_protocol::message::{ControlMessage, Kind};
-use oarlock_protocol::{RunKey, Timestamp};
+use oarlock_protocol::{ErrorDetails, RunKey, Span, TaskPath, Timestamp};
 
-use super::batch::Dispatch;
+use super::batch::{Dispatch, Entry, What};
 use super::owner::Owner;
 use crate::layout::{self, Place};
 use crate::store::{Key, Write};
 use crate::watch::{Change, Changed};
 
+/// The pause before a run is looked at again whose retention is over, but of whose end another run has not heard.
+const UNTOLD: Span = Span::from_secs(1);
+
+/// What a decision came to, for who asked for it.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Verdict {
+    /// It is decided, and goes with the next commit.
+    Changed,
+    /// Nothing changed: late, or decided before.
+    Stale,
+    /// Nothing changed: it cannot be done.
+    Rejected(ErrorDetails),
+    /// There is no such run.
+    NoRun,
+    /// It waits for a payload, and is decided later: nothing is to be answered yet.
+    Waits,
+}
+
+/// What a decision came to. A decision may count something as stale beside what it does; a decision that only does
+/// that changed nothing.
+fn verdict(effects: &[Effect]) -> Verdict {
+    for effect in effects {
+        if let Effect::Rejected { error } = effect {
+            return Verdict::Rejected(error.clone());
+        }
+    }
+    let stale = |effect: &Effect| matches!(effect, Effect::Stale { .. });
+    if !effects.is_empty() && effects.iter().all(stale) { Verdict::Stale } else { Verdict::Changed }
+}
+
 impl Owner {
-    pub(super) fn take_effects(&mut self, key: &RunKey, effects: Vec<Effect>) {
+    /// Takes them in, and tells what the decision came to for who asked for it.
+    pub(super) fn take_effects(&mut self, key: &RunKey, effects: Vec<Effect>) -> Verdict {
         if let Some(cached) = self.runs.cached(key)
             && !std::mem::replace(&mut cached.in_batch, true)
         {
             self.batch.runs.push(key.clone());
         }
         let now = self.shared.clock.now();
+        let verdict = verdict(&effects);
         for effect in effects {
             self.take_effect(key, effect, now);
         }
+        verdict
     }
 
     fn take_effect(&mut self, key: &RunKey, effect: Effect, now: Timestamp) {
@@ -37,22 +70,13 @@ impl Owner {
                 self.admission.withdraw(&queue, &Ticket { run: key.clone(), path });
             }
             Effect::Publish { path, execution_id, queue } => {
-                let place = place(path);
                 self.admission.opened(&queue, execution_id);
-                let dispatch = Dispatch { place, execution_id, queue };
-                self.publisher.add(&dispatch);
-                if self.publisher.needs_outbox() {
-                    let (field, value) = (execution_id.to_string(), dispatch.place.to_string().into());
-                    self.batch.writes.push(Write::HashSet { key: Key::Outbox, field, value });
-                }
-                self.batch.dispatches.push(dispatch);
+                let what = What::Task { attempt: execution_id, queue };
+                self.dispatch(Dispatch { place: place(path), what });
             }
             Effect::Closed { execution_id, queue, .. } => {
                 self.admission.closed(&queue, execution_id);
-                if self.publisher.close(execution_id) && self.publisher.needs_outbox() {
-                    let field = execution_id.to_string();
-                    self.batch.writes.push(Write::HashDelete { key: Key::Outbox, field });
-                }
+                self.close_entry(execution_id.into());
             }
             Effect::SetTimer { path, at } => drop(self.batch.timers.insert(place(path), Some(at))),
             Effect::ClearTimer { path } => drop(self.batch.timers.insert(place(path), None)),
@@ -72,9 +96,38 @@ impl Owner {
                 self.shared.counters.stale_events.fetch_add(1, Ordering::Relaxed);
                 tracing::debug!(run = %key, what, "an event changed nothing");
             }
-            // Told by whoever asks for the decision.
+            Effect::StartChild { path, execution_id, again: false, .. } => {
+                self.dispatch(Dispatch { place: place(path), what: What::Child { attempt: execution_id } });
+            }
+            Effect::StartChild { path, .. } => self.ask_child(&place(path)),
+            Effect::CancelChild { path, execution_id } => self.tell_child_to_end(&place(path), execution_id),
+            Effect::TellParent => {
+                self.dispatch(Dispatch { place: place(TaskPath::root()), what: What::End });
+            }
+            // The verdict tells it.
             Effect::Rejected { .. } => {}
+            // What has started it is still to hear how it ended.
+            Effect::Forget if self.publisher.awaits(Entry::of_end(key)) => {
+                self.batch.timers.insert(place(TaskPath::root()), Some(now.after(UNTOLD)));
+            }
             Effect::Forget => self.batch.forgotten.push(key.clone()),
+        }
+    }
+
+    /// Publishes it after the commit, and until it is confirmed.
+    pub(super) fn dispatch(&mut self, dispatch: Dispatch) {
+        self.publisher.add(&dispatch);
+        if self.publisher.needs_outbox(&dispatch.what) {
+            let (field, value) = (dispatch.entry().to_string(), dispatch.place.to_string().into());
+            self.batch.writes.push(Write::HashSet { key: Key::Outbox, field, value });
+        }
+        self.batch.dispatches.push(dispatch);
+    }
+
+    /// It need not be published any more.
+    pub(super) fn close_entry(&mut self, entry: Entry) {
+        if self.publisher.close(entry) {
+            self.batch.writes.push(Write::HashDelete { key: Key::Outbox, field: entry.to_string() });
         }
     }
 
@@ -94,5 +147,23 @@ impl Owner {
             ..Message::default()
         };
         self.batch.tell.push(Publication { queue, message });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_decision_changed_something_unless_it_says_otherwise() {
+        let stale = || Effect::Stale { what: "late" };
+        let refused = || ErrorDetails::system(oarlock_protocol::code::Code::Cancelled, "no");
+        let changed =
+            || Effect::RunChanged { from: None, to: oarlock_protocol::instance::WorkflowStatus::Paused };
+        // A signal that is kept for later has no effect at all.
+        assert_eq!(verdict(&[]), Verdict::Changed);
+        assert_eq!(verdict(&[stale()]), Verdict::Stale);
+        assert_eq!(verdict(&[changed(), stale()]), Verdict::Changed);
+        assert_eq!(verdict(&[Effect::Rejected { error: refused() }]), Verdict::Rejected(refused()));
     }
 }

@@ -3,9 +3,10 @@
 use oarlock_broker::Message;
 use oarlock_engine::Event;
 use oarlock_protocol::message::{
-    CancelMessage, Kind, ProgressMessage, RegisterMessage, ResultMessage, StartMessage, WatchMessage,
+    CancelMessage, CompleteMessage, Kind, OperationMessage, Parent, ProgressMessage, RegisterMessage,
+    ResultMessage, SignalMessage, StartMessage, WatchMessage,
 };
-use oarlock_protocol::{FORMAT, RunKey, name};
+use oarlock_protocol::{FORMAT, RunId, RunKey, name};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -33,8 +34,11 @@ pub(super) fn read(message: &Message, partition: u32, partitions: u32) -> Result
     let incoming = parse(message)?;
     let (tenant, home) = match &incoming {
         Incoming::Event(run, _) | Incoming::Request(Request::Watch(run) | Request::Cancel { run, .. }) => {
-            (&*run.tenant, run.run.partition(partitions))
+            of_run(run, partitions)
         }
+        Incoming::Request(Request::Signal(signal)) => of_run(&signal.run, partitions),
+        Incoming::Request(Request::Complete(complete)) => of_run(&complete.run, partitions),
+        Incoming::Request(Request::Operation(operation)) => of_run(&operation.run, partitions),
         Incoming::Request(Request::Start(start)) => {
             let tenant = start.security_context.tenant_id.as_str();
             (tenant, start.workflow_instance_id.partition(partitions))
@@ -45,6 +49,23 @@ pub(super) fn read(message: &Message, partition: u32, partitions: u32) -> Result
     };
     name::check_tenant(tenant).map_err(|error| error.to_string())?;
     if home == partition { Ok(incoming) } else { Err(format!("it belongs to partition {home}")) }
+}
+
+/// Whether a step of that tenant may have started the run: it is named by the attempt.
+fn check_parent(parent: Option<&Parent>, tenant: &str, run: RunId) -> Result<(), String> {
+    let Some(Parent { address, .. }) = parent else { return Ok(()) };
+    if *address.run.tenant != *tenant {
+        return Err(format!("its parent belongs to tenant '{}', it to '{tenant}'", address.run.tenant));
+    }
+    if RunId::child_of(address.execution_id) != run {
+        return Err(format!("run {run} is not the one that attempt {} starts", address.execution_id));
+    }
+    Ok(())
+}
+
+/// The tenant of a run, and its partition.
+fn of_run(run: &RunKey, partitions: u32) -> (&str, u32) {
+    (&run.tenant, run.run.partition(partitions))
 }
 
 fn parse(message: &Message) -> Result<Incoming, String> {
@@ -62,11 +83,15 @@ fn parse(message: &Message) -> Result<Incoming, String> {
         Some(Kind::Cancel) => {
             let cancel: CancelMessage = body(message)?;
             check(cancel.format)?;
-            Ok(Incoming::Request(Request::Cancel { run: cancel.run, reason: cancel.reason }))
+            check_parent(cancel.parent.as_ref(), &cancel.run.tenant, cancel.run.run)?;
+            let CancelMessage { run, reason, parent, .. } = cancel;
+            Ok(Incoming::Request(Request::Cancel { run, reason, parent }))
         }
         Some(Kind::Start) => {
             let start: StartMessage = body(message)?;
             check(start.format)?;
+            let tenant = &start.security_context.tenant_id;
+            check_parent(start.parent.as_ref(), tenant, start.workflow_instance_id)?;
             Ok(Incoming::Request(Request::Start(Box::new(start))))
         }
         Some(Kind::Register) => {
@@ -80,7 +105,22 @@ fn parse(message: &Message) -> Result<Incoming, String> {
             check(watch.format)?;
             Ok(Incoming::Request(Request::Watch(watch.run)))
         }
-        Some(Kind::Task | Kind::Control | Kind::Signal | Kind::Answer | Kind::Complete | Kind::Operation) => {
+        Some(Kind::Signal) => {
+            let signal: SignalMessage = body(message)?;
+            check(signal.format)?;
+            Ok(Incoming::Request(Request::Signal(Box::new(signal))))
+        }
+        Some(Kind::Complete) => {
+            let complete: CompleteMessage = body(message)?;
+            check(complete.format)?;
+            Ok(Incoming::Request(Request::Complete(Box::new(complete))))
+        }
+        Some(Kind::Operation) => {
+            let operation: OperationMessage = body(message)?;
+            check(operation.format)?;
+            Ok(Incoming::Request(Request::Operation(operation)))
+        }
+        Some(Kind::Task | Kind::Control | Kind::Answer) => {
             Err(format!("a {} does not belong into an inbox", message.kind))
         }
         None => Err(format!("its type '{}' is unknown", message.kind)),

@@ -39,6 +39,11 @@ pub(crate) fn transformation(
     Pipeline::compile(&steps, registry).map(|_| ())
 }
 
+/// Whether a text holds an expression.
+pub(crate) fn is_template(text: &str) -> bool {
+    text.contains("${")
+}
+
 /// Whether a text is wholly one `${ }`.
 pub(crate) fn is_one_expression(text: &str) -> bool {
     text.trim_start().starts_with("${") && Expression::compile(text).is_ok()

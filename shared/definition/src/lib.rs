@@ -10,16 +10,21 @@ mod decode;
 mod diagnostic;
 mod expressions;
 mod findings;
+mod graph;
 mod near;
 mod place;
 mod report;
+#[cfg(test)]
+mod schema;
 mod source;
 mod tree;
 
+use oarlock_protocol::Json;
 use oarlock_protocol::definition::WorkflowDefinition;
 
 pub use code::{Code, Severity};
 pub use diagnostic::Diagnostic;
+pub use graph::graph;
 pub use report::Report;
 
 use decode::Decoder;
@@ -40,6 +45,23 @@ pub fn read(file: &str, text: &str) -> Report {
     }
     let definition = definition.filter(|_| !findings.has_errors());
     Report { definition, diagnostics: findings.tell(&source, root.as_ref()) }
+}
+
+/// Reads the data in `text`, held to the same rules as a definition's: no YAML trap passes unnoticed.
+///
+/// # Errors
+/// Every problem, with its place.
+pub fn read_data(file: &str, text: &str) -> Result<Json, Vec<Diagnostic>> {
+    let source = Source::new(file, text);
+    let mut findings = Findings::default();
+    let root = tree::read(&source, &mut findings);
+    let data = root.as_ref().and_then(|root| {
+        Decoder { source: &source, findings: &mut findings }.json(root, &place::Place::root())
+    });
+    match data {
+        Some(data) if !findings.has_errors() => Ok(data),
+        Some(_) | None => Err(findings.tell(&source, root.as_ref())),
+    }
 }
 
 /// Checks a definition that was built in code: what [`read`] asks of the meaning, without places in a text.

@@ -5,7 +5,8 @@
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
-use oarlock_definition::{Report, read};
+use oarlock_definition::{Report, check, read};
+use oarlock_protocol::definition::TaskKind;
 
 fn read_in_time(name: &str, text: &str) -> Report {
     let start = Instant::now();
@@ -54,6 +55,47 @@ fn a_definition_of_many_steps_is_accepted() {
         writeln!(text, "  - {{id: s{number}, task: x.y{read}}}").unwrap();
     });
     let report = read_in_time("steps.yaml", &text);
+    assert!(report.definition.is_some(), "{}", report.render(false));
+}
+
+#[test]
+fn a_definition_of_more_steps_is_refused_at_the_first_too_many() {
+    let text = steps(10_001, |text, number| writeln!(text, "  - {{id: s{number}, task: x.y}}").unwrap());
+    let report = read_in_time("steps.yaml", &text);
+    assert_eq!(codes(&report), ["too-large"]);
+    assert_eq!(report.diagnostics[0].path, "tasks[10000]");
+    let inner: String = (0..30_000).map(|number| format!("{{id: s{number}, task: x}}, ")).collect();
+    let text =
+        format!("id: many\nversion: 1\ntasks: [{{id: g, forEach: {{items: [1]}}, tasks: [{inner}]}}]\n");
+    assert_eq!(codes(&read_in_time("inner.yaml", &text)), ["too-large"]);
+}
+
+#[test]
+fn steps_that_stand_too_deep_in_one_another_are_refused() {
+    let nested = |depth: usize| {
+        let mut definition =
+            read("deep.yaml", "id: deep\nversion: 1\ntasks: [{id: s0, task: x.y}]\n").definition.unwrap();
+        for level in 1..depth {
+            let mut outer = definition.tasks[0].clone();
+            outer.id = format!("s{level}");
+            outer.kind = TaskKind::Tasks(std::mem::take(&mut definition.tasks));
+            definition.tasks = vec![outer];
+        }
+        definition
+    };
+    assert_eq!(check(&nested(100)), []);
+    let told = check(&nested(101));
+    assert_eq!(told.iter().map(|diagnostic| diagnostic.code).collect::<Vec<_>>(), ["too-large"]);
+    assert!(told[0].message.contains("100 deep"), "{}", told[0].message);
+}
+
+#[test]
+fn many_nested_iterations_are_checked_in_time() {
+    let text = steps(1_500, |text, number| {
+        writeln!(text, "  - id: f{number}\n    variables: {{v: 1}}\n    forEach: {{items: \"${{ input.a }}\", as: i{number}}}").unwrap();
+        writeln!(text, "    tasks: [{{id: s{number}, task: x.y, inputMappings: {{a: \"${{ i{number} }}\", b: \"${{ variables.v }}\"}}}}]").unwrap();
+    });
+    let report = read_in_time("each.yaml", &text);
     assert!(report.definition.is_some(), "{}", report.render(false));
 }
 

@@ -10,9 +10,7 @@ use serde_json::Value as Json;
 use crate::ast::Node;
 use crate::budget::flat_size;
 use crate::error::EvaluationError;
-use crate::evaluate::{
-    Environment, Evaluated, Local, at, condition, evaluate as evaluate_node, owned, text_of,
-};
+use crate::evaluate::{Environment, Evaluated, Local, at, condition, inside, owned, text_of};
 use crate::macros::Macro;
 use crate::value;
 
@@ -24,7 +22,7 @@ pub(crate) fn evaluate<'b>(
     node: &Node,
     env: Environment<'b>,
 ) -> Evaluated<'b> {
-    let over_value = evaluate_node(over, env)?;
+    let over_value = inside(over, env)?;
     let keys: Vec<Json>;
     let items: &[Json] = match over_value.as_ref() {
         Json::Array(items) => items,

@@ -36,6 +36,17 @@ pub struct EvaluationError {
     pub message: String,
     /// The part of the expression it happened in, in bytes of the source text as it was given.
     pub range: Range<usize>,
+    /// Who is to blame.
+    pub cause: Cause,
+}
+
+/// Who is to blame for a failed evaluation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The expression, or the values it was given.
+    Expression,
+    /// Nobody here: a value refers to data that is not at hand.
+    Unavailable,
 }
 
 /// A problem with one string of a template.

@@ -10,11 +10,11 @@ use serde_json::{Map, Value as Json};
 use crate::ast::{Kind, Node, Reference};
 use crate::budget::Meter;
 use crate::each;
-use crate::error::EvaluationError;
+use crate::error::{Cause, EvaluationError};
 use crate::functions::{Call, Function};
 use crate::lookup::{self, Absence, Lookup};
 use crate::operators;
-use crate::scope::Scope;
+use crate::scope::{self, Scope};
 use crate::value;
 
 pub(crate) type Value<'b> = Cow<'b, Json>;
@@ -56,8 +56,8 @@ pub(crate) fn evaluate<'b>(node: &'b Node, env: Environment<'b>) -> Evaluated<'b
         Kind::Every(parts) => every(parts, env),
         Kind::Any(parts) => any(parts, env),
         Kind::Binary(operator, sides) => {
-            let left = evaluate(&sides.0, env)?;
-            let right = evaluate(&sides.1, env)?;
+            let left = inside(&sides.0, env)?;
+            let right = inside(&sides.1, env)?;
             operators::apply(*operator, &left, &right, env.meter)
                 .map(Cow::Owned)
                 .map_err(|message| at(node, message))
@@ -68,7 +68,7 @@ pub(crate) fn evaluate<'b>(node: &'b Node, env: Environment<'b>) -> Evaluated<'b
         }
         Kind::Call(function, arguments) => call(function, arguments, node, env),
         Kind::Matches(text, pattern) => {
-            let text = evaluate(text, env)?;
+            let text = inside(text, env)?;
             let Json::String(text) = text.as_ref() else {
                 return Err(at(
                     node,
@@ -82,6 +82,20 @@ pub(crate) fn evaluate<'b>(node: &'b Node, env: Environment<'b>) -> Evaluated<'b
         Kind::Get(parts) => get(&parts.0, &parts.1, &parts.2, env),
         Kind::Each(kind, over, bodies) => each::evaluate(*kind, over, bodies, node, env),
     }
+}
+
+/// Evaluates a node whose value is looked into.
+pub(crate) fn inside<'b>(node: &'b Node, env: Environment<'b>) -> Evaluated<'b> {
+    opened(evaluate(node, env)?, node, env)
+}
+
+/// What the value of a node stands for, for looking into it.
+pub(crate) fn opened<'b>(value: Value<'b>, node: &Node, env: Environment<'b>) -> Evaluated<'b> {
+    scope::opened(value, env.scope).map_err(|message| EvaluationError {
+        message: format!("{}: {message}", text_of(node, env)),
+        cause: Cause::Unavailable,
+        range: node.range.clone(),
+    })
 }
 
 /// Evaluates a node that must be a bool; `user` is what needs it.
@@ -103,7 +117,7 @@ pub(crate) fn owned(node: &Node, env: Environment<'_>) -> Result<Json, Evaluatio
 
 /// An error at a node.
 pub(crate) fn at(node: &Node, message: String) -> EvaluationError {
-    EvaluationError { message, range: node.range.clone() }
+    EvaluationError { message, range: node.range.clone(), cause: Cause::Expression }
 }
 
 /// The source text of a node: how messages name it.
@@ -115,17 +129,17 @@ pub(crate) fn text_of<'b>(node: &Node, env: Environment<'b>) -> &'b str {
 fn find<'b>(node: &'b Node, env: Environment<'b>) -> Result<Lookup<'b>, EvaluationError> {
     match &node.kind {
         Kind::Reference(index) => match env.references.get(*index) {
-            Some(reference) => lookup::resolve(reference, env.scope).map_err(|message| at(node, message)),
+            Some(reference) => lookup::resolve(reference, node, env),
             None => Err(at(node, "the expression lost a name".to_owned())),
         },
         Kind::Member(holder, key) => match find(holder, env)? {
-            Lookup::Present(holder) => Ok(lookup::member(holder, key)),
+            Lookup::Present(value) => Ok(lookup::member(opened(value, holder, env)?, key)),
             absent => Ok(absent),
         },
         Kind::Index(holder, index) => match find(holder, env)? {
-            Lookup::Present(holder) => {
+            Lookup::Present(value) => {
                 let index = evaluate(index, env)?;
-                lookup::index(holder, &index)
+                lookup::index(opened(value, holder, env)?, &index)
                     .map_err(|message| at(node, format!("{}: {message}", text_of(node, env))))
             }
             absent => Ok(absent),
@@ -194,8 +208,9 @@ fn call<'b>(
     node: &Node,
     env: Environment<'b>,
 ) -> Evaluated<'b> {
+    let look = if function.passes_on() { evaluate } else { inside };
     let arguments: Result<Vec<Value<'b>>, EvaluationError> =
-        arguments.iter().map(|argument| evaluate(argument, env)).collect();
+        arguments.iter().map(|argument| look(argument, env)).collect();
     let call = Call::new(arguments?, env.meter);
     (function.apply)(call).map_err(|message| at(node, format!("{}: {message}", function.name)))
 }
@@ -206,6 +221,7 @@ fn get<'b>(holder: &'b Node, key: &'b Node, default: &'b Node, env: Environment<
         Lookup::Present(value) if value.is_null() => Lookup::Absent(Absence::Null),
         Lookup::Present(value) => {
             let key = evaluate(key, env)?;
+            let value = opened(value, holder, env)?;
             match value.as_ref() {
                 Json::Object(_) | Json::Array(_) => {}
                 other => {

@@ -9,11 +9,11 @@ use serde_json::Value as Json;
 
 use crate::ast::{Kind, Reference};
 use crate::budget::{Limits, Meter};
-use crate::error::{CompileError, EvaluationError};
-use crate::evaluate::{self, Environment, Evaluated};
+use crate::error::{Cause, CompileError, EvaluationError};
+use crate::evaluate::{self, Environment, Evaluated, Value};
 use crate::lexer::{self, Lexeme};
 use crate::parser::{self, Parsed};
-use crate::scope::Scope;
+use crate::scope::{self, Scope};
 use crate::value;
 
 /// A compiled expression.
@@ -98,9 +98,18 @@ impl Expression {
         evaluate::evaluate(&parsed.root, env)
     }
 
+    /// What a value of the expression stands for, for looking into it.
+    pub(crate) fn opened<'b>(&self, value: Value<'b>, scope: &'b dyn Scope) -> Evaluated<'b> {
+        scope::opened(value, scope).map_err(|message| EvaluationError {
+            message,
+            range: self.range(),
+            cause: Cause::Unavailable,
+        })
+    }
+
     /// An error about the expression as a whole.
     pub(crate) fn error(&self, message: String) -> EvaluationError {
-        EvaluationError { message, range: self.range() }
+        EvaluationError { message, range: self.range(), cause: Cause::Expression }
     }
 
     /// Where the expression stands in its source, without what wraps it.

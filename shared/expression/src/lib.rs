@@ -41,12 +41,12 @@ mod value;
 pub use ast::Reference;
 pub use budget::Limits;
 pub use documentation::documentation;
-pub use error::{CompileError, EvaluationError, TemplateError, TemplateEvaluationError};
+pub use error::{Cause, CompileError, EvaluationError, TemplateError, TemplateEvaluationError};
 pub use expression::Expression;
 pub use lexer::LONGEST_SOURCE_BYTES;
 pub use parser::{DEEPEST_NESTING, MOST_NODES};
 pub use path::Path;
-pub use scope::{Resolved, Scope};
+pub use scope::{Opened, Resolved, Scope};
 pub use template::Template;
 pub use transform::{Pipeline, Registry};
 

@@ -8,11 +8,11 @@ use std::borrow::Cow;
 use serde_json::Value as Json;
 
 use crate::ast::{Kind, Node, Reference};
-use crate::error::EvaluationError;
-use crate::evaluate::{Environment, Value, at, text_of};
+use crate::error::{Cause, EvaluationError};
+use crate::evaluate::{Environment, Value, at, opened, text_of};
 use crate::near;
 use crate::number::Number;
-use crate::scope::{Resolved, SECRETS, Scope};
+use crate::scope::{Resolved, SECRETS};
 use crate::value;
 
 /// Segments given to a scope at once; a longer path is walked from there, and no scope's own names are longer.
@@ -37,34 +37,49 @@ pub(crate) enum Absence<'b> {
 }
 
 /// Resolves a static path with one question to the scope.
-pub(crate) fn resolve<'b>(reference: &'b Reference, scope: &'b dyn Scope) -> Result<Lookup<'b>, String> {
+pub(crate) fn resolve<'b>(
+    reference: &'b Reference,
+    node: &Node,
+    env: Environment<'b>,
+) -> Result<Lookup<'b>, EvaluationError> {
     let path = &reference.path;
     if path.first().is_some_and(|root| root == SECRETS) {
-        return Err(format!(
+        let message = format!(
             "no expression sees a secret: write ${{ {} }} alone or within text, in the inputMappings of a task",
             path.join(".")
-        ));
+        );
+        return Err(at(node, message));
     }
     let mut segments = [""; MOST_SEGMENTS];
     let count = path.len().min(MOST_SEGMENTS);
     for (segment, name) in segments.iter_mut().zip(path) {
         *segment = name;
     }
-    match scope.resolve(segments.get(..count).unwrap_or_default()) {
-        Resolved::Found { value, consumed } => Ok(walk(value, path, consumed)),
+    match env.scope.resolve(segments.get(..count).unwrap_or_default()) {
+        Resolved::Found { value, consumed } => walk(value, path, consumed, node, env),
         Resolved::Missing { consumed, reason } => Ok(Lookup::Absent(Absence::Reason { consumed, reason })),
-        Resolved::Unknown => Err(format!("there is no name '{}'", path.join("."))),
+        Resolved::Unavailable { consumed, reason } => {
+            let named = path.get(..consumed).unwrap_or(path).join(".");
+            Err(EvaluationError { cause: Cause::Unavailable, ..at(node, format!("{named}: {reason}")) })
+        }
+        Resolved::Unknown => Err(at(node, format!("there is no name '{}'", path.join(".")))),
     }
 }
 
-fn walk<'b>(mut value: Value<'b>, path: &'b [String], consumed: usize) -> Lookup<'b> {
+fn walk<'b>(
+    mut value: Value<'b>,
+    path: &'b [String],
+    consumed: usize,
+    node: &Node,
+    env: Environment<'b>,
+) -> Result<Lookup<'b>, EvaluationError> {
     for (segment, key) in path.iter().enumerate().skip(consumed) {
-        match child(value, key) {
+        match child(opened(value, node, env)?, key) {
             Ok(child) => value = child,
-            Err(holder) => return Lookup::Absent(Absence::Key { holder, key: key.clone(), segment }),
+            Err(holder) => return Ok(Lookup::Absent(Absence::Key { holder, key: key.clone(), segment })),
         }
     }
-    Lookup::Present(value)
+    Ok(Lookup::Present(value))
 }
 
 /// The member `key` of a value.

@@ -6,6 +6,7 @@ use serde_json::Value as Json;
 
 use crate::error::CompileError;
 use crate::lexer::{self, Token};
+use crate::scope::{self, Scope};
 
 /// A compiled path.
 #[derive(Clone, Debug, PartialEq)]
@@ -18,6 +19,15 @@ pub struct Path {
 enum Step {
     Key(String),
     Position(usize),
+}
+
+impl Step {
+    fn of<'a>(&self, value: &'a Json) -> Option<&'a Json> {
+        match self {
+            Step::Key(key) => value.get(key),
+            Step::Position(position) => value.get(position),
+        }
+    }
 }
 
 const FORM: &str = "write a path such as quote.total, items[0].id or map[\"odd key\"]";
@@ -54,10 +64,27 @@ impl Path {
 
     /// The value the path leads to, if there is one.
     pub fn find<'a>(&self, value: &'a Json) -> Option<&'a Json> {
-        self.steps.iter().try_fold(value, |value, step| match step {
-            Step::Key(key) => value.get(key),
-            Step::Position(position) => value.get(position),
-        })
+        self.steps.iter().try_fold(value, |value, step| step.of(value))
+    }
+
+    /// As [`Path::find`], through values that refer to data kept elsewhere; what it leads to is not opened itself.
+    ///
+    /// # Errors
+    /// Why such data is not at hand.
+    pub fn find_through<'a>(
+        &self,
+        value: &'a Json,
+        scope: &'a dyn Scope,
+    ) -> Result<Option<&'a Json>, String> {
+        let mut value = value;
+        for step in &self.steps {
+            let holder = scope::data_of(value, scope)?.unwrap_or(value);
+            match step.of(holder) {
+                Some(found) => value = found,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(value))
     }
 
     /// The text it was compiled from.

@@ -307,8 +307,10 @@ impl Evaluation<'_> {
 
     fn whole(&self, expression: &Expression, outer: usize) -> Result<Json, EvaluationError> {
         let value = expression.evaluate_within(self.scope, &self.meter, outer)?;
-        let is_checked = self.secrets == Secrets::Referred && secret::is_of_task_input(expression);
-        if !is_checked && reserved::holds_reference(&value) {
+        let is_checked = || {
+            self.secrets == Secrets::Referred && secret::stands_in_task_input(expression, &value, self.scope)
+        };
+        if reserved::holds_reference(&value) && !is_checked() {
             return Err(expression.error(secret::RESERVED.to_owned()));
         }
         Ok(value)
@@ -320,7 +322,7 @@ impl Evaluation<'_> {
             match piece {
                 Piece::Literal(literal) => text.push(literal),
                 Piece::Expression(expression) => {
-                    let value = expression.look(self.scope, &self.meter)?;
+                    let value = expression.opened(expression.look(self.scope, &self.meter)?, self.scope)?;
                     let put_in = value::text(&value, &self.meter).and_then(|put_in| {
                         self.meter.produce(put_in.len())?;
                         Ok(put_in)

@@ -1,6 +1,7 @@
 //! What the language promises, over the public API.
 
 mod budgets;
+mod elsewhere;
 mod language;
 mod numbers;
 mod properties;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use serde_json::Value as Json;
 
 use crate::budget::{Limits, Meter};
-use crate::error::{CompileError, EvaluationError};
+use crate::error::{Cause, CompileError, EvaluationError};
 use crate::functions::{self, Call, Function};
 use crate::near;
 
@@ -108,7 +108,7 @@ impl Pipeline {
     /// The value after every step; all of them share the default budget.
     pub fn apply(&self, value: Json) -> Result<Json, EvaluationError> {
         let meter = Meter::new(&Limits::default());
-        let failed = |message: String| EvaluationError { message, range: 0..0 };
+        let failed = |message: String| EvaluationError { message, range: 0..0, cause: Cause::Expression };
         let value = self.steps.iter().try_fold(value, |value, step| {
             step.apply(value, &meter).map_err(|message| failed(format!("{}: {message}", step.name)))
         })?;

@@ -37,6 +37,13 @@ impl Span {
         self.0
     }
 
+    /// This span `factor` times, at most the longest; none where the factor is not above 0.
+    #[must_use]
+    pub fn times(self, factor: f64) -> Self {
+        // `as` saturates, and makes 0 of what is no number.
+        Self(((self.0 as f64 * factor).round() as u64).min(LONGEST.0))
+    }
+
     /// Whether the span has no length.
     pub const fn is_zero(self) -> bool {
         self.0 == 0

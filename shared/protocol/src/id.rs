@@ -58,6 +58,9 @@ uuid_id!(
 /// The namespace of run ids that are made from a producer's key.
 const KEYED_RUNS: Uuid = Uuid::from_u128(0x0a21_0c4b_6f1e_5d0c_9d3e_7b1f_52a6_c801);
 
+/// The namespace of the ids of child runs.
+const CHILD_RUNS: Uuid = Uuid::from_u128(0x4d7b_91c2_5e38_5f0a_8b6c_20d4_e917_f3aa);
+
 impl RunId {
     /// The id of a run without a key: new at every call and sorted by time.
     pub fn random() -> Self {
@@ -69,6 +72,11 @@ impl RunId {
         // Length prefixes keep ("a", "bc") and ("ab", "c") apart.
         let text = format!("{}:{tenant}{}:{definition}{key}", tenant.len(), definition.len());
         Self(Uuid::new_v5(&KEYED_RUNS, text.as_bytes()))
+    }
+
+    /// The id of the run that an attempt of a step of another run is: the same at every call.
+    pub fn child_of(attempt: ExecutionId) -> Self {
+        Self(Uuid::new_v5(&CHILD_RUNS, attempt.0.as_bytes()))
     }
 
     /// Whether a key names the run, so that the same request can come again.
@@ -89,6 +97,15 @@ impl TaskInstanceId {
     /// The id of the task instance at `path` of a run: the same at every call, so a decision made twice names it once.
     pub fn of(run: RunId, path: &str) -> Self {
         Self(Uuid::new_v5(&run.0, path.as_bytes()))
+    }
+}
+
+impl TaskInstanceId {
+    /// What the attempts of this task instance are named after where generation `generation` of its run, from 1, made
+    /// it anew.
+    #[must_use]
+    pub fn made_again(self, generation: u64) -> Self {
+        Self(Uuid::new_v5(&self.0, &generation.to_be_bytes()))
     }
 }
 

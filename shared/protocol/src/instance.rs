@@ -163,12 +163,26 @@ pub struct WorkflowInstance {
     pub error: Option<ErrorDetails>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correlation_id: Option<String>,
+    /// The step that started it, where a run did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<ParentStep>,
     pub tenant_id: String,
     pub created_by: String,
     pub security_context: SecurityContext,
     pub metrics: WorkflowMetrics,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+}
+
+/// The step of another run that started a run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct ParentStep {
+    /// The other run.
+    pub workflow_instance_id: RunId,
+    /// The step in it.
+    pub task_path: TaskPath,
 }
 
 /// What a run has cost so far: sums over its closed attempts.
@@ -216,6 +230,9 @@ pub struct TaskInstance {
     pub retry_count: u32,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub attempts: Vec<Attempt>,
+    /// The run that its latest attempt is, where it starts a run of another workflow.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub child_id: Option<RunId>,
     /// When the next attempt begins, while RETRY_PENDING.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_attempt_at: Option<Timestamp>,
@@ -328,6 +345,9 @@ pub struct WorkflowSummary {
     pub end_time: Option<Timestamp>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorDetails>,
+    /// The step that started it, where a run did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<ParentStep>,
     pub created_by: String,
     pub created_at: Timestamp,
 }

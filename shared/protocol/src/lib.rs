@@ -14,6 +14,7 @@ mod mapping;
 pub mod message;
 pub mod name;
 pub mod path;
+pub mod payload;
 #[cfg(feature = "schema")]
 mod schema;
 pub mod secret;

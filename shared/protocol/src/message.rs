@@ -293,6 +293,9 @@ pub struct CancelMessage {
     pub reason: String,
     /// Who asks.
     pub requested_by: String,
+    /// The step that started the run, where that asks: it is answered in any case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Parent>,
 }
 
 /// Tells a run something from outside.
@@ -315,7 +318,7 @@ pub struct SignalMessage {
 }
 
 /// A payload kept elsewhere: the reserved value `{"$payload": {…}}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct PayloadReference {

@@ -31,6 +31,12 @@ impl TaskPath {
     }
 }
 
+impl std::borrow::Borrow<str> for TaskPath {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
 impl From<&str> for TaskPath {
     fn from(text: &str) -> Self {
         Self(text.into())

@@ -9,19 +9,27 @@ use std::fs::read_to_string;
 
 use serde_json::Value as Json;
 
-const SOURCES: [&str; 7] =
-    ["definition", "error", "instance", "mapping", "message", "message/request", "security"];
+const SOURCES: [&str; 8] = [
+    "definition",
+    "definition/step",
+    "error",
+    "instance",
+    "mapping",
+    "message",
+    "message/request",
+    "security",
+];
 const HERE: &str = env!("CARGO_MANIFEST_DIR");
 
 /// The fields that a row of the documentation stands for, where it is not one field.
 const TOGETHER: [(&str, &[&str]); 3] = [
-    ("`task`, `tasks`, `parallel`, `switch`, `set` or `terminate`", &["TaskKind"]),
-    ("`status` and its fields", &["Outcome", "Answer"]),
+    ("the keys of its kind", &["TaskKind"]),
+    ("`status` and its fields", &["Outcome", "Answer", "Completion"]),
     ("`order` and its fields", &["Order"]),
 ];
 
 /// Where the fixtures show every field of each word.
-const SHOWN: [(&str, &[&str]); 32] = [
+const SHOWN: [(&str, &[&str]); 42] = [
     ("WorkflowDefinition", &["workflow_definition"]),
     ("WorkflowTimeouts", &["workflow_definition#/timeouts"]),
     ("TaskDefinition", &["workflow_definition#/taskDefinitions/0"]),
@@ -29,13 +37,28 @@ const SHOWN: [(&str, &[&str]); 32] = [
     ("RateLimit", &["workflow_definition#/taskDefinitions/0/rateLimit"]),
     ("TaskTimeouts", &["workflow_definition#/taskDefinitions/0/timeouts"]),
     ("SecurityRequirements", &["workflow_definition#/taskDefinitions/0/securityRequirements"]),
-    ("Task", &["workflow_definition#/tasks/1"]),
+    (
+        "Task",
+        &[
+            "workflow_definition#/tasks/1",
+            "workflow_definition#/tasks/7",
+            "workflow_definition#/tasks/9",
+            "workflow_definition#/tasks/13",
+        ],
+    ),
+    ("ForEach", &["workflow_definition#/tasks/7/forEach"]),
+    ("Loop", &["workflow_definition#/tasks/8/loop"]),
+    ("ChildWorkflow", &["workflow_definition#/tasks/13/workflow"]),
+    ("Wait", &["workflow_definition#/tasks/9/wait"]),
+    ("Join", &["workflow_definition#/tasks/7/join"]),
+    ("Compensation", &["workflow_definition#/tasks/7/tasks/0/compensateWith"]),
     ("SwitchCase", &["workflow_definition#/tasks/4/switch/0", "workflow_definition#/tasks/4/switch/1"]),
     ("Terminate", &["workflow_definition#/tasks/6/terminate"]),
-    ("WorkflowInstance", &["workflow_instance", "workflow_instance_failed"]),
+    ("WorkflowInstance", &["workflow_instance", "workflow_instance_failed", "workflow_instance_child"]),
+    ("ParentStep", &["workflow_instance_child#/parent"]),
     ("WorkflowMetrics", &["workflow_instance#/metrics"]),
-    ("WorkflowSummary", &["workflow_summary"]),
-    ("TaskInstance", &["task_instance", "task_instance_waiting"]),
+    ("WorkflowSummary", &["workflow_summary", "workflow_summary_child"]),
+    ("TaskInstance", &["task_instance", "task_instance_waiting", "task_instance_child"]),
     ("Attempt", &["attempt"]),
     ("TaskMetrics", &["attempt#/metrics"]),
     ("TaskExecutionContext", &["task_execution_context"]),
@@ -43,16 +66,19 @@ const SHOWN: [(&str, &[&str]); 32] = [
     ("ErrorDetails", &["error_details"]),
     ("HistoryEntry", &["history_entry"]),
     ("StartRequest", &["start_request"]),
-    ("StartMessage", &["start"]),
-    ("TaskMessage", &["task"]),
+    ("StartMessage", &["start", "start_child"]),
+    ("Parent", &["start_child#/parent"]),
+    ("TaskMessage", &["task", "task_deferred"]),
     ("ResultMessage", &["result_completed"]),
     ("ProgressMessage", &["progress"]),
     ("ControlMessage", &["control_closed"]),
-    ("CancelMessage", &["cancel"]),
+    ("CancelMessage", &["cancel", "cancel_child"]),
     ("SignalMessage", &["signal"]),
     ("AnswerMessage", &["answer_accepted"]),
     ("RegisterMessage", &["register"]),
     ("WatchMessage", &["watch"]),
+    ("CompleteMessage", &["complete"]),
+    ("OperationMessage", &["operation"]),
     ("PayloadReference", &["payload_reference"]),
 ];
 
@@ -84,7 +110,7 @@ fn every_choice_is_documented() {
     for (name, variants) in enums() {
         for variant in variants {
             let text = match name.as_str() {
-                "TaskKind" => variant.to_lowercase(),
+                "TaskKind" | "Awaited" => variant[..1].to_lowercase() + &variant[1..],
                 _ => screaming(&variant),
             };
             assert!(documentation.contains(&format!("`{text}`")), "{name} {text}");
@@ -180,6 +206,8 @@ fn structs() -> BTreeMap<String, BTreeSet<String>> {
             declared.insert(word, fields(&body));
         }
     }
+    // How a step is written, whose keys are those of `TaskKind`.
+    declared.remove("Kind");
     let flat = |word: &String| -> BTreeSet<String> { flattened(&declared, word).into_iter().collect() };
     declared.keys().map(|word| (word.clone(), flat(word))).collect()
 }
@@ -199,13 +227,16 @@ fn flattened(declared: &BTreeMap<String, Vec<(String, Option<String>)>>, word: &
 /// The name of each field, and its type where it is flattened.
 fn fields(body: &str) -> Vec<(String, Option<String>)> {
     let mut flat = false;
+    let mut renamed = None;
     let mut fields = Vec::new();
     for line in body.lines().map(str::trim) {
         flat |= line == "#[serde(flatten)]";
+        renamed = line.split_once("rename = \"").and_then(|(_, rest)| rest.split('"').next()).or(renamed);
         let Some((name, kind)) = line.strip_prefix("pub ").and_then(|field| field.split_once(": ")) else {
             continue;
         };
-        fields.push((camel(name), flat.then(|| kind.trim_end_matches(',').to_owned())));
+        let name = renamed.take().map_or_else(|| camel(name), str::to_owned);
+        fields.push((name, flat.then(|| kind.trim_end_matches(',').to_owned())));
         flat = false;
     }
     fields
@@ -215,7 +246,7 @@ fn enums() -> BTreeMap<String, Vec<String>> {
     let mut found = BTreeMap::new();
     for source in SOURCES {
         for (name, body) in declarations(source, "pub enum ") {
-            // The variants stand four spaces deep; `Kind` has texts of its own and `Transformation` no names.
+            // The variants stand four spaces deep; `Kind` has texts of its own, two others no names.
             let variants = body.lines().filter_map(|line| line.strip_prefix("    "));
             let variants = variants.filter(|line| line.starts_with(|c: char| c.is_ascii_uppercase()));
             let name_of = |line: &str| line.chars().take_while(char::is_ascii_alphanumeric).collect();
@@ -224,6 +255,7 @@ fn enums() -> BTreeMap<String, Vec<String>> {
     }
     found.remove("Kind");
     found.remove("Transformation");
+    found.remove("Tolerance");
     assert!(found.len() > 8, "the sources were not understood: {found:?}");
     found
 }

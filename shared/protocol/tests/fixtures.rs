@@ -7,16 +7,16 @@
 use std::collections::BTreeSet;
 
 use oarlock_protocol::definition::{
-    OnExhausted, RetryStrategy, Task, TaskDefinition, TerminateStatus, WorkflowDefinition,
+    CompensationWhen, OnExhausted, RetryStrategy, Task, TaskDefinition, TerminateStatus, WorkflowDefinition,
 };
 use oarlock_protocol::instance::{
     Attempt, HistoryEntry, InstanceKind, TaskExecutionContext, TaskInstance, TaskStatus, WorkflowInstance,
     WorkflowStatus, WorkflowSummary,
 };
 use oarlock_protocol::message::{
-    Answer, AnswerMessage, CancelMessage, ControlMessage, Kind, Order, Outcome, PayloadReference,
-    ProgressMessage, RegisterMessage, ResultMessage, SignalMessage, StartMessage, StartRequest, TaskMessage,
-    WatchMessage,
+    Answer, AnswerMessage, CancelMessage, CompleteMessage, Completion, ControlMessage, Kind, Operation,
+    OperationMessage, Order, Outcome, PayloadReference, ProgressMessage, RegisterMessage, ResultMessage,
+    SignalMessage, StartMessage, StartRequest, TaskMessage, WatchMessage,
 };
 use oarlock_protocol::security::{DataClassification, SecurityContext, SecurityLevel};
 use oarlock_protocol::{ErrorDetails, ExecutionId, FORMAT, Json, RunId, TaskInstanceId};
@@ -33,11 +33,14 @@ const FIXTURES: &[(&str, Again, Unknown)] = &[
     ("workflow_definition_smallest", again::<WorkflowDefinition>, Unknown::Refused),
     ("workflow_instance", again::<WorkflowInstance>, Unknown::Ignored),
     ("workflow_instance_failed", again::<WorkflowInstance>, Unknown::Ignored),
+    ("workflow_instance_child", again::<WorkflowInstance>, Unknown::Ignored),
     ("workflow_instance_smallest", again::<WorkflowInstance>, Unknown::Ignored),
     ("workflow_summary", again::<WorkflowSummary>, Unknown::Ignored),
+    ("workflow_summary_child", again::<WorkflowSummary>, Unknown::Ignored),
     ("history_entry", again::<HistoryEntry>, Unknown::Ignored),
     ("task_instance", again::<TaskInstance>, Unknown::Ignored),
     ("task_instance_waiting", again::<TaskInstance>, Unknown::Ignored),
+    ("task_instance_child", again::<TaskInstance>, Unknown::Ignored),
     ("attempt", again::<Attempt>, Unknown::Ignored),
     ("task_execution_context", again::<TaskExecutionContext>, Unknown::Ignored),
     ("security_context", again::<SecurityContext>, Unknown::Ignored),
@@ -47,8 +50,10 @@ const FIXTURES: &[(&str, Again, Unknown)] = &[
     ("start_request", again::<StartRequest>, Unknown::Ignored),
     ("start_request_smallest", again::<StartRequest>, Unknown::Ignored),
     ("start", again::<StartMessage>, Unknown::Ignored),
+    ("start_child", again::<StartMessage>, Unknown::Ignored),
     ("task", again::<TaskMessage>, Unknown::Ignored),
     ("task_second_look", again::<TaskMessage>, Unknown::Ignored),
+    ("task_deferred", again::<TaskMessage>, Unknown::Ignored),
     ("result_completed", again::<ResultMessage>, Unknown::Ignored),
     ("result_failed", again::<ResultMessage>, Unknown::Ignored),
     ("result_deferred", again::<ResultMessage>, Unknown::Ignored),
@@ -59,10 +64,15 @@ const FIXTURES: &[(&str, Again, Unknown)] = &[
     ("control_cancel", again::<ControlMessage>, Unknown::Ignored),
     ("control_closed", again::<ControlMessage>, Unknown::Ignored),
     ("cancel", again::<CancelMessage>, Unknown::Ignored),
+    ("cancel_child", again::<CancelMessage>, Unknown::Ignored),
     ("signal", again::<SignalMessage>, Unknown::Ignored),
+    ("complete", again::<CompleteMessage>, Unknown::Ignored),
+    ("complete_failed", again::<CompleteMessage>, Unknown::Ignored),
+    ("operation", again::<OperationMessage>, Unknown::Ignored),
     ("answer_accepted", again::<AnswerMessage>, Unknown::Ignored),
     ("answer_refused", again::<AnswerMessage>, Unknown::Ignored),
     ("answer_cancelling", again::<AnswerMessage>, Unknown::Ignored),
+    ("answer_recorded", again::<AnswerMessage>, Unknown::Ignored),
     ("answer_registered", again::<AnswerMessage>, Unknown::Ignored),
     ("answer_ended", again::<AnswerMessage>, Unknown::Ignored),
     ("register", again::<RegisterMessage>, Unknown::Ignored),
@@ -123,7 +133,17 @@ fn every_part_of_a_definition_refuses_unknown_fields() {
     let mut places = Vec::new();
     objects(&definition, String::new(), &mut places);
     let free = ["/input", "/variables", "/output"];
-    let free_inside = ["/inputMappings", "/set", "Schema", "/transformation/", "/value", "/terminate/output"];
+    let free_inside = [
+        "/inputMappings",
+        "/set",
+        "Schema",
+        "/schema",
+        "/transformation/",
+        "/value",
+        "/terminate/output",
+        "/loop/output",
+        "/variables",
+    ];
     let strict = places.iter().filter(|place| {
         !free.iter().any(|free| place.starts_with(free))
             && !free_inside.iter().any(|free| place.contains(free))
@@ -140,7 +160,9 @@ fn every_part_of_a_definition_refuses_unknown_fields() {
 
 fn refused(read: Result<Json, String>, what: &str) {
     let error = read.expect_err(what);
-    assert!(error.contains("laterField"), "{what}: {error}");
+    // What a `wait` may be for is told by its fields, so an unknown one leaves none that fits.
+    let told = if what.contains("/wait/first/") { "did not match any variant" } else { "laterField" };
+    assert!(error.contains(told), "{what}: {error}");
 }
 
 fn objects(value: &Json, place: String, places: &mut Vec<String>) {
@@ -183,7 +205,7 @@ fn what_was_left_out_by_an_older_writer_has_its_default() {
 }
 
 #[test]
-fn every_outcome_order_and_answer_has_its_fixture() {
+fn every_outcome_order_completion_and_answer_has_its_fixture() {
     for (name, ..) in FIXTURES.iter().filter(|(name, ..)| name.starts_with("result_")) {
         let result: ResultMessage = serde_json::from_value(fixture(name)).unwrap();
         assert_eq!(outcome_fixture(&result.outcome), *name);
@@ -191,6 +213,10 @@ fn every_outcome_order_and_answer_has_its_fixture() {
     for (name, ..) in FIXTURES.iter().filter(|(name, ..)| name.starts_with("control_")) {
         let control: ControlMessage = serde_json::from_value(fixture(name)).unwrap();
         assert_eq!(order_fixture(&control.order), *name);
+    }
+    for (name, ..) in FIXTURES.iter().filter(|(name, ..)| name.starts_with("complete")) {
+        let complete: CompleteMessage = serde_json::from_value(fixture(name)).unwrap();
+        assert_eq!(completion_fixture(&complete.completion), *name);
     }
     for (name, ..) in FIXTURES.iter().filter(|(name, ..)| name.starts_with("answer_")) {
         let answer: AnswerMessage = serde_json::from_value(fixture(name)).unwrap();
@@ -217,11 +243,19 @@ fn order_fixture(order: &Order) -> &'static str {
     }
 }
 
+fn completion_fixture(completion: &Completion) -> &'static str {
+    match completion {
+        Completion::Completed { .. } => "complete",
+        Completion::Failed { .. } => "complete_failed",
+    }
+}
+
 fn answer_fixture(answer: &Answer) -> &'static str {
     match answer {
         Answer::Accepted { .. } => "answer_accepted",
         Answer::Refused { .. } => "answer_refused",
         Answer::Cancelling { .. } => "answer_cancelling",
+        Answer::Recorded { .. } => "answer_recorded",
         Answer::Registered { .. } => "answer_registered",
         Answer::Ended { .. } => "answer_ended",
     }
@@ -241,6 +275,8 @@ fn every_kind_of_message_has_its_type_and_fixture() {
             Kind::Answer => ("oarlock.answer", "answer_accepted"),
             Kind::Register => ("oarlock.register", "register"),
             Kind::Watch => ("oarlock.watch", "watch"),
+            Kind::Complete => ("oarlock.complete", "complete"),
+            Kind::Operation => ("oarlock.operation", "operation"),
         };
         assert_eq!((kind.as_str(), Kind::parse(text)), (text, Some(kind)));
         assert_eq!(fixture(name)["format"], FORMAT, "{name}");
@@ -273,8 +309,12 @@ fn the_text_of_every_choice_is_frozen() {
         }
         InstanceKind {
             Task => "TASK", Group => "GROUP", Parallel => "PARALLEL", Switch => "SWITCH", Set => "SET",
-            Terminate => "TERMINATE", OnError => "ON_ERROR"
+            Terminate => "TERMINATE", OnError => "ON_ERROR", ForEach => "FOR_EACH", Loop => "LOOP",
+            Iteration => "ITERATION", Workflow => "WORKFLOW", Wait => "WAIT", OnTimeout => "ON_TIMEOUT",
+            Compensation => "COMPENSATION"
         }
+        CompensationWhen { Completed => "COMPLETED", Attempted => "ATTEMPTED" }
+        Operation { Pause => "PAUSE", Resume => "RESUME", Retry => "RETRY" }
         RetryStrategy { Fixed => "FIXED", Linear => "LINEAR", Exponential => "EXPONENTIAL" }
         OnExhausted { Fail => "FAIL", Pause => "PAUSE" }
         TerminateStatus { Completed => "COMPLETED", Failed => "FAILED" }

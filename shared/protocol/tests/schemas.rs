@@ -10,8 +10,9 @@ use oarlock_protocol::instance::{
     Attempt, HistoryEntry, TaskExecutionContext, TaskInstance, WorkflowInstance, WorkflowSummary,
 };
 use oarlock_protocol::message::{
-    AnswerMessage, CancelMessage, ControlMessage, PayloadReference, ProgressMessage, RegisterMessage,
-    ResultMessage, SignalMessage, StartMessage, StartRequest, TaskMessage, WatchMessage,
+    AnswerMessage, CancelMessage, CompleteMessage, ControlMessage, OperationMessage, PayloadReference,
+    ProgressMessage, RegisterMessage, ResultMessage, SignalMessage, StartMessage, StartRequest, TaskMessage,
+    WatchMessage,
 };
 use oarlock_protocol::security::SecurityContext;
 use oarlock_protocol::{ErrorDetails, Json};
@@ -24,7 +25,7 @@ const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures");
 type Make = fn() -> Json;
 
 /// The messages: the file of each, and the schema in it.
-const MESSAGES: [(&str, Make); 11] = [
+const MESSAGES: [(&str, Make); 13] = [
     ("start_request", schema::<StartRequest>),
     ("start", schema::<StartMessage>),
     ("task", schema::<TaskMessage>),
@@ -36,6 +37,8 @@ const MESSAGES: [(&str, Make); 11] = [
     ("answer", schema::<AnswerMessage>),
     ("register", schema::<RegisterMessage>),
     ("watch", schema::<WatchMessage>),
+    ("complete", schema::<CompleteMessage>),
+    ("operation", schema::<OperationMessage>),
 ];
 
 /// The words that have fixtures and are no messages.
@@ -76,10 +79,11 @@ fn for_readers(value: &mut Json) {
     }
 }
 
-/// The name of every file with this ending in a folder, without the ending.
+/// The name of every file with this ending in a folder, without the ending; `workflow.schema.json` is no message's.
 fn names(folder: &str) -> BTreeSet<String> {
     let files = read_dir(folder).unwrap().map(|file| file.unwrap().file_name().into_string().unwrap());
-    files.filter_map(|file| Some(file.strip_suffix(".json")?.to_owned())).collect()
+    let names = files.filter_map(|file| Some(file.strip_suffix(".json")?.to_owned()));
+    names.filter(|name| name != "workflow.schema").collect()
 }
 
 fn fixture(name: &str) -> Json {
@@ -140,6 +144,10 @@ fn a_later_field_fits_and_a_missing_or_wrong_one_does_not() {
         ("progress", "/n", json!("3"), false),
         ("progress", "/details", json!([1]), true),
         ("answer_accepted", "/existing", Json::Null, false),
+        ("operation", "/operation", json!("STOP"), false),
+        ("complete", "/taskPath", Json::Null, false),
+        ("complete_failed", "/error", Json::Null, false),
+        ("answer_recorded", "/existing", Json::Null, false),
         ("answer_ended", "/runStatus", json!("OVER"), false),
         ("control_cancel", "/order", json!("STOP"), false),
         ("task", "/executionContext/laterField", json!(1), true),

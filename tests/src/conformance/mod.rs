@@ -1,7 +1,8 @@
 //! The suites that every adapter of a port passes, a rule a function.
 //!
 //! A rule gets a harness: a fresh broker or store that no other test touches, and what is needed to wait for it. The binary
-//! `tests/conformance.rs` names the adapters; `broker_rules!`, `store_rules!` and `members_rules!` make one test for each rule and adapter.
+//! `tests/conformance.rs` names the adapters; `broker_rules!`, `store_rules!`,
+//! `members_rules!` and `payload_rules!` make one test for each rule and adapter.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -11,6 +12,7 @@
 
 pub mod broker;
 pub mod members;
+pub mod payloads;
 pub mod store;
 
 /// How long a rule waits for what must come before it fails: long enough for a loaded machine.

@@ -4,10 +4,14 @@ const BACKEND: system::Backend = system::Backend::Cluster;
 
 #[path = "cancel.rs"]
 mod cancel;
+#[path = "children.rs"]
+mod children;
 #[path = "messages.rs"]
 mod messages;
 #[path = "nodes.rs"]
 mod nodes;
+#[path = "operations.rs"]
+mod operations;
 #[path = "readme.rs"]
 mod readme;
 #[path = "system.rs"]

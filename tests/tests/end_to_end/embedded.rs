@@ -4,14 +4,26 @@ const BACKEND: system::Backend = system::Backend::Embedded;
 
 #[path = "cancel.rs"]
 mod cancel;
+#[path = "children.rs"]
+mod children;
+#[path = "children_faults.rs"]
+mod children_faults;
 #[path = "faults.rs"]
 mod faults;
+#[path = "lost_answers.rs"]
+mod lost_answers;
 #[path = "messages.rs"]
 mod messages;
 #[path = "nodes.rs"]
 mod nodes;
+#[path = "operations.rs"]
+mod operations;
+#[path = "payloads.rs"]
+mod payloads;
 #[path = "readme.rs"]
 mod readme;
+#[path = "schemas.rs"]
+mod schemas;
 #[path = "system.rs"]
 mod system;
 #[path = "work.rs"]

@@ -20,7 +20,7 @@ async fn step(input: Json, _: TaskContext) -> Result<Json, TaskError> {
 }
 
 /// Two nodes that share eight partitions, each owning some.
-async fn pair(parts: &Parts) -> (System, System) {
+pub(super) async fn pair(parts: &Parts) -> (System, System) {
     let mut settings = settings();
     settings.partitions = 8;
     settings.lease = Span::from_secs(3);
@@ -42,7 +42,7 @@ async fn pair(parts: &Parts) -> (System, System) {
 }
 
 /// A run of a partition that `other` owns.
-fn run_owned_by(other: &System) -> RunId {
+pub(super) fn run_owned_by(other: &System) -> RunId {
     let owned = other.node.readiness().partitions_owned;
     std::iter::repeat_with(RunId::random).find(|run| owned.contains(&run.partition(8))).unwrap()
 }

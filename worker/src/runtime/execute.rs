@@ -19,11 +19,11 @@ use super::channel::Channel;
 use super::executions::Begun;
 use super::outbox::{Outgoing, Parked};
 use super::verdict::{Ending, Ran, Verdict, verdict};
-use super::{Shared, answer};
-use crate::TaskContext;
+use super::{Shared, answer, payloads};
 use crate::context::Envelope;
 use crate::handler::{Answer, Finished, Handler, Usage};
 use crate::secrets::{self, Mask, Resolved};
+use crate::{TaskContext, TaskError};
 
 /// Takes a delivery in: runs it, answers it at once, or parks it.
 pub(super) async fn accept(
@@ -34,7 +34,7 @@ pub(super) async fn accept(
     slot: OwnedSemaphorePermit,
 ) {
     let receipt = channel.receipt(delivery.tag);
-    let (message, envelope) = match read(&delivery, shared.limits.max_payload_bytes) {
+    let (message, envelope) = match read(&delivery, shared.largest_output()) {
         Ok(read) => read,
         Err(reason) => {
             tracing::warn!(message.id = delivery.message.message_id, reason, "parked a message");
@@ -156,6 +156,7 @@ fn spawn(
         let (shared, context) = (Arc::clone(shared), context.clone());
         async move {
             let ran = run(&shared, &*handler, input, &context).await;
+            let ran = payloads::keep_output(&shared, ran, &context).await;
             drop(slot);
             if let Ok(ending) = shared.executions.close(context.execution_id()) {
                 conclude(&shared, &context, ending, ran).await;
@@ -165,16 +166,30 @@ fn spawn(
     context.set_abort(tokio::spawn(attempt.instrument(span)).abort_handle());
 }
 
-/// Runs a handler with the secrets of its input put in. What comes of it holds none of them.
+/// Runs a handler with the secrets of its input put in, then the payloads kept elsewhere: what these hold is data, and names no
+/// secret. What comes of it holds none.
 async fn run(shared: &Shared, handler: &dyn Handler, input: Json, context: &TaskContext) -> Ran {
-    match secrets::resolve(&shared.secrets, input, context.max_payload_bytes()).await {
-        Err(error) => Ran::Ended(Finished { result: Err(error), usage: Usage::default() }),
-        Ok(Resolved { input, mask: None }) => catch(handler, input, context).await,
-        Ok(Resolved { input, mask: Some(mask) }) => {
-            context.set_mask(Arc::clone(&mask));
-            masked(&mask, catch(handler, input, context).await)
-        }
+    let Resolved { input, mask } =
+        match secrets::resolve(&shared.secrets, input, context.max_payload_bytes()).await {
+            Ok(resolved) => resolved,
+            Err(error) => return unanswered(error),
+        };
+    if let Some(mask) = &mask {
+        context.set_mask(Arc::clone(mask));
     }
+    let ran = match payloads::read_input(shared, input, context).await {
+        Ok(input) => catch(handler, input, context).await,
+        Err(error) => unanswered(error),
+    };
+    match mask {
+        Some(mask) => masked(&mask, ran),
+        None => ran,
+    }
+}
+
+/// An attempt that failed before its handler ran.
+fn unanswered(error: TaskError) -> Ran {
+    Ran::Ended(Finished { result: Err(error), usage: Usage::default() })
 }
 
 /// What a handler came to, without the secrets it was given.

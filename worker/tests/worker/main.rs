@@ -10,6 +10,7 @@ mod harness;
 mod later;
 mod lifecycle;
 mod outcome;
+mod payloads;
 #[cfg(feature = "http")]
 mod request;
 #[cfg(feature = "http")]

@@ -22,6 +22,8 @@ pub(super) fn check(
     fleet::check_broker(configuration)?;
     Redis::connect(configuration.redis()).map_err(|e| Failure::usage(e.to_string()))?;
     let (broker, store) = (&configuration.broker, &configuration.store);
+    configuration.payloads()?;
+    let payloads = configuration.payloads_url();
     let settings = configuration.orchestrator();
     let definitions: Vec<_> = definitions.iter().map(|d| format!("{} version {}", d.id, d.version)).collect();
     let mut producers: Vec<&str> = settings.producers.keys().map(String::as_str).collect();
@@ -36,6 +38,7 @@ pub(super) fn check(
                 "nodes": store.nodes.shown(), "cluster": store.cluster, "prefix": store.prefix,
                 "replicas": store.replicas,
             },
+            "payloads": payloads,
             "partitions": settings.partitions,
             "lease": settings.lease,
             "principal": {"user": principal.user_id, "tenant": principal.tenant_id},
@@ -54,6 +57,7 @@ pub(super) fn check(
         ("store", format!("{} ({kind})", store.nodes.shown().join(", "))),
         ("prefix", store.prefix.clone()),
         ("replicas", store.replicas.to_string()),
+        ("payloads", none(payloads.unwrap_or_default())),
         ("partitions", format!("{} where the store is new", settings.partitions)),
         ("lease", settings.lease.to_string()),
         ("principal", format!("{} of tenant {}", principal.user_id, principal.tenant_id)),

@@ -88,7 +88,7 @@ fn the_output_of_a_skipped_task_may_be_asked_for() {
     let input = json!({"n": "${ has(tasks.a.output.n) ? a.output.n : 0 }", "m": "${ get(a, 'output', 5) }"});
     let steps = json!([skipped(task("a")), task("b").with(json!({"inputMappings": input}))]);
     scenario(workflow(steps), |world| {
-        let row = &world.run.rows[&"/b".into()];
+        let row = &world.run.rows["/b"];
         assert_eq!(row.input, Some(json!({"n": 0, "m": 5})));
         world.complete("/b", json!({}));
     });

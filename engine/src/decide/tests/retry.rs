@@ -212,13 +212,3 @@ fn only_refusals_in_a_row_count() {
         world.complete("/a", json!({}));
     });
 }
-
-#[test]
-fn answers_of_a_later_release_fail_the_attempt() {
-    for outcome in [Outcome::Accepted, Outcome::Deferred { after_ms: 5, state: Json::Null }] {
-        scenario(workflow(json!([task("a")])), |world| {
-            world.answer("/a", outcome.clone());
-            world.ended(Failed, "INVALID_OUTPUT");
-        });
-    }
-}

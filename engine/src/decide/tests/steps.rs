@@ -28,6 +28,26 @@ pub(super) fn parallel(id: &str, tasks: Json) -> Json {
     json!({"id": id, "parallel": tasks})
 }
 
+/// A `forEach` with these fields over these steps.
+pub(super) fn for_each(id: &str, fields: Json, tasks: Json) -> Json {
+    json!({"id": id, "forEach": fields, "tasks": tasks})
+}
+
+/// A `loop` with these fields over these steps.
+pub(super) fn looped(id: &str, fields: Json, tasks: Json) -> Json {
+    json!({"id": id, "loop": fields, "tasks": tasks})
+}
+
+/// A `wait` for what these fields name.
+pub(super) fn wait(id: &str, fields: Json) -> Json {
+    json!({"id": id, "wait": fields})
+}
+
+/// A step that gives variables values.
+pub(super) fn set(id: &str, values: Json) -> Json {
+    json!({"id": id, "set": values})
+}
+
 /// A value of this depth.
 pub(super) fn nested(depth: usize) -> Json {
     (0..depth).fold(Json::Null, |inner, _| json!([inner]))

@@ -18,6 +18,8 @@ pub(super) struct Store {
     rows: BTreeMap<TaskPath, Vec<u8>>,
     inputs: BTreeMap<TaskPath, Vec<u8>>,
     outputs: BTreeMap<TaskPath, Vec<u8>>,
+    scoped: BTreeMap<TaskPath, Vec<u8>>,
+    mailbox: Option<Vec<u8>>,
 }
 
 /// What one event wrote.
@@ -55,6 +57,11 @@ impl Store {
             let value = written.json(&run.variables[&name]);
             self.variables.insert(name, value);
         }
+        for path in changes.removed {
+            self.rows.remove(&path);
+            self.inputs.remove(&path);
+            self.outputs.remove(&path);
+        }
         written.rows = changes.rows.into_iter().filter(|path| !path.is_root()).collect();
         for path in written.rows.clone() {
             let row = written.json(&run.rows[&path]);
@@ -68,7 +75,23 @@ impl Store {
             let output = written.json(&run.rows[&path].output);
             self.outputs.insert(path, output);
         }
+        for path in changes.scoped {
+            match run.scoped.get(&path) {
+                Some(variables) => drop(self.scoped.insert(path, written.json(variables))),
+                None => drop(self.scoped.remove(&path)),
+            }
+        }
+        if changes.mailbox {
+            self.mailbox = Some(written.json(&run.mailbox));
+        }
         written
+    }
+
+    /// The places that have a row, an input or an output, sorted.
+    pub(super) fn places(&self) -> Vec<String> {
+        let places = self.rows.keys().chain(self.inputs.keys()).chain(self.outputs.keys());
+        let places: std::collections::BTreeSet<String> = places.map(ToString::to_string).collect();
+        places.into_iter().collect()
     }
 
     /// The run as another owner would load it.
@@ -87,6 +110,12 @@ impl Store {
         }
         for (path, output) in &self.outputs {
             run.rows.get_mut(path).unwrap().output = serde_json::from_slice(output).unwrap();
+        }
+        for (path, variables) in &self.scoped {
+            run.scoped.insert(path.clone(), serde_json::from_slice(variables).unwrap());
+        }
+        if let Some(mailbox) = &self.mailbox {
+            run.mailbox = serde_json::from_slice(mailbox).unwrap();
         }
         run.restore(plan, now).unwrap();
         run

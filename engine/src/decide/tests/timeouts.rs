@@ -202,7 +202,7 @@ fn the_handlers_of_a_run_that_timed_out_have_time() {
         world.advance(60_000);
         world.advance(10_000);
         assert_eq!(world.open(), "/:onError/tell", "the cancelled attempts had their grace");
-        assert_eq!(world.run.rows[&"/:onError/tell".into()].input, Some(json!({"why": "TIMEOUT_TOTAL /"})));
+        assert_eq!(world.run.rows["/:onError/tell"].input, Some(json!({"why": "TIMEOUT_TOTAL /"})));
         world.advance(3_600_000);
         world.event(Event::Timer { path: "/".into() });
         world.complete("/:onError/tell", json!({}));
@@ -217,7 +217,7 @@ fn a_total_timeout_does_not_touch_the_handlers_of_a_run_whose_output_failed() {
     }));
     scenario(definition, |world| {
         world.complete("/a", json!({}));
-        assert!(!world.timers.contains_key(&"/".into()), "its total time no longer matters");
+        assert!(!world.timers.contains_key("/"), "its total time no longer matters");
         world.advance(120_000);
         world.event(Event::Timer { path: "/".into() });
         assert_eq!(world.open(), "/:onError/tell");

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use oarlock_protocol::instance::{WorkflowInstance, WorkflowStatus};
-use oarlock_protocol::message::{ControlMessage, Order, StartMessage};
+use oarlock_protocol::message::{ControlMessage, Operation, Order, Parent, PayloadReference, StartMessage};
 use oarlock_protocol::security::SecurityContext;
 use oarlock_protocol::{ErrorDetails, ExecutionId, FORMAT, Json, RunId, Span, TaskPath, Timestamp};
 use serde_json::json;
@@ -12,9 +12,10 @@ use serde_json::json;
 use super::invariants::Invariants;
 use super::steps;
 use super::store::{Store, Written};
-use crate::decide::{Decider, start};
+use crate::decide::{Decider, start_with};
 use crate::effect::Effect;
 use crate::event::Event;
+use crate::payloads::{AtHand, Read};
 use crate::plan::Plan;
 use crate::run::Run;
 use crate::settings::Settings;
@@ -30,11 +31,22 @@ pub(super) struct Setup {
     pub(super) input: Json,
     pub(super) permissions: Vec<String>,
     pub(super) settings: Settings,
+    /// Payloads kept elsewhere; with any, references are followed.
+    pub(super) kept: Vec<(PayloadReference, Read)>,
+    /// The step that started the run, where one did.
+    pub(super) parent: Option<Parent>,
 }
 
 impl From<Json> for Setup {
     fn from(definition: Json) -> Self {
-        Self { definition, input: json!({}), permissions: Vec::new(), settings: Settings::default() }
+        Self {
+            definition,
+            input: json!({}),
+            permissions: Vec::new(),
+            settings: Settings::default(),
+            kept: Vec::new(),
+            parent: None,
+        }
     }
 }
 
@@ -77,6 +89,12 @@ pub(super) struct World {
     pub(super) told: Vec<(String, Order)>,
     /// Events that concerned nothing open.
     pub(super) stale: usize,
+    /// What was asked for and refused.
+    pub(super) rejected: Vec<ErrorDetails>,
+    /// What child runs were told beside their start.
+    pub(super) children_told: Vec<String>,
+    /// How often the run above was told of this one.
+    pub(super) parent_told: usize,
     /// Whether the run's retention is over.
     pub(super) forgotten: bool,
     /// Every change of a task, as `/path STATUS`.
@@ -85,6 +103,8 @@ pub(super) struct World {
     pub(super) written: Written,
     /// Whether whatever is offered is let out at once.
     pub(super) admits: bool,
+    /// Payloads kept elsewhere.
+    pub(super) kept: Vec<(PayloadReference, Read)>,
     /// Timers as memory knows them: later than stored ones while heartbeats come.
     near: BTreeMap<TaskPath, Timestamp>,
     store: Store,
@@ -104,7 +124,7 @@ impl Drop for World {
 /// The request that starts a scenario's run.
 pub(super) fn request(setup: &Setup) -> StartMessage {
     StartMessage {
-        parent: None,
+        parent: setup.parent.clone(),
         format: FORMAT,
         workflow_instance_id: RunId::keyed("acme", "w", "scenario"),
         workflow_definition_id: "w".to_owned(),
@@ -121,6 +141,23 @@ pub(super) fn request(setup: &Setup) -> StartMessage {
     }
 }
 
+fn started(plan: &Plan, setup: &Setup) -> (Run, Vec<Effect>) {
+    let mut read: Vec<(PayloadReference, Read)> = Vec::new();
+    loop {
+        let mut at_hand = if setup.kept.is_empty() { AtHand::default() } else { AtHand::following() };
+        read.iter().cloned().for_each(|(reference, read)| at_hand.put(reference, read));
+        let started = start_with(plan, request(setup), at_hand, &setup.settings, BEGIN);
+        let (mut run, effects) = started.unwrap();
+        let Some(needed) = run.payloads.take_needed() else { return (run, effects) };
+        read.push(kept(&setup.kept, needed));
+    }
+}
+
+fn kept(kept: &[(PayloadReference, Read)], needed: PayloadReference) -> (PayloadReference, Read) {
+    let found = kept.iter().find(|(reference, _)| *reference == needed);
+    found.cloned().unwrap_or_else(|| panic!("{needed:?} is not kept"))
+}
+
 impl World {
     /// A run that was just started.
     pub(super) fn start(setup: &Setup, faults: Faults) -> Self {
@@ -134,7 +171,7 @@ impl World {
 
     fn begin(setup: &Setup, faults: Faults, invariants: Option<Invariants>) -> Self {
         let plan = steps::plan(setup.definition.clone());
-        let (run, effects) = start(&plan, request(setup), &setup.settings, BEGIN).unwrap();
+        let (run, effects) = started(&plan, setup);
         let mut world = Self {
             plan,
             run,
@@ -145,10 +182,14 @@ impl World {
             timers: BTreeMap::new(),
             told: Vec::new(),
             stale: 0,
+            rejected: Vec::new(),
+            children_told: Vec::new(),
+            parent_told: 0,
             forgotten: false,
             trace: Vec::new(),
             written: Written::default(),
             admits: true,
+            kept: setup.kept.clone(),
             near: BTreeMap::new(),
             store: Store::default(),
             faults,
@@ -178,7 +219,7 @@ impl World {
     fn deliver(&mut self, event: Event) {
         let effects = self.decide(event.clone());
         self.commit(effects);
-        if self.faults == Faults::EventsTwice {
+        if self.faults == Faults::EventsTwice && !self.goes_on_at_once(&event) {
             let effects = self.decide(event.clone());
             assert!(self.run.changes.is_empty(), "{event:?} again changed {:?}", self.run.changes);
             let timer = matches!(event, Event::Timer { .. });
@@ -188,10 +229,30 @@ impl World {
         self.after_event();
     }
 
+    /// Whether the same event asks for more by now: a timer that was set again for now, or an operator's request
+    /// that the run may be asked again.
+    fn goes_on_at_once(&self, event: &Event) -> bool {
+        match event {
+            Event::Timer { path } => self.timers.get(path).is_some_and(|at| *at <= self.now),
+            Event::Operation(Operation::Retry) => self.run.head.status.is_terminal(),
+            Event::Operation(Operation::Resume) => self.run.head.status == WorkflowStatus::Paused,
+            _ => false,
+        }
+    }
+
     fn decide(&mut self, event: Event) -> Vec<Effect> {
-        let mut decider = Decider::new(&self.plan, &mut self.run, &self.settings, self.now);
-        decider.handle(event);
-        decider.finish()
+        self.run.notice_payloads(&event);
+        let mut at_hand: Vec<(PayloadReference, Read)> = Vec::new();
+        loop {
+            let before = self.run.payloads.refers().then(|| self.run.clone());
+            at_hand.iter().cloned().for_each(|(reference, read)| self.run.payloads.put(reference, read));
+            let mut decider = Decider::new(&self.plan, &mut self.run, &self.settings, self.now);
+            decider.handle(event.clone());
+            let effects = decider.finish();
+            let Some(needed) = self.run.payloads.take_needed() else { return effects };
+            self.run = before.expect("a payload is needed only by a run that refers to one");
+            at_hand.push(kept(&self.kept, needed));
+        }
     }
 
     fn commit(&mut self, effects: Vec<Effect>) {
@@ -211,7 +272,8 @@ impl World {
     }
 
     fn loaded(&self) -> Run {
-        self.store.load(&self.run.key, &self.plan, self.now)
+        let run = self.store.load(&self.run.key, &self.plan, self.now);
+        if self.kept.is_empty() { run } else { run.following_payloads() }
     }
 
     fn perform(&mut self, effects: Vec<Effect>) {
@@ -253,7 +315,14 @@ impl World {
             Effect::RunChanged { to, .. } => self.trace.push(format!("/ {}", to.as_str())),
             Effect::Stale { .. } => self.stale += 1,
             Effect::Forget => self.forgotten = true,
-            Effect::Rejected { .. } => {}
+            Effect::Rejected { error } => self.rejected.push(error),
+            Effect::StartChild { path, execution_id, again: false, .. } => {
+                assert!(self.ever_published.insert(execution_id), "{path}: a child is started twice");
+                self.published.insert(execution_id, path);
+            }
+            Effect::StartChild { path, .. } => self.children_told.push(format!("{path} asked")),
+            Effect::CancelChild { path, .. } => self.children_told.push(format!("{path} cancelled")),
+            Effect::TellParent => self.parent_told += 1,
         }
     }
 
@@ -278,6 +347,20 @@ impl World {
     /// The timer that is due first.
     pub(super) fn next_timer(&self) -> Option<(TaskPath, Timestamp)> {
         self.near.iter().map(|(path, at)| (path.clone(), *at)).min_by_key(|(_, at)| *at)
+    }
+
+    /// Fires the timer that is due first, where one is due by now.
+    pub(super) fn settle_once(&mut self) {
+        if let Some((path, _)) = self.next_timer().filter(|(_, at)| *at <= self.now) {
+            self.timers.remove(&path);
+            self.near.remove(&path);
+            self.event(Event::Timer { path });
+        }
+    }
+
+    /// Fires whatever is due by now.
+    pub(super) fn settle(&mut self) {
+        self.advance(0);
     }
 
     pub(super) fn cancel(&mut self) {
@@ -309,6 +392,17 @@ impl World {
         error.unwrap_or_else(|| panic!("there is no error at {path}"))
     }
 
+    /// The output of the step at `path`, as it is stored.
+    pub(super) fn output(&self, path: &str) -> Json {
+        let run = self.loaded();
+        run.rows.get(&TaskPath::from(path)).and_then(|row| row.output.clone()).unwrap_or(Json::Null)
+    }
+
+    /// The places of the rows that are stored, sorted.
+    pub(super) fn stored(&self) -> Vec<String> {
+        self.store.places()
+    }
+
     pub(super) fn variable(&self, name: &str) -> Json {
         self.run.variables.get(name).cloned().unwrap_or(Json::Null)
     }
@@ -328,9 +422,9 @@ impl World {
 
 fn harmless(effect: &Effect, timer: bool) -> bool {
     match effect {
-        Effect::Stale { .. } | Effect::Tell { .. } => true,
+        Effect::Stale { .. } | Effect::Tell { .. } | Effect::Rejected { .. } => true,
         // A timer that fires early is set anew; a run whose time is over is forgotten again.
-        Effect::SetTimer { .. } | Effect::Forget | Effect::Rejected { .. } => timer,
+        Effect::SetTimer { .. } | Effect::Forget => timer,
         _ => false,
     }
 }

@@ -2,28 +2,38 @@
 //!
 //! Works on the decoded types alone, so that definitions built in code are checked by the same rules.
 
+mod blocks;
+mod compensation;
 mod finished;
+mod inside;
+mod iterations;
+mod misplaced;
+mod names;
 mod order;
 mod outline;
 mod policy;
 mod references;
+mod schemas;
+mod secrets;
 mod sites;
 mod structure;
 mod task_definitions;
+mod waits;
 
-use std::collections::BTreeSet;
-
-use oarlock_protocol::Json;
-use oarlock_protocol::definition::{Task, TaskKind, WorkflowDefinition};
+use oarlock_protocol::definition::WorkflowDefinition;
 
 use crate::code::Code;
 use crate::findings::{Finding, Findings, Mark};
 use crate::place::Place;
-use outline::Outline;
+use names::Names;
+use outline::{DEEPEST_STEPS, MOST_STEPS, Outline};
 
 /// Tells `findings` of everything in `definition` that does not fit together.
 pub(crate) fn check(definition: &WorkflowDefinition, findings: &mut Findings) {
     let outline = Outline::of(definition);
+    if let Some(finding) = too_large(&outline) {
+        return findings.push_checked(finding);
+    }
     let names = Names::of(definition, &outline);
     let mut checker = Checker { definition, outline: &outline, names: &names, findings };
     checker.workflow();
@@ -33,38 +43,17 @@ pub(crate) fn check(definition: &WorkflowDefinition, findings: &mut Findings) {
     checker.expressions(&orders);
 }
 
-/// The names that expressions may use.
-struct Names<'d> {
-    variables: BTreeSet<&'d str>,
-    /// The input's properties, where its schema allows no others.
-    inputs: Option<BTreeSet<&'d str>>,
-}
-
-impl<'d> Names<'d> {
-    fn of(definition: &'d WorkflowDefinition, outline: &Outline<'d>) -> Self {
-        let mut variables: BTreeSet<&str> = definition.variables.keys().map(String::as_str).collect();
-        for step in &outline.steps {
-            variables.extend(written_by(step.task));
+/// The problem of a definition that is not looked into further.
+fn too_large(outline: &Outline<'_>) -> Option<Finding> {
+    let (place, message) = match (&outline.too_many, &outline.too_deep) {
+        (Some(place), _) => {
+            (place, format!("a workflow has at most {MOST_STEPS} steps, and this is one more"))
         }
-        Self { variables, inputs: definition.input.as_ref().and_then(closed_properties) }
-    }
-}
-
-/// The variables that a step writes.
-fn written_by(task: &Task) -> impl Iterator<Item = &str> {
-    let set = match &task.kind {
-        TaskKind::Set(values) => Some(values.keys().map(String::as_str)),
-        _ => None,
+        (None, Some(place)) => (place, format!("steps stand more than {DEEPEST_STEPS} deep in one another")),
+        (None, None) => return None,
     };
-    task.variable_mappings.iter().map(|mapping| mapping.target()).chain(set.into_iter().flatten())
-}
-
-/// The properties of a schema that refuses all others.
-fn closed_properties(schema: &Json) -> Option<BTreeSet<&str>> {
-    let is_closed = schema.get("additionalProperties") == Some(&Json::Bool(false))
-        && schema.get("patternProperties").is_none();
-    let properties = schema.get("properties")?.as_object()?;
-    is_closed.then(|| properties.keys().map(String::as_str).collect())
+    let help = "Move a part of it into a workflow of its own, and start that with `workflow: {id: …}`.";
+    Some(Finding::new(Code::TooLarge, place, message).help(help))
 }
 
 /// What all checks share.

@@ -6,12 +6,21 @@ use oarlock_protocol::definition::{Task, TaskKind, WorkflowDefinition};
 
 use crate::place::Place;
 
+/// The most steps of one definition: a plan of them is compiled whole, and a run may hold a row for each.
+pub(super) const MOST_STEPS: usize = 10_000;
+/// The most steps inside one another: whatever walks them recursively fits its stack. A text ends sooner, at its own depth.
+pub(super) const DEEPEST_STEPS: usize = 100;
+
 /// The steps and their lists; both are named by their position here.
 pub(super) struct Outline<'d> {
     pub(super) steps: Vec<Step<'d>>,
     pub(super) lists: Vec<List>,
     /// The first step of each id.
     pub(super) by_id: HashMap<&'d str, usize>,
+    /// The first step beyond the most.
+    pub(super) too_many: Option<Place>,
+    /// The first list that stands too deep.
+    pub(super) too_deep: Option<Place>,
 }
 
 /// One step.
@@ -31,6 +40,13 @@ pub(super) struct List {
     pub(super) role: Role,
 }
 
+/// Where a list is added.
+#[derive(Clone, Copy)]
+struct Around {
+    owner: Option<usize>,
+    depth: usize,
+}
+
 /// What a list of steps is to the step around it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Role {
@@ -40,46 +56,79 @@ pub(super) enum Role {
     Parallel,
     /// One case of a switch.
     Case,
+    /// What each iteration of a `forEach` or `loop` does, in order.
+    Iteration,
     /// Its error handlers.
     OnError,
+    /// What is done when a `wait` has timed out.
+    OnTimeout,
+}
+
+impl Role {
+    /// Whether the list is what its step does, and not what follows when that went wrong.
+    pub(super) fn is_inside(self) -> bool {
+        match self {
+            Self::Tasks | Self::Parallel | Self::Case | Self::Iteration => true,
+            Self::OnError | Self::OnTimeout => false,
+        }
+    }
 }
 
 impl<'d> Outline<'d> {
     pub(super) fn of(definition: &'d WorkflowDefinition) -> Self {
-        let mut outline = Self { steps: Vec::new(), lists: Vec::new(), by_id: HashMap::new() };
-        outline.add(&definition.tasks, None, Role::Tasks, &Place::root().key("tasks"));
-        outline.add(&definition.on_error, None, Role::OnError, &Place::root().key("onError"));
+        let mut outline = Self {
+            steps: Vec::new(),
+            lists: Vec::new(),
+            by_id: HashMap::new(),
+            too_many: None,
+            too_deep: None,
+        };
+        let root = Place::root();
+        outline.add(&definition.tasks, Around { owner: None, depth: 0 }, Role::Tasks, &root.key("tasks"));
+        outline.add(
+            &definition.on_error,
+            Around { owner: None, depth: 0 },
+            Role::OnError,
+            &root.key("onError"),
+        );
         outline
     }
 
-    fn add(&mut self, tasks: &'d [Task], owner: Option<usize>, role: Role, place: &Place) {
+    fn add(&mut self, tasks: &'d [Task], around: Around, role: Role, place: &Place) {
         if tasks.is_empty() {
             return;
         }
+        if around.depth == DEEPEST_STEPS {
+            self.too_deep.get_or_insert_with(|| place.clone());
+            return;
+        }
         let list = self.lists.len();
-        self.lists.push(List { steps: Vec::new(), owner, role });
+        self.lists.push(List { steps: Vec::new(), owner: around.owner, role });
         for (position, task) in tasks.iter().enumerate() {
             let number = self.steps.len();
             let place = place.index(position);
+            if number == MOST_STEPS {
+                self.too_many.get_or_insert(place);
+                return;
+            }
             self.steps.push(Step { task, place: place.clone(), list, position });
             self.lists[list].steps.push(number);
             self.by_id.entry(&task.id).or_insert(number);
-            self.add_inside(task, number, &place);
+            self.add_inside(task, Around { owner: Some(number), depth: around.depth + 1 }, &place);
         }
     }
 
-    fn add_inside(&mut self, task: &'d Task, number: usize, place: &Place) {
+    fn add_inside(&mut self, task: &'d Task, around: Around, place: &Place) {
         match &task.kind {
-            TaskKind::Tasks(tasks) | TaskKind::ForEach(_, tasks) | TaskKind::Loop(_, tasks) => {
-                self.add(tasks, Some(number), Role::Tasks, &place.key("tasks"))
+            TaskKind::Tasks(tasks) => self.add(tasks, around, Role::Tasks, &place.key("tasks")),
+            TaskKind::ForEach(_, tasks) | TaskKind::Loop(_, tasks) => {
+                self.add(tasks, around, Role::Iteration, &place.key("tasks"))
             }
-            TaskKind::Parallel(tasks) => {
-                self.add(tasks, Some(number), Role::Parallel, &place.key("parallel"))
-            }
+            TaskKind::Parallel(tasks) => self.add(tasks, around, Role::Parallel, &place.key("parallel")),
             TaskKind::Switch(cases) => {
                 for (index, case) in cases.iter().enumerate() {
                     let place = place.key("switch").index(index).key("tasks");
-                    self.add(&case.tasks, Some(number), Role::Case, &place);
+                    self.add(&case.tasks, around, Role::Case, &place);
                 }
             }
             TaskKind::Task(_)
@@ -88,7 +137,39 @@ impl<'d> Outline<'d> {
             | TaskKind::Workflow(_)
             | TaskKind::Wait(_) => {}
         }
-        self.add(&task.on_error, Some(number), Role::OnError, &place.key("onError"));
+        self.add(&task.on_error, around, Role::OnError, &place.key("onError"));
+        self.add(&task.on_timeout, around, Role::OnTimeout, &place.key("onTimeout"));
+    }
+
+    /// The step around a step, and what the list between them is to it.
+    pub(super) fn around(&self, step: usize) -> Option<(usize, Role)> {
+        let list = &self.lists[self.steps[step].list];
+        list.owner.map(|owner| (owner, list.role))
+    }
+
+    /// Whether `step` belongs, however deep, to what `owner` does.
+    pub(super) fn is_inside(&self, step: usize, owner: usize) -> bool {
+        let mut at = step;
+        while let Some((around, role)) = self.around(at) {
+            if around == owner {
+                return role.is_inside();
+            }
+            at = around;
+        }
+        false
+    }
+
+    /// The `forEach` and `loop` steps in whose iterations a step stands, the innermost first.
+    pub(super) fn iterations_around(&self, step: usize) -> Vec<usize> {
+        let mut found = Vec::new();
+        let mut at = step;
+        while let Some((around, role)) = self.around(at) {
+            if role == Role::Iteration {
+                found.push(around);
+            }
+            at = around;
+        }
+        found
     }
 
     /// The ids of the steps in a list.

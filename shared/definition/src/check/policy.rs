@@ -177,7 +177,7 @@ impl Checker<'_, '_> {
         }
     }
 
-    fn senseless(&mut self, place: &Place, message: String, help: &str) {
+    pub(super) fn senseless(&mut self, place: &Place, message: String, help: &str) {
         self.tell(Finding::new(Code::SenselessPolicy, place, message).help(help));
     }
 }

@@ -2,9 +2,11 @@
 
 use oarlock_expression::Reference;
 
-use super::Checker;
+use super::finished::Unfinished;
 use super::order::listed;
+use super::outline::Role;
 use super::sites::{Site, Walk};
+use super::{Checker, secrets};
 use crate::code::Code;
 use crate::findings::{Finding, Mark};
 use crate::place::Place;
@@ -19,6 +21,8 @@ pub(super) const ROOTS: &[&str] = &[
     "tasks",
     "item",
     "index",
+    "key",
+    "counts",
     "error",
     "workflow",
     "now",
@@ -33,7 +37,11 @@ impl Walk<'_, '_, '_> {
     /// Tells what is wrong with a reference, if anything is.
     pub(super) fn reference(&mut self, site: Site, text: &str, place: &Place, reference: &Reference) {
         let path: Vec<&str> = reference.path.iter().map(String::as_str).collect();
-        if let Some((finding, segment)) = self.wrong(site, place, &path) {
+        let wrong = match path.first() {
+            Some(&"secrets") => secrets::wrong(site, text, place, reference),
+            _ => self.wrong(site, place, &path),
+        };
+        if let Some((finding, segment)) = wrong {
             let mark = Mark::Within(segment_range(text, reference, segment));
             self.checker.tell(finding.mark(mark));
         }
@@ -45,32 +53,20 @@ impl Walk<'_, '_, '_> {
         match path.first().copied()? {
             "input" => self.checker.unknown_input(second?, place).map(|finding| (finding, 1)),
             "variables" | "workflowVariables" => {
-                let is_known = self.checker.names.variables.contains(second?);
-                (!is_known).then(|| (self.checker.unknown_variable(second.unwrap_or_default(), place), 1))
+                let is_known = self.checker.names.has_variable(self.checker.outline, site, second?);
+                (!is_known)
+                    .then(|| (self.checker.unknown_variable(site, second.unwrap_or_default(), place), 1))
             }
             "tasks" => self.step_by_id(site, place, path),
-            name @ ("taskInput" | "taskOutput") => match site {
-                Site::After(_) => None,
-                Site::Before(_) | Site::End => Some((task_data(name, place), 0)),
-            },
+            name @ ("taskInput" | "taskOutput") => (!site.sees_task()).then(|| (task_data(name, place), 0)),
             "error" => self.error(site, place, path),
             "workflow" => {
                 no_property("workflow", second?, OF_THE_WORKFLOW, place).map(|finding| (finding, 1))
             }
             "now" => second.map(|name| (now_has_no_parts(name, place), 1)),
-            name @ ("item" | "index") => {
-                let message = format!("`{name}` is known only inside forEach");
-                Some((
-                    Finding::new(Code::OutOfScope, place, message)
-                        .help("forEach is not available in this release."),
-                    0,
-                ))
-            }
-            "secrets" => {
-                let finding =
-                    Finding::new(Code::OutOfScope, place, "`secrets` are not available in this release");
-                Some((finding.help("Let the worker read them from its own environment."), 0))
-            }
+            "counts" => self.counts(site, place, path),
+            name if self.is_of_an_iteration(site, name) => None,
+            name @ ("item" | "index" | "key") => Some((self.no_iteration(site, place, name), 0)),
             name => self.sibling(site, place, name, path),
         }
     }
@@ -90,6 +86,9 @@ impl Walk<'_, '_, '_> {
                 Finding::new(Code::UnknownTask, place, format!("there is no step `{id}` in this workflow"));
             return Some((with_near(finding, self.checker.findings.nearest(id, ids)), 1));
         };
+        if let Some(finding) = self.hidden(site, place, read) {
+            return Some((finding, 1));
+        }
         let property = path
             .get(2)
             .and_then(|name| no_step_property(&format!("tasks.{id}"), name, place))
@@ -113,19 +112,18 @@ impl Walk<'_, '_, '_> {
         property.or_else(|| self.unfinished(site, place, read).map(|finding| (finding, 0)))
     }
 
+    /// Whether `read` stands in the same list; where an iteration has ended, whether it is a part of that.
     fn is_sibling(&self, site: Site, read: usize) -> bool {
-        let steps = &self.checker.outline.steps;
-        match site {
-            Site::Before(step) | Site::After(step) => steps[step].list == steps[read].list,
-            Site::End => false,
+        let outline = self.checker.outline;
+        match (site, site.step()) {
+            (Site::Ended(step), _) => outline.around(read) == Some((step, Role::Iteration)),
+            (_, Some(step)) => outline.steps[step].list == outline.steps[read].list,
+            (_, None) => false,
         }
     }
 
-    fn error(&mut self, site: Site, place: &Place, path: &[&str]) -> Option<(Finding, usize)> {
-        let is_known = match site {
-            Site::Before(step) | Site::After(step) => self.checker.outline.is_in_handlers(step),
-            Site::End => false,
-        };
+    fn error(&self, site: Site, place: &Place, path: &[&str]) -> Option<(Finding, usize)> {
+        let is_known = site.step().is_some_and(|step| self.checker.outline.is_in_handlers(step));
         if is_known {
             return no_property("error", path.get(1)?, OF_AN_ERROR, place).map(|finding| (finding, 1));
         }
@@ -134,34 +132,49 @@ impl Walk<'_, '_, '_> {
     }
 
     fn unfinished(&mut self, site: Site, place: &Place, read: usize) -> Option<Finding> {
-        let answer = match site {
-            Site::End => self.finished.at_end(read),
-            Site::Before(reader) | Site::After(reader) => self.finished.before(reader, read),
+        let outline = self.checker.outline;
+        let answer = match (site, site.step()) {
+            (Site::Ended(step), _) if outline.is_inside(read, step) => Ok(()),
+            (_, Some(reader)) => self.finished.before(reader, read),
+            (_, None) => self.finished.at_end(read),
         };
-        let why = answer.err()?;
-        let (message, help) = why.told(self.checker.outline, read, matches!(site, Site::After(_)));
+        let (message, help) = match (answer.err()?, site) {
+            (Unfinished::Inside, Site::Asked(_)) => while_is_asked_before(&outline.steps[read].task.id),
+            (why, _) => why.told(outline, read, site.sees_task()),
+        };
         Some(Finding::new(Code::NotFinished, place, message).help(help))
     }
 
     fn unknown_name(&self, site: Site, place: &Place, name: &str) -> Finding {
         let finding = Finding::new(Code::UnknownName, place, format!("unknown name `{name}`"));
         let checker = &self.checker;
-        if checker.names.variables.contains(name) {
+        if checker.names.has_variable(checker.outline, site, name) {
             return finding.help(format!("It is a variable: write `variables.{name}`."));
         }
-        if checker.outline.by_id.contains_key(name) {
+        if let Some(&each) = checker.names.items.get(name) {
+            return self.item_elsewhere(name, each, place);
+        }
+        if let Some(&read) = checker.outline.by_id.get(name) {
+            if let Site::Asked(step) = site
+                && checker.outline.is_inside(read, step)
+            {
+                let (message, help) = while_is_asked_before(name);
+                return Finding::new(Code::NotFinished, place, message).help(help);
+            }
+            if let Some(hidden) = self.hidden(site, place, read) {
+                return hidden;
+            }
             return finding.help(format!("It is a step: outside its own list write `tasks.{name}.output`."));
         }
         if checker.input_properties().any(|property| property == name) {
             return finding.help(format!("It is a property of the input: write `input.{name}`."));
         }
-        let siblings = match site {
-            Site::Before(step) | Site::After(step) => {
-                checker.outline.ids_in(checker.outline.steps[step].list).collect()
-            }
-            Site::End => Vec::new(),
+        let siblings: Vec<&str> = match site.step() {
+            Some(step) => checker.outline.ids_in(checker.outline.steps[step].list).collect(),
+            None => Vec::new(),
         };
-        let known = ROOTS.iter().copied().filter(|root| !matches!(*root, "item" | "index" | "secrets"));
+        let rare = ["item", "index", "key", "counts", "secrets"];
+        let known = ROOTS.iter().copied().filter(|root| !rare.contains(root));
         let near = checker.findings.nearest(name, known.chain(siblings));
         let finding = with_near(finding, near);
         finding.help("Names begin with input, variables, tasks.<id>, workflow or now, or with the id of a step of the same list. A text stands in quotes.")
@@ -169,11 +182,17 @@ impl Walk<'_, '_, '_> {
 }
 
 impl<'d> Checker<'_, 'd> {
-    /// The problem of a variable that is neither declared nor written.
-    pub(super) fn unknown_variable(&self, name: &str, place: &Place) -> Finding {
+    /// The problem of a variable that is not known where it is read.
+    pub(super) fn unknown_variable(&self, site: Site, name: &str, place: &Place) -> Finding {
+        if let Some(&group) = self.names.of_groups.get(name).and_then(|groups| groups.first()) {
+            let group = &self.outline.steps[group].task.id;
+            let message = format!("`{name}` is a variable of the step `{group}`, and known only inside it");
+            let finding = Finding::new(Code::OutOfScope, place, message);
+            return finding.help("Declare it under the workflow's `variables` instead.");
+        }
         let finding = Finding::new(Code::UnknownVariable, place, format!("no variable named `{name}`"));
         let how = "Variables are declared under `variables:` or written by a variableMapping or a `set`.";
-        match self.findings.nearest(name, self.names.variables.iter().copied()) {
+        match self.findings.nearest(name, self.names.variables_at(self.outline, site)) {
             Some(near) => finding.help(format!("Did you mean `{near}`? {how}")),
             None => finding.help(how),
         }
@@ -197,6 +216,13 @@ impl<'d> Checker<'_, 'd> {
     }
 }
 
+/// The message and the help, where a `while` reads a step of its loop.
+fn while_is_asked_before(name: &str) -> (String, String) {
+    let message = format!("`{name}` is a part of the loop, and `while` is asked before each iteration");
+    let help = "Use `until`, which is asked after each, or keep what it gives in a variable.";
+    (message, help.to_owned())
+}
+
 fn with_near(finding: Finding, near: Option<&str>) -> Finding {
     match near {
         Some(near) => finding.help(format!("Did you mean `{near}`?")),
@@ -204,7 +230,7 @@ fn with_near(finding: Finding, near: Option<&str>) -> Finding {
     }
 }
 
-fn no_property(of: &str, name: &str, known: &[&str], place: &Place) -> Option<Finding> {
+pub(super) fn no_property(of: &str, name: &str, known: &[&str], place: &Place) -> Option<Finding> {
     let finding = || Finding::new(Code::UnknownProperty, place, format!("`{of}` has no `{name}`"));
     (!known.contains(&name)).then(|| finding().help(format!("It has {}.", known.join(", "))))
 }
@@ -224,7 +250,7 @@ fn task_data(name: &str, place: &Place) -> Finding {
     let finding = Finding::new(
         Code::OutOfScope,
         place,
-        format!("`{name}` is known only in `variableMappings` and `terminateWhen`"),
+        format!("`{name}` is known only in `variableMappings`, `terminateWhen` and `compensateWith`"),
     );
     finding.help(
         "Elsewhere read the output of an earlier step as `tasks.<id>.output`, or keep it in a variable.",

@@ -3,11 +3,12 @@
 use oarlock_expression::{CompileError, Reference, Registry};
 use oarlock_protocol::Json;
 use oarlock_protocol::JsonMap;
-use oarlock_protocol::definition::{Task, TaskKind, Transformation, VariableMapping};
+use oarlock_protocol::definition::{Awaited, ForEach, Loop, Task, TaskKind, Transformation, VariableMapping};
 
 use super::Checker;
 use super::finished::Finished;
 use super::order::Order;
+use super::waits::awaited_place;
 use crate::code::Code;
 use crate::expressions;
 use crate::findings::{Finding, Mark};
@@ -18,10 +19,57 @@ use crate::place::Place;
 pub(super) enum Site {
     /// In a step, evaluated before or when it begins.
     Before(usize),
+    /// In the `inputMappings` of a step that a worker does.
+    Input(usize),
+    /// In the `variables` of a step with steps inside: evaluated when it, or an iteration of it, begins.
+    Begun(usize),
+    /// In the `while` of a loop, asked before each iteration.
+    Asked(usize),
+    /// In a `forEach` or `loop`, evaluated where an iteration has ended.
+    Ended(usize),
+    /// In the `until` of a `forEach`, asked over its counts.
+    Counted(usize),
     /// In a step, evaluated over its output.
     After(usize),
+    /// In the `inputMappings` of a compensation.
+    Undo(usize),
     /// In the workflow's `output`.
     End,
+}
+
+impl Site {
+    /// The step it stands in.
+    pub(super) fn step(self) -> Option<usize> {
+        match self {
+            Self::Before(step)
+            | Self::Input(step)
+            | Self::Begun(step)
+            | Self::Asked(step)
+            | Self::Ended(step)
+            | Self::Counted(step)
+            | Self::After(step)
+            | Self::Undo(step) => Some(step),
+            Self::End => None,
+        }
+    }
+
+    /// Whether it is evaluated within an iteration of its own step, where that has iterations.
+    pub(super) fn is_within_iteration(self) -> bool {
+        match self {
+            Self::Begun(_) | Self::Asked(_) | Self::Ended(_) => true,
+            Self::Before(_)
+            | Self::Input(_)
+            | Self::Counted(_)
+            | Self::After(_)
+            | Self::Undo(_)
+            | Self::End => false,
+        }
+    }
+
+    /// Whether `taskInput` and `taskOutput` are known.
+    pub(super) fn sees_task(self) -> bool {
+        matches!(self, Self::After(_) | Self::Undo(_))
+    }
 }
 
 /// Walks the expressions in the order of the steps.
@@ -52,7 +100,25 @@ impl Walk<'_, '_, '_> {
         if let Some(condition) = &task.condition {
             self.expression(before, condition, &place.key("condition"));
         }
-        self.values(before, &task.input_mappings, &place.key("inputMappings"));
+        let input = if matches!(task.kind, TaskKind::Task(_)) { Site::Input(number) } else { before };
+        self.values(input, &task.input_mappings, &place.key("inputMappings"));
+        self.values(Site::Begun(number), &task.variables, &place.key("variables"));
+        if let Some(compensation) = &task.compensate_with {
+            let place = place.key("compensateWith").key("inputMappings");
+            self.values(Site::Undo(number), &compensation.input_mappings, &place);
+        }
+        self.kind(number, task, place);
+        for (index, mapping) in task.variable_mappings.iter().enumerate() {
+            self.mapping(Site::After(number), mapping, &place.key("variableMappings"), index);
+        }
+        if let Some(condition) = &task.terminate_when {
+            self.expression(Site::After(number), condition, &place.key("terminateWhen"));
+        }
+    }
+
+    /// The expressions that only steps of this kind have.
+    fn kind(&mut self, number: usize, task: &Task, place: &Place) {
+        let before = Site::Before(number);
         match &task.kind {
             TaskKind::Set(values) => self.values(before, values, &place.key("set")),
             TaskKind::Switch(cases) => {
@@ -69,20 +135,34 @@ impl Walk<'_, '_, '_> {
                     .iter()
                     .for_each(|message| self.text(before, message, &place.key("message")));
             }
-            TaskKind::Task(_)
-            | TaskKind::Tasks(_)
-            | TaskKind::Parallel(_)
-            | TaskKind::ForEach(..)
-            | TaskKind::Loop(..)
-            | TaskKind::Workflow(_)
-            | TaskKind::Wait(_) => {}
+            TaskKind::ForEach(each, _) => self.for_each(number, each, &place.key("forEach")),
+            TaskKind::Loop(repeat, _) => self.repeat(number, repeat, &place.key("loop")),
+            TaskKind::Wait(wait) => {
+                for (index, awaited) in wait.first.iter().enumerate() {
+                    let place = awaited_place(self.checker.findings, &place.key("wait"), index);
+                    match awaited {
+                        Awaited::Duration { duration } => self.text(before, duration, &place.key("duration")),
+                        Awaited::Until { until } => self.text(before, until, &place.key("until")),
+                        Awaited::Signal { signal, .. } => self.text(before, signal, &place.key("signal")),
+                    }
+                }
+            }
+            TaskKind::Task(_) | TaskKind::Tasks(_) | TaskKind::Parallel(_) | TaskKind::Workflow(_) => {}
         }
-        for (index, mapping) in task.variable_mappings.iter().enumerate() {
-            self.mapping(Site::After(number), mapping, &place.key("variableMappings"), index);
-        }
-        if let Some(condition) = &task.terminate_when {
-            self.expression(Site::After(number), condition, &place.key("terminateWhen"));
-        }
+    }
+
+    fn for_each(&mut self, number: usize, each: &ForEach, place: &Place) {
+        self.value(Site::Before(number), &each.items, &place.key("items"));
+        each.until
+            .iter()
+            .for_each(|until| self.expression(Site::Counted(number), until, &place.key("until")));
+        each.collect.iter().for_each(|value| self.value(Site::Ended(number), value, &place.key("collect")));
+    }
+
+    fn repeat(&mut self, number: usize, repeat: &Loop, place: &Place) {
+        repeat.while_.iter().for_each(|text| self.expression(Site::Asked(number), text, &place.key("while")));
+        repeat.until.iter().for_each(|text| self.expression(Site::Ended(number), text, &place.key("until")));
+        repeat.output.iter().for_each(|value| self.value(Site::Ended(number), value, &place.key("output")));
     }
 
     fn mapping(&mut self, site: Site, mapping: &VariableMapping, list: &Place, index: usize) {
@@ -124,7 +204,7 @@ impl Walk<'_, '_, '_> {
     }
 
     fn text(&mut self, site: Site, text: &str, place: &Place) {
-        if text.contains("${") {
+        if expressions::is_template(text) {
             self.compiled(site, text, place, expressions::template(text));
         }
     }

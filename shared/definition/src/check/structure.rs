@@ -1,10 +1,11 @@
-//! Steps by themselves: ids, empty lists, switches, and fields that do not go with their kind.
+//! Steps by themselves: ids, empty lists, switches, mappings. What only some kinds have is checked in files of their own.
 
 use oarlock_protocol::definition::{SwitchCase, Task, TaskKind};
 
 use super::Checker;
 use super::outline::{Outline, Role};
 use super::references::ROOTS;
+use super::sites::Site;
 use crate::code::Code;
 use crate::expressions;
 use crate::findings::{Finding, Mark};
@@ -30,9 +31,15 @@ impl Checker<'_, '_> {
         self.condition(task.condition.as_deref(), &place.key("condition"), "Remove it.");
         match &task.kind {
             TaskKind::Task(name) => self.task_name(name, &place.key("task")),
-            TaskKind::Tasks(tasks) | TaskKind::ForEach(_, tasks) | TaskKind::Loop(_, tasks) => {
+            TaskKind::Tasks(tasks) => {
                 self.not_empty(tasks.len(), &place.key("tasks"), "a group without steps does nothing")
             }
+            TaskKind::ForEach(each, tasks) => self.for_each(number, each, tasks),
+            TaskKind::Loop(repeat, tasks) => self.repeat(repeat, tasks, place),
+            TaskKind::Workflow(child) => {
+                self.identifier(&child.id, &place.key("workflow").key("id"), Mark::Value)
+            }
+            TaskKind::Wait(wait) => self.wait(wait, task, place),
             TaskKind::Parallel(tasks) => {
                 self.not_empty(tasks.len(), &place.key("parallel"), "a group without steps does nothing")
             }
@@ -41,13 +48,16 @@ impl Checker<'_, '_> {
                 self.not_empty(values.len(), &place.key("set"), "a `set` without variables does nothing");
                 values.keys().for_each(|name| self.identifier(name, &place.key("set").key(name), Mark::Key));
             }
-            TaskKind::Terminate(_) | TaskKind::Workflow(_) | TaskKind::Wait(_) => {}
+            TaskKind::Terminate(_) => {}
         }
         self.misplaced(task, place);
+        self.own_variables(number);
+        self.join(task, place);
+        self.compensation(number);
         self.mappings(task, place);
         self.failure(task, place);
         self.step_policies(task, place);
-        self.context_variables(task, place);
+        self.context_variables(number);
     }
 
     fn id(&mut self, number: usize) {
@@ -70,14 +80,14 @@ impl Checker<'_, '_> {
         }
     }
 
-    fn not_empty(&mut self, count: usize, place: &Place, message: &str) {
+    pub(super) fn not_empty(&mut self, count: usize, place: &Place, message: &str) {
         if count == 0 {
             self.tell(Finding::new(Code::EmptyList, place, message).help("Fill it, or remove it."));
         }
     }
 
     /// A condition that is a literal.
-    fn condition(&mut self, condition: Option<&str>, place: &Place, if_true: &str) {
+    pub(super) fn condition(&mut self, condition: Option<&str>, place: &Place, if_true: &str) {
         let Some(text) = condition else { return };
         if let constant @ ("true" | "false") = expressions::unwrapped(text) {
             let message = format!("this condition is always {constant}");
@@ -117,42 +127,6 @@ impl Checker<'_, '_> {
                 "For the last case write `otherwise: true`.",
             );
             self.not_empty(case.tasks.len(), &place.key("tasks"), "a case without steps does nothing");
-        }
-    }
-
-    /// Fields that only a task for workers has.
-    fn misplaced(&mut self, task: &Task, place: &Place) {
-        let (kind, advice) = match &task.kind {
-            TaskKind::Task(_) | TaskKind::Workflow(_) | TaskKind::Wait(_) => return,
-            TaskKind::ForEach(..)
-            | TaskKind::Loop(..)
-            | TaskKind::Tasks(_)
-            | TaskKind::Parallel(_)
-            | TaskKind::Switch(_) => ("a group or switch", "Put it on the steps inside that have `task`."),
-            TaskKind::Set(_) => {
-                ("a `set`", "It belongs to steps that have `task`; a `set` only writes variables.")
-            }
-            TaskKind::Terminate(_) => {
-                ("a `terminate`", "It belongs to steps that have `task`; a `terminate` only ends the run.")
-            }
-        };
-        let ends = matches!(task.kind, TaskKind::Terminate(_));
-        let fields = [
-            ("inputMappings", !task.input_mappings.is_empty()),
-            ("variableMappings", !task.variable_mappings.is_empty()),
-            ("contextVariables", task.context_variables.is_some()),
-            ("priority", task.priority.is_some()),
-            ("retryPolicy", task.retry_policy.is_some()),
-            ("timeouts", !task.timeouts.is_empty()),
-            ("terminateWhen", task.terminate_when.is_some()),
-            ("continueOnFailure", ends && task.continue_on_failure.is_some()),
-            ("onError", ends && !task.on_error.is_empty()),
-        ];
-        for (field, _) in fields.into_iter().filter(|(_, is_set)| *is_set) {
-            let finding =
-                Finding::new(Code::MisplacedField, &place.key(field), format!("{kind} has no `{field}`"))
-                    .mark(Mark::Key);
-            self.tell(finding.help(advice));
         }
     }
 
@@ -210,11 +184,12 @@ impl Checker<'_, '_> {
         ));
     }
 
-    fn context_variables(&mut self, task: &Task, place: &Place) {
-        let place = place.key("contextVariables");
-        for (index, name) in task.context_variables.iter().flatten().enumerate() {
-            if !self.names.variables.contains(name.as_str()) {
-                let finding = self.unknown_variable(name, &place.index(index));
+    fn context_variables(&mut self, number: usize) {
+        let outline: &Outline<'_> = self.outline;
+        let place = outline.steps[number].place.key("contextVariables");
+        for (index, name) in outline.steps[number].task.context_variables.iter().flatten().enumerate() {
+            if !self.names.has_variable(outline, Site::Before(number), name) {
+                let finding = self.unknown_variable(Site::Before(number), name, &place.index(index));
                 self.tell(finding);
             }
         }

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use oarlock_protocol::Json;
 use oarlock_protocol::definition::{Task, TaskDefinition, TaskKind};
 use oarlock_protocol::name::check_task_name;
 
@@ -51,7 +50,9 @@ impl<'d> Checker<'_, 'd> {
             TaskKind::Task(name) => Some(name.as_str()),
             _ => None,
         };
-        self.outline.steps.iter().filter_map(|step| name(step.task)).collect()
+        let undone_by = |task: &'d Task| task.compensate_with.as_ref().map(|with| with.task.as_str());
+        let steps = self.outline.steps.iter();
+        steps.flat_map(|step| name(step.task).into_iter().chain(undone_by(step.task))).collect()
     }
 
     fn unused(&self, id: &str, used: &BTreeSet<&str>, place: &Place) -> Finding {
@@ -94,15 +95,6 @@ impl<'d> Checker<'_, 'd> {
             let message = format!("`{field}` is recorded, but not enforced in this release");
             let finding = Finding::new(Code::NotEnforced, &place.key(field), message).mark(Mark::Key);
             self.tell(finding.help("Limit the number of workers of its queue meanwhile."));
-        }
-    }
-
-    fn schema(&mut self, schema: Option<&Json>, place: &Place) {
-        if schema.is_some_and(|schema| !schema.is_object()) {
-            self.tell(
-                Finding::new(Code::InvalidSchema, place, "a JSON Schema is a mapping")
-                    .help("Write it as `{type: object}`."),
-            );
         }
     }
 

@@ -61,6 +61,38 @@ pub(super) fn of(field: &str) -> &'static str {
         "target" => "target: total",
         "expression" => "expression: taskOutput.total > 100",
         "transformation" => "transformation: [trim, uppercase]",
+        _ => of_one_kind(field),
+    }
+}
+
+/// How a field may be written that only steps of one kind have.
+fn of_one_kind(field: &str) -> &'static str {
+    match field {
+        "forEach" => "forEach: {items: \"${ input.items }\", as: item}",
+        "items" => "items: \"${ input.items }\"",
+        "as" => "as: item",
+        "concurrency" => "concurrency: 20",
+        "tolerate" => "tolerate: 10%",
+        "until" => "until: poll.output.done",
+        "collect" => "collect: \"${ ship.output.label }\"",
+        "batch" => "batch: 100",
+        "loop" => "loop: {until: poll.output.done, delay: 10s}",
+        "while" => "while: variables.rest > 0",
+        "delay" => "delay: 10s",
+        "max" => "max: 100",
+        "keep" => "keep: 10",
+        "workflow" => "workflow: {id: send_invoice}",
+        "wait" => "wait: {signal: approval, timeout: 24h}",
+        "duration" => "duration: 10m",
+        "signal" => "signal: approval",
+        "schema" => "schema: {type: object}",
+        "first" => "first: [{signal: approval}, {duration: 24h}]",
+        "timeout" => "timeout: 24h",
+        "join" => "join: {need: 1, cancelRest: true}",
+        "need" => "need: 1",
+        "cancelRest" => "cancelRest: true",
+        "compensateWith" => "compensateWith: {task: payment.refund}",
+        "onTimeout" => "onTimeout: [{id: remind, task: notify.manager}]",
         _ => "name: value",
     }
 }

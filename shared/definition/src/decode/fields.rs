@@ -6,9 +6,6 @@ use crate::findings::{Finding, Mark};
 use crate::place::Place;
 use crate::tree::{Node, Value};
 
-/// What the language will have in a later release.
-const LATER: &[&str] = &["forEach", "loop", "workflow", "wait", "onTimeout", "join", "compensateWith"];
-
 /// The fields of a mapping.
 pub(super) struct Fields<'n> {
     node: &'n Node,
@@ -98,23 +95,13 @@ impl Decoder<'_, '_> {
     }
 
     fn unknown_field(&mut self, key: &str, place: &Place, what: &str, known: &[&'static str]) {
-        let in_task = known.contains(&"condition");
-        if in_task && LATER.contains(&key) {
-            let message = format!("`{key}` is not available in this release");
-            let help = "This release has task, tasks, parallel, switch, set and terminate; the rest follows.";
-            self.findings.push(Finding::new(Code::NotAvailable, place, message).mark(Mark::Key).help(help));
-            return;
-        }
         let mut finding =
             Finding::new(Code::UnknownField, place, format!("{what} has no field `{key}`")).mark(Mark::Key);
-        if let Some(near) = self.findings.nearest(key, known.iter().copied()) {
+        if key == "tasks" && known.contains(&"until") {
+            finding = finding.help("`tasks` stands beside it, in the step itself.");
+        } else if let Some(near) = self.findings.nearest(key, known.iter().copied()) {
             finding = finding.help(format!("Did you mean `{near}`?"));
         }
         self.findings.push(finding.help(format!("The fields are: {}.", known.join(", "))));
     }
-}
-
-/// Whether `key` is a part of the language that this release lacks.
-pub(super) fn comes_later(key: &str) -> bool {
-    LATER.contains(&key)
 }

@@ -4,10 +4,12 @@
 
 mod example;
 mod fields;
+mod kinds;
 mod mapping;
 mod task;
 mod task_definition;
 mod value;
+mod wait;
 
 use oarlock_protocol::definition::{WorkflowDefinition, WorkflowTimeouts};
 use oarlock_protocol::security::SecurityRequirements;

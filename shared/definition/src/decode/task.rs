@@ -3,14 +3,15 @@
 use oarlock_protocol::JsonMap;
 use oarlock_protocol::definition::{SwitchCase, Task, TaskKind, Terminate, TerminateStatus};
 
-use super::fields::{Fields, comes_later};
+use super::fields::Fields;
 use super::{Decoder, example};
 use crate::code::Code;
 use crate::findings::{Finding, Mark};
 use crate::place::Place;
 use crate::tree::{Node, Value};
 
-const KINDS: &[&str] = &["task", "tasks", "parallel", "switch", "set", "terminate"];
+const KINDS: &[&str] =
+    &["task", "forEach", "loop", "tasks", "parallel", "switch", "set", "terminate", "workflow", "wait"];
 
 const TASK: &[&str] = &[
     "id",
@@ -25,6 +26,10 @@ const TASK: &[&str] = &[
     "timeouts",
     "continueOnFailure",
     "onError",
+    "variables",
+    "join",
+    "compensateWith",
+    "onTimeout",
     "terminateWhen",
     "task",
     "tasks",
@@ -32,6 +37,10 @@ const TASK: &[&str] = &[
     "switch",
     "set",
     "terminate",
+    "forEach",
+    "loop",
+    "workflow",
+    "wait",
 ];
 
 impl Decoder<'_, '_> {
@@ -64,10 +73,10 @@ impl Decoder<'_, '_> {
             timeouts: self.optional(&fields, "timeouts", Self::task_timeouts).unwrap_or_default(),
             continue_on_failure: self.optional(&fields, "continueOnFailure", Self::boolean),
             on_error: self.optional(&fields, "onError", Self::tasks).unwrap_or_default(),
-            variables: JsonMap::new(),
-            join: None,
-            compensate_with: None,
-            on_timeout: Vec::new(),
+            variables: self.optional(&fields, "variables", Self::json_map).unwrap_or_default(),
+            join: self.optional(&fields, "join", Self::join),
+            compensate_with: self.optional(&fields, "compensateWith", Self::compensation).map(Box::new),
+            on_timeout: self.optional(&fields, "onTimeout", Self::tasks).unwrap_or_default(),
             terminate_when: self.optional(&fields, "terminateWhen", Self::expression),
             kind,
         })
@@ -75,8 +84,9 @@ impl Decoder<'_, '_> {
 
     /// What the step does. All kinds that are written are read, so that what is wrong in them is told too.
     fn kind(&mut self, fields: &Fields<'_>, node: &Node) -> Option<TaskKind> {
-        let written: Vec<&'static str> = KINDS.iter().copied().filter(|kind| fields.has(kind)).collect();
-        self.refuse_later_kind(fields, node);
+        let has_iterations = fields.has("forEach") || fields.has("loop");
+        let is_kind = |kind: &&str| fields.has(kind) && !(has_iterations && *kind == "tasks");
+        let written: Vec<&'static str> = KINDS.iter().copied().filter(is_kind).collect();
         if let [first, second, ..] = written[..] {
             let message = format!("a step does one thing, and this one has both `{first}` and `{second}`");
             let finding =
@@ -84,35 +94,29 @@ impl Decoder<'_, '_> {
             self.findings.push(finding.help("Make two steps of it, each with its own id."));
         } else if written.is_empty() {
             self.no_kind(fields, node);
-        }
-        let kinds: Vec<Option<TaskKind>> =
-            written.into_iter().map(|kind| self.one_kind(fields, kind)).collect();
-        let kind = kinds.into_iter().next().flatten();
-        if kind.is_none() {
             self.findings.hole(&fields.place.key("task"));
         }
-        kind
+        let kinds: Vec<TaskKind> = written.into_iter().map(|kind| self.one_kind(fields, kind)).collect();
+        kinds.into_iter().next()
     }
 
-    fn one_kind(&mut self, fields: &Fields<'_>, kind: &'static str) -> Option<TaskKind> {
+    /// The kind that the field of this name tells; where it cannot be read, one with nothing in it.
+    fn one_kind(&mut self, fields: &Fields<'_>, kind: &'static str) -> TaskKind {
         match kind {
-            "task" => self.optional(fields, kind, Self::text).map(TaskKind::Task),
-            "tasks" => self.optional(fields, kind, Self::tasks).map(TaskKind::Tasks),
-            "parallel" => self.optional(fields, kind, Self::tasks).map(TaskKind::Parallel),
-            "switch" => self.optional(fields, kind, Self::cases).map(TaskKind::Switch),
-            "set" => self.optional(fields, kind, Self::json_map).map(TaskKind::Set),
-            _ => self.optional(fields, kind, Self::terminate).map(TaskKind::Terminate),
-        }
-    }
-
-    /// What stands in a step of a later release has names of its own: its meaning is not looked into.
-    fn refuse_later_kind(&mut self, fields: &Fields<'_>, node: &Node) {
-        let is_later =
-            |key: &str| comes_later(key) && !matches!(key, "join" | "compensateWith" | "onTimeout");
-        if let Value::Map(entries) = &node.value
-            && entries.iter().any(|entry| is_later(&entry.key))
-        {
-            self.findings.hole(&fields.place);
+            "task" => TaskKind::Task(self.optional(fields, kind, Self::text).unwrap_or_default()),
+            "tasks" => TaskKind::Tasks(self.optional(fields, kind, Self::tasks).unwrap_or_default()),
+            "parallel" => TaskKind::Parallel(self.optional(fields, kind, Self::tasks).unwrap_or_default()),
+            "switch" => TaskKind::Switch(self.optional(fields, kind, Self::cases).unwrap_or_default()),
+            "set" => TaskKind::Set(self.optional(fields, kind, Self::json_map).unwrap_or_default()),
+            "forEach" => self.for_each(fields),
+            "loop" => self.repeat(fields),
+            "workflow" => self.child_workflow(fields),
+            "wait" => self.wait(fields),
+            _ => TaskKind::Terminate(self.optional(fields, kind, Self::terminate).unwrap_or(Terminate {
+                status: TerminateStatus::Failed,
+                output: None,
+                message: None,
+            })),
         }
     }
 
@@ -121,8 +125,7 @@ impl Decoder<'_, '_> {
         let unknown = entries.iter().map(|entry| entry.key.as_str()).filter(|key| !TASK.contains(key));
         // A misspelled kind was told as an unknown field, with the right spelling.
         let is_told = |key: &str| {
-            comes_later(key)
-                || self.findings.nearest(key, TASK.iter().copied()).is_some_and(|near| KINDS.contains(&near))
+            self.findings.nearest(key, TASK.iter().copied()).is_some_and(|near| KINDS.contains(&near))
         };
         if unknown.into_iter().any(is_told) {
             return;

@@ -111,7 +111,7 @@ impl Decoder<'_, '_> {
         Some(RateLimit { limit: limit?, per: per? })
     }
 
-    fn at_least_one(&mut self, node: &Node, place: &Place) -> Option<u32> {
+    pub(super) fn at_least_one(&mut self, node: &Node, place: &Place) -> Option<u32> {
         self.whole_number(node, place, 1, u64::from(u32::MAX))
     }
 }

@@ -173,7 +173,7 @@ impl Decoder<'_, '_> {
     }
 
     /// Any value.
-    pub(super) fn json(&mut self, node: &Node, place: &Place) -> Option<Json> {
+    pub(crate) fn json(&mut self, node: &Node, place: &Place) -> Option<Json> {
         self.holes_below(node, place);
         Some(node.to_json())
     }

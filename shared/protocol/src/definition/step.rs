@@ -216,24 +216,34 @@ pub enum CompensationWhen {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
 pub struct Kind {
+    /// Hands the named task to a worker.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     task: Option<String>,
+    /// Does the `tasks` beside it once for each item.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     for_each: Option<ForEach>,
+    /// Does the `tasks` beside it again and again.
     #[serde(default, rename = "loop", skip_serializing_if = "Option::is_none")]
     repeat: Option<Loop>,
+    /// A group: its steps in order. Beside `forEach` and `loop`, what each iteration does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     tasks: Option<Vec<Task>>,
+    /// A group whose steps all begin at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     parallel: Option<Vec<Task>>,
+    /// The first case that holds, and no other.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     switch: Option<Vec<SwitchCase>>,
+    /// Gives variables values, with `${ }` in them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     set: Option<JsonMap>,
+    /// Ends the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     terminate: Option<Terminate>,
+    /// Starts a run of another workflow, with `inputMappings` as its input.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     workflow: Option<ChildWorkflow>,
+    /// Waits for a time, for a signal, or for the first of several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     wait: Option<Wait>,
 }
@@ -293,16 +303,22 @@ impl TryFrom<Kind> for TaskKind {
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct WaitForm {
+    /// So long: a span such as `10m`, or one `${ expression }` that gives one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     duration: Option<String>,
+    /// That instant: an RFC 3339 time, or one `${ expression }` that gives one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     until: Option<String>,
+    /// A signal of this name: a text with `${ }` in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     signal: Option<String>,
+    /// JSON Schema of the signal's payload: one that does not fit is refused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     schema: Option<Json>,
+    /// Several things, of which the first that comes ends the wait.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     first: Vec<Awaited>,
+    /// No longer than this; then `onTimeout` is done, or the step ends TIMED_OUT with TIMEOUT_WAIT.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     timeout: Option<Span>,
 }

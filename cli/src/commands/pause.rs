@@ -1,0 +1,21 @@
+//! `oarlock pause`: lets a run dispatch nothing more until it is resumed.
+
+use std::process::ExitCode;
+
+use serde_json::json;
+
+use super::recorded::{Told, record};
+use crate::arguments::RunName;
+use crate::client::Client;
+use crate::exit::Failure;
+
+pub(super) async fn pause(client: &Client, arguments: &RunName, json: bool) -> Result<ExitCode, Failure> {
+    let run = arguments.run;
+    let told = |_: &_| Told {
+        now: format!(
+            "run {run} is PAUSED: nothing more is dispatched, and what is open still answers; `oarlock resume {run}` lets it go on"
+        ),
+        before: format!("run {run} was PAUSED before"),
+    };
+    record(client, (run, "pause"), &json!({}), told, json).await
+}

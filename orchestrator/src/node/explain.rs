@@ -1,0 +1,64 @@
+//! Gathers what is known of a run, for [`crate::explain`] to tell.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use oarlock_broker::{Health, topology};
+use oarlock_engine::map::Map;
+use oarlock_engine::run::Stage;
+use oarlock_engine::{Plan, Run};
+use oarlock_protocol::RunKey;
+
+use super::{Error, Node};
+use crate::explain::{Explanation, Facts, explain};
+
+/// The most queues whose length is asked for: each is a question to the broker.
+const MOST_QUEUES: usize = 20;
+/// How long the broker may take to tell all of them; what it has not told then is left out.
+const ANSWER: Duration = Duration::from_secs(2);
+
+impl Node {
+    /// Tells what a run waits for; none where there is no such run.
+    ///
+    /// # Errors
+    /// As [`Node::get`].
+    pub async fn explain(&self, key: &RunKey) -> Result<Option<Explanation>, Error> {
+        let Some((run, plan)) = self.load(key).await? else { return Ok(None) };
+        let broker_problem = match &*self.shared.broker.health().borrow() {
+            Health::Ready => None,
+            Health::Blocked(reason) | Health::Down(reason) => Some(reason.clone()),
+        };
+        let mut waiting = Map::default();
+        if broker_problem.is_none() {
+            tokio::time::timeout(ANSWER, self.ask_depths(&run, &plan, &mut waiting)).await.ok();
+        }
+        let settings = &self.shared.settings;
+        Ok(Some(explain(&Facts {
+            plan: &plan,
+            run: &run,
+            settings: &settings.engine,
+            now: self.shared.clock.now(),
+            window: settings.window,
+            broker_problem,
+            waiting,
+        })))
+    }
+
+    async fn ask_depths(&self, run: &Run, plan: &Plan, waiting: &mut Map<String, u64>) {
+        // Attempts that are runs lie in no queue.
+        let is_child = |node| plan.work(node).is_some_and(|work| work.child.is_some());
+        let works = run.rows.values().filter(|row| !is_child(row.node)).filter_map(|row| row.work());
+        let outside = works.filter(|work| match &work.stage {
+            Stage::Ready { .. } => true,
+            Stage::Open(open) => open.started.is_none(),
+            Stage::Waiting { .. } | Stage::Held | Stage::Closed => false,
+        });
+        let queues: BTreeSet<&String> = outside.map(|work| &work.queue).collect();
+        for queue in queues.into_iter().take(MOST_QUEUES) {
+            // A queue that is not there yet has nothing to tell.
+            if let Ok(depth) = self.shared.broker.depth(&topology::tasks(queue)).await {
+                waiting.insert(queue.clone(), depth);
+            }
+        }
+    }
+}
