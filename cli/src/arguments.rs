@@ -108,6 +108,17 @@ pub(crate) struct Handlers {
     /// How many tasks run at once, instead of the worker's settings.
     #[arg(long, value_name = "N")]
     pub(crate) slots: Option<usize>,
+    #[command(flatten)]
+    pub(crate) secrets: Secrets,
+}
+
+/// Where a worker finds the values of secrets.
+#[derive(Debug, Args)]
+pub(crate) struct Secrets {
+    /// The folder of the secrets that inputs name: a file for each, named like it, read anew for each task. Where it has
+    /// none, the environment variable OARLOCK_SECRET_<NAME>.
+    #[arg(long = "secrets", value_name = "DIR")]
+    pub(crate) folder: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
@@ -161,6 +172,8 @@ pub(crate) struct Worker {
     /// How many tasks run at once, instead of the worker's settings.
     #[arg(long, value_name = "N")]
     pub(crate) slots: Option<usize>,
+    #[command(flatten)]
+    pub(crate) secrets: Secrets,
     /// How long tasks may run on after SIGTERM, instead of the settings.
     #[arg(long, value_name = "TIME")]
     pub(crate) grace: Option<Span>,

@@ -29,22 +29,11 @@ pub(super) async fn run(
     json: bool,
 ) -> Result<ExitCode, Failure> {
     let definition = read_definition(&arguments.file)?;
-    let mut definitions = vec![definition.clone()];
-    for child in &arguments.children {
-        definitions.push(read_definition(child)?);
-    }
-    let unknown = unknown_children(&definitions);
-    if let Some(first) = unknown.first() {
-        return Err(Failure::usage(format!(
-            "no definition of {} is given, which a `workflow` step starts: oarlock run {} {first}.yaml",
-            unknown.join(", "),
-            arguments.file.display(),
-        )));
-    }
+    let definitions = with_children(&definition, &arguments)?;
     let input = read_input(arguments.input.as_deref())?;
     let folder =
         arguments.file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut hands = Hands::load(&arguments.handlers, folder)?;
+    let mut hands = Hands::load(&arguments.handlers, folder, configuration)?;
     if let (Some(file), false) = (&hands.file, json) {
         note(&format!("worker settings: {}", file.display()));
     }
@@ -94,6 +83,26 @@ pub(super) async fn run(
         }
     }
     Ok(exit::of_run(run.status))
+}
+
+/// The definition, and those of the workflows that it starts.
+fn with_children(
+    definition: &WorkflowDefinition,
+    arguments: &Run,
+) -> Result<Vec<WorkflowDefinition>, Failure> {
+    let mut definitions = vec![definition.clone()];
+    for child in &arguments.children {
+        definitions.push(read_definition(child)?);
+    }
+    let unknown = unknown_children(&definitions);
+    if let Some(first) = unknown.first() {
+        return Err(Failure::usage(format!(
+            "no definition of {} is given, which a `workflow` step starts: oarlock run {} {first}.yaml",
+            unknown.join(", "),
+            arguments.file.display(),
+        )));
+    }
+    Ok(definitions)
 }
 
 /// The workflows that steps start, and of which there is no definition.

@@ -9,6 +9,7 @@ mod checks;
 mod children;
 mod data;
 mod example;
+mod examples;
 mod fleet;
 mod graph;
 mod harness;

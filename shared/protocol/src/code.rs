@@ -165,7 +165,7 @@ impl Code {
             }
             Code::InvalidInput => "The task's handler could not read its input; the message names the field.",
             Code::InvalidOutput => {
-                "The command's standard output is no JSON, or the handler's output cannot be written as JSON."
+                "The command's standard output is no JSON, the handler's output cannot be written as JSON, or an answer DEFERRED or ACCEPTED has a wrong form."
             }
             Code::ChildFailed => "A child workflow failed; the details hold its error.",
             Code::ChildLost => "A child workflow can no longer be found.",

@@ -181,7 +181,9 @@ type Progress = (usize, [usize; 5], bool);
 /// The derived progress of every block that goes on.
 fn progress(run: &Run) -> BTreeMap<&TaskPath, Progress> {
     // The row of the run itself has no status of its own.
-    let over = |path: &TaskPath| path.is_root() && (run.head.handling || run.head.status.is_terminal());
+    let over = |path: &TaskPath| {
+        path.is_root() && (run.head.handling || run.head.compensating || run.head.status.is_terminal())
+    };
     let going_on = |path: &TaskPath, row: &Row| -> Option<Block> {
         let ends = row.status.is_terminal() || over(path);
         row.block().filter(|block| block.ending.is_none() && (!ends || block.rest)).cloned()

@@ -214,6 +214,21 @@ fn steps_that_could_not_begin_begin_again() {
 }
 
 #[test]
+fn a_step_that_is_made_anew_has_nothing_of_the_old_one() {
+    let handlers = json!([task("h"), task("k")]);
+    let failing = set("s", json!({"x": "${ input.none }"})).with(json!({"onError": handlers}));
+    scenario(workflow(json!([failing])), |world| {
+        world.complete("/s:onError/h", json!({"old": true}));
+        world.fail("/s:onError/k", "BAD");
+        again(world);
+        assert_eq!((world.open().as_str(), world.output("/s:onError/h")), ("/s:onError/h", Json::Null));
+        world.complete("/s:onError/h", json!({}));
+        world.complete("/s:onError/k", json!({}));
+        world.ended(Completed, "-");
+    });
+}
+
+#[test]
 fn a_loop_goes_on_where_it_failed_and_begins_anew_where_it_was_not_done() {
     let repeat = looped("l", json!({"until": "u.output.done", "max": 2}), json!([task("t"), task("u")]));
     let round = |world: &mut World, n: usize, done: bool| {

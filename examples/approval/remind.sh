@@ -1,0 +1,4 @@
+# Writes a reminder below a request.
+. ./field.sh
+echo 'reminder: nobody has decided yet' >> "$(field file)"
+echo '{}'

@@ -1,0 +1,3 @@
+# Removes what a run that failed has written.
+rm -rf "work/out-$OARLOCK_RUN"
+echo '{}'
