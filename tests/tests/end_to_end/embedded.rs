@@ -26,5 +26,9 @@ mod readme;
 mod schemas;
 #[path = "system.rs"]
 mod system;
+#[path = "take_over.rs"]
+mod take_over;
+#[path = "whole.rs"]
+mod whole;
 #[path = "work.rs"]
 mod work;

@@ -16,5 +16,9 @@ mod operations;
 mod readme;
 #[path = "system.rs"]
 mod system;
+#[path = "take_over.rs"]
+mod take_over;
+#[path = "whole.rs"]
+mod whole;
 #[path = "work.rs"]
 mod work;
