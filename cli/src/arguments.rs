@@ -116,7 +116,7 @@ pub(crate) struct Handlers {
 #[derive(Debug, Args)]
 pub(crate) struct Secrets {
     /// The folder of the secrets that inputs name: a file for each, named like it, read anew for each task. Where it has
-    /// none, the environment variable OARLOCK_SECRET_<NAME>.
+    /// none, the environment variable `OARLOCK_SECRET_<NAME>`.
     #[arg(long = "secrets", value_name = "DIR")]
     pub(crate) folder: Option<PathBuf>,
 }

@@ -21,7 +21,7 @@ const CHILD_REMEMBERED: Span = Span::from_secs(3600);
 /// What there is of a run that another one asks about.
 enum Known {
     /// It has something to tell.
-    Told(ResultMessage),
+    Told(Box<ResultMessage>),
     /// It is under way.
     UnderWay,
     /// It was there, and is forgotten.
@@ -79,7 +79,7 @@ impl Owner {
             Err(reason) => return Ok(Some(reason)),
         };
         let result = match known {
-            Known::Told(result) => result,
+            Known::Told(result) => *result,
             Known::UnderWay => {
                 self.say_alive(&run, parent.address);
                 return Ok(None);
@@ -110,7 +110,7 @@ impl Owner {
             Err(reason) => return Ok(Some(reason)),
         };
         let result = match known {
-            Known::Told(result) => result,
+            Known::Told(result) => *result,
             Known::UnderWay => return Ok(self.decide(run, Event::Cancel { reason }).await?.err()),
             Known::Forgotten => child_message::lost(parent),
             Known::Nothing => {
@@ -137,7 +137,7 @@ impl Owner {
     async fn known(&mut self, run: &RunKey) -> Result<Result<Known, String>, Lost> {
         let known = match self.runs.find(&self.shared, self.partition, run).await {
             Ok(Found::Run(cached)) => match child_message::result(&cached.run) {
-                Some(result) => Known::Told(result),
+                Some(result) => Known::Told(Box::new(result)),
                 None => Known::UnderWay,
             },
             Ok(Found::Tombstone(_)) => Known::Forgotten,

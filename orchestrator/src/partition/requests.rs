@@ -47,6 +47,10 @@ impl Owner {
         let again = waits.then(|| Box::new(request.clone()));
         self.asides.begin();
         let answer = match request {
+            // A run that starts another asks again.
+            Request::Start(start) if waits && self.asides.is_full() && start.parent.is_some() => {
+                return Ok(None);
+            }
             Request::Start(_) if waits && self.asides.is_full() => {
                 answer::refused(answer::UNAVAILABLE, "too many starts wait for payloads; send it again later")
             }

@@ -223,7 +223,6 @@ async fn a_payload_that_was_changed_fails_the_step_that_looks_into_it() {
     system.register(definition).await;
     let _worker = folder.worker(&system).await;
     let run = system.begin("fails", json!({})).await;
-    let file = eventually("the output is kept", async || folder.files().pop()).await;
     eventually("it waits for the signal", async || {
         let run = system.node.get(&run).await.unwrap().unwrap();
         run.task_instances
@@ -232,6 +231,7 @@ async fn a_payload_that_was_changed_fails_the_step_that_looks_into_it() {
             .then_some(())
     })
     .await;
+    let file = folder.files().pop().expect("the output is kept");
     let mut bytes = std::fs::read(&file).unwrap();
     bytes[100] ^= 1;
     std::fs::write(&file, bytes).unwrap();
