@@ -277,6 +277,7 @@ pub(crate) struct Start {
 #[derive(Debug, Args)]
 pub(crate) struct Get {
     /// The run's id.
+    #[arg(value_parser = run_id)]
     pub(crate) run: RunId,
     /// Reads what is kept in the payload store, and shows it in its place.
     #[arg(long)]
