@@ -256,11 +256,11 @@ impl Claimant {
         let token = lease.token.clone();
         let mut served = self.serve(lease).await;
         self.pulse.rest();
-        // Continued after a long stop, it may find its connection gone before it has asked the store again.
-        if matches!(served, Err(Lost::Inbox(_)))
+        // Continued after a long stop, it may find its connections gone before the store has told it of its lease.
+        if matches!(served, Err(Lost::Inbox(_) | Lost::Store(store::Error::Unavailable(_))))
             && lease::is_fenced(&self.shared, self.partition, &token).await
         {
-            self.deaf = true;
+            self.deaf |= matches!(served, Err(Lost::Inbox(_)));
             served = Err(store::Error::Fenced(self.partition).into());
         }
         // Whatever ended it: nobody has to wait for the lease to run out. A token that is no longer valid does nothing.
