@@ -14,6 +14,7 @@ mod fleet;
 mod graph;
 mod harness;
 mod http;
+mod iterations;
 mod kills;
 mod lists;
 mod operators;

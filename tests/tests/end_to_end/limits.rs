@@ -45,7 +45,10 @@ async fn register(system: &System, definition: WorkflowDefinition) -> Result<(),
     let registered = system.node.register(TENANT, definition).await;
     assert!(begun.elapsed() < BOUND, "registered in {:?}", begun.elapsed());
     match registered {
-        Ok(new) => Ok(assert!(new)),
+        Ok(new) => {
+            assert!(new);
+            Ok(())
+        }
         Err(Error::Refused(error)) => Err(error.message),
         Err(other) => panic!("{other}"),
     }
