@@ -68,7 +68,7 @@ pub(crate) enum Command {
     /// Starts a run on a server.
     Start(Start),
     /// Shows a run.
-    Get(RunName),
+    Get(Get),
     /// Lists runs, the newest first.
     List(List),
     /// Asks a run to end.
@@ -108,12 +108,26 @@ pub(crate) struct Handlers {
     /// How many tasks run at once, instead of the worker's settings.
     #[arg(long, value_name = "N")]
     pub(crate) slots: Option<usize>,
+    #[command(flatten)]
+    pub(crate) secrets: Secrets,
+}
+
+/// Where a worker finds the values of secrets.
+#[derive(Debug, Args)]
+pub(crate) struct Secrets {
+    /// The folder of the secrets that inputs name: a file for each, named like it, read anew for each task. Where it has
+    /// none, the environment variable `OARLOCK_SECRET_<NAME>`.
+    #[arg(long = "secrets", value_name = "DIR")]
+    pub(crate) folder: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Run {
     /// The definition, YAML or JSON.
     pub(crate) file: PathBuf,
+    /// The definitions of the workflows that it starts by `workflow` steps.
+    #[arg(value_name = "CHILD")]
+    pub(crate) children: Vec<PathBuf>,
     /// The input: JSON, or @FILE, or @- for stdin.
     #[arg(long, value_name = "JSON|@FILE")]
     pub(crate) input: Option<String>,
@@ -158,6 +172,8 @@ pub(crate) struct Worker {
     /// How many tasks run at once, instead of the worker's settings.
     #[arg(long, value_name = "N")]
     pub(crate) slots: Option<usize>,
+    #[command(flatten)]
+    pub(crate) secrets: Secrets,
     /// How long tasks may run on after SIGTERM, instead of the settings.
     #[arg(long, value_name = "TIME")]
     pub(crate) grace: Option<Span>,
@@ -255,6 +271,17 @@ pub(crate) struct Start {
     /// Waits no longer than this; then exit code 4.
     #[arg(long, value_name = "TIME", requires = "wait")]
     pub(crate) timeout: Option<Span>,
+}
+
+/// `oarlock get`.
+#[derive(Debug, Args)]
+pub(crate) struct Get {
+    /// The run's id.
+    #[arg(value_parser = run_id)]
+    pub(crate) run: RunId,
+    /// Reads what is kept in the payload store, and shows it in its place.
+    #[arg(long)]
+    pub(crate) payloads: bool,
 }
 
 #[derive(Debug, Args)]

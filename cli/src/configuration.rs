@@ -1,7 +1,7 @@
 //! The settings: defaults compiled in, then a file, the environment, flags. An unknown key is an error.
 
 use std::collections::HashMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use config::{Config, Environment, File, FileFormat};
@@ -13,9 +13,10 @@ use oarlock_payloads::Objects;
 use oarlock_protocol::definition::TaskTimeouts;
 use oarlock_protocol::security::SecurityContext;
 use oarlock_protocol::{Span, name};
+use oarlock_worker::ENVIRONMENT_PREFIX;
 use serde::Deserialize;
 
-use crate::arguments::Global;
+use crate::arguments::{Global, Secrets};
 use crate::exit::Failure;
 
 mod sections;
@@ -94,9 +95,12 @@ impl Configuration {
                 builder = builder.add_source(of_worker(&read(path)?).map_err(wrong)?);
             }
         }
-        // Only names with a section are settings: commands of workers are given OARLOCK_RUN and others.
-        let ours =
-            environment.into_iter().filter(|(name, _)| name.starts_with("OARLOCK_") && name.contains("__"));
+        // Only names with a section are settings: commands of workers are given OARLOCK_RUN and others. A secret is none,
+        // whatever its name.
+        let is_setting = |name: &str| {
+            name.starts_with("OARLOCK_") && name.contains("__") && !name.starts_with(ENVIRONMENT_PREFIX)
+        };
+        let ours = environment.into_iter().filter(|(name, _)| is_setting(name));
         let variables =
             Environment::with_prefix("OARLOCK").prefix_separator("_").separator("__").try_parsing(true);
         builder = builder.add_source(variables.source(Some(ours.collect())));
@@ -209,6 +213,12 @@ impl Configuration {
             )));
         }
         Ok(())
+    }
+
+    /// The folder of a worker's secrets: of the flag, else of the settings; none where only its worker.toml may name one.
+    pub(crate) fn secrets(&self, flag: &Secrets) -> Option<PathBuf> {
+        let setting = Some(&self.worker.secrets).filter(|folder| !folder.is_empty());
+        flag.folder.clone().or_else(|| setting.map(PathBuf::from))
     }
 
     /// How to reach RabbitMQ; `name` is what it shows operators.
@@ -338,6 +348,12 @@ fn of_worker(text: &str) -> Result<Config, config::ConfigError> {
     let mut ours = Config::builder();
     for section in OF_WORKERS {
         match all.get::<config::Value>(section) {
+            // The worker's own settings read it: it is named from the folder of the file.
+            Ok(values) if section == "worker" => {
+                let mut values = values.into_table()?;
+                values.remove("secrets");
+                ours = ours.set_override(section, values)?;
+            }
             Ok(values) => ours = ours.set_override(section, values)?,
             Err(config::ConfigError::NotFound(_)) => {}
             Err(error) => return Err(error),

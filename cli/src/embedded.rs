@@ -40,7 +40,11 @@ pub(crate) struct Hands {
 
 impl Hands {
     /// Reads the worker's settings: the named file, else worker.toml in `folder`; then the flags.
-    pub(crate) fn load(handlers: &Handlers, folder: &Path) -> Result<Self, Failure> {
+    pub(crate) fn load(
+        handlers: &Handlers,
+        folder: &Path,
+        configuration: &Configuration,
+    ) -> Result<Self, Failure> {
         let beside = folder.join("worker.toml");
         let file = handlers.worker.clone().or_else(|| beside.is_file().then_some(beside));
         let mut settings = match &file {
@@ -52,6 +56,10 @@ impl Hands {
                 settings::parse_exec_flag(flag).map_err(|e| Failure::usage(e.to_string()))?;
             settings.add_command(name, command);
         }
+        if let Some(secrets) = configuration.secrets(&handlers.secrets) {
+            settings.set_secrets(secrets);
+        }
+        settings.check_secrets().map_err(|e| Failure::usage(e.to_string()))?;
         Ok(Self { settings, file, slots: handlers.slots })
     }
 
@@ -65,7 +73,9 @@ impl Hands {
         let routes = configuration.orchestrator().engine.routes;
         let tenant = configuration.principal().tenant_id;
         let mut missing = BTreeSet::new();
-        for work in plan.nodes().filter_map(|node| node.work()) {
+        // A run of another workflow needs no hands of its own.
+        let tasks = plan.nodes().filter_map(|node| node.work()).filter(|work| work.child.is_none());
+        for work in tasks {
             let task = &work.definition.id;
             self.settings.set_queue(task, &router::route(&routes, &work.definition, &tenant, work.priority));
             let http = self.settings.has_http() && task == oarlock_worker::http::TASK;

@@ -38,7 +38,7 @@ mod timer;
 mod variables;
 mod wait;
 
-pub use start::{Refusal, digest, start};
+pub use start::{Refusal, digest, start, start_with};
 
 /// Decides about one run at one time. The effects are collected until [`Decider::finish`].
 pub struct Decider<'a> {
@@ -123,7 +123,10 @@ impl<'a> Decider<'a> {
     }
 
     fn settle_agenda(&mut self) {
-        while let Some(step) = self.agenda.pop_front() {
+        // A decision that needs a payload is made again, when that is at hand: the rest of this one is of no use.
+        while !self.run.payloads.is_needed()
+            && let Some(step) = self.agenda.pop_front()
+        {
             match step {
                 Next::Consider(step) => self.consider(&step),
                 Next::Empty(step) => self.empty(&step),

@@ -1,6 +1,6 @@
 //! What can happen to a run. One kind of event, one handler in `decide/`.
 
-use oarlock_protocol::message::{Completion, Operation, ProgressMessage, ResultMessage};
+use oarlock_protocol::message::{Completion, Operation, Outcome, ProgressMessage, ResultMessage};
 use oarlock_protocol::{ExecutionId, Json, TaskPath};
 
 /// Something that happened to a run.
@@ -50,4 +50,27 @@ pub enum Event {
     },
     /// An operator asks for something.
     Operation(Operation),
+}
+
+impl Event {
+    /// The data it brings into the run.
+    pub fn data(&self) -> Option<&Json> {
+        match self {
+            Event::Result(result) => match &result.outcome {
+                Outcome::Completed { output } => Some(output),
+                Outcome::Failed { .. } | Outcome::Deferred { .. } | Outcome::Accepted | Outcome::Refused => {
+                    None
+                }
+            },
+            Event::Signal { payload, .. } => Some(payload),
+            Event::Complete { completion: Completion::Completed { output }, .. } => Some(output),
+            Event::Complete { completion: Completion::Failed { .. }, .. }
+            | Event::Progress(_)
+            | Event::Cancel { .. }
+            | Event::Timer { .. }
+            | Event::Admitted { .. }
+            | Event::MessagesLost { .. }
+            | Event::Operation(_) => None,
+        }
+    }
 }

@@ -10,6 +10,7 @@ pub mod effect;
 pub mod event;
 pub mod map;
 pub mod mapping;
+pub mod payloads;
 pub mod plan;
 pub mod retry;
 pub mod router;

@@ -1,6 +1,6 @@
 //! Data in and out of tasks: inputs from the scope, outputs into variables, and their limits in size.
 
-use oarlock_expression::{Limits, Template, TemplateEvaluationError};
+use oarlock_expression::{Cause, Limits, Opened, Path, Scope, Template, TemplateEvaluationError};
 use oarlock_protocol::code::Code;
 use oarlock_protocol::depth::DEEPEST;
 use oarlock_protocol::{ErrorDetails, Json, JsonMap, secret};
@@ -49,8 +49,9 @@ fn evaluate_each(
             // Otherwise the whole object would be a reference, and an expression could choose the secret.
             return Err(failed(&format!("{what}.{name}: '{name}' is a reserved key")));
         }
-        let value = evaluate(template)
-            .map_err(|e| failed(&format!("{what}.{name}{}: {}", e.pointer, e.error.message)))?;
+        let value = evaluate(template).map_err(|e| {
+            unevaluated(e.error.cause, &format!("{what}.{name}{}: {}", e.pointer, e.error.message))
+        })?;
         left = left.checked_sub(size(&value)).ok_or_else(|| too_large(what, limit))?;
         result.insert(name.clone(), value);
     }
@@ -78,26 +79,46 @@ pub fn map_output(
 }
 
 fn value(mapping: &MappingNode, scope: &RunScope<'_>, output: &Json) -> Result<Json, ErrorDetails> {
-    let reason = |message: &str| failed(&format!("variableMappings → {}: {message}", mapping.target));
+    let about = |message: &str| format!("variableMappings → {}: {message}", mapping.target);
     let limits = Limits::default();
     match &mapping.source {
-        MappingSource::Direct { path, default } => match path.find(output).or(default.as_ref()) {
-            Some(value) => Ok(value.clone()),
-            None => Err(reason(&missing(path.as_str()))),
-        },
+        MappingSource::Direct { path, default } => {
+            match find(path, output, scope, &about)?.or(default.as_ref()) {
+                Some(value) => Ok(value.clone()),
+                None => Err(failed(&about(&missing(path.as_str())))),
+            }
+        }
         MappingSource::Expression(expression) => expression
             .evaluate(scope, &limits)
-            .map_err(|e| reason(&format!("`{}`: {}", expression.source(), e.message))),
+            .map_err(|e| unevaluated(e.cause, &about(&format!("`{}`: {}", expression.source(), e.message)))),
         MappingSource::Transform { path, pipeline, default } => {
-            match path.find(output).or(default.as_ref()) {
-                Some(value) => pipeline.apply(value.clone()).map_err(|e| reason(&e.message)),
-                None => Err(reason(&missing(path.as_str()))),
+            match find(path, output, scope, &about)?.or(default.as_ref()) {
+                Some(value) => {
+                    let value = match scope.open(value) {
+                        Opened::Itself => value,
+                        Opened::Data(data) => data,
+                        Opened::Unavailable(reason) => return Err(unavailable(&about(&reason))),
+                    };
+                    pipeline.apply(value.clone()).map_err(|e| failed(&about(&e.message)))
+                }
+                None => Err(failed(&about(&missing(path.as_str())))),
             }
         }
         MappingSource::Value(template) => template
             .evaluate(scope, &limits)
-            .map_err(|e| reason(&format!("{} {}", e.pointer, e.error.message))),
+            .map_err(|e| unevaluated(e.error.cause, &about(&format!("{} {}", e.pointer, e.error.message)))),
     }
+}
+
+/// What a path leads to in a task's output, through payloads kept elsewhere.
+fn find<'a>(
+    path: &Path,
+    output: &'a Json,
+    scope: &'a RunScope<'_>,
+    about: &impl Fn(&str) -> String,
+) -> Result<Option<&'a Json>, ErrorDetails> {
+    path.find_through(output, scope)
+        .map_err(|reason| unavailable(&about(&format!("`{}`: {reason}", path.as_str()))))
 }
 
 fn missing(path: &str) -> String {
@@ -122,6 +143,19 @@ pub fn failed(message: &str) -> ErrorDetails {
     ErrorDetails::system(Code::ExpressionFailed, message)
 }
 
+/// PAYLOAD_UNAVAILABLE with this message.
+pub fn unavailable(message: &str) -> ErrorDetails {
+    ErrorDetails::system(Code::PayloadUnavailable, message)
+}
+
+/// An evaluation that failed: EXPRESSION_FAILED, or PAYLOAD_UNAVAILABLE where it could not look into a payload.
+pub fn unevaluated(cause: Cause, message: &str) -> ErrorDetails {
+    match cause {
+        Cause::Expression => failed(message),
+        Cause::Unavailable => unavailable(message),
+    }
+}
+
 /// PAYLOAD_TOO_LARGE for `what`.
 pub fn too_large(what: &str, limit: usize) -> ErrorDetails {
     let message =
@@ -129,13 +163,21 @@ pub fn too_large(what: &str, limit: usize) -> ErrorDetails {
     ErrorDetails::system(Code::PayloadTooLarge, message)
 }
 
-/// About how many bytes a value has as JSON: exact but for escapes in texts and the digits of numbers.
+/// About how many bytes a value has as JSON: exact but for escapes in texts, last commas and the digits of fractions.
 pub fn size(value: &Json) -> usize {
     match value {
         Json::Null | Json::Bool(_) => 4,
-        Json::Number(_) => 8,
+        Json::Number(number) => match (number.as_u64(), number.as_i64()) {
+            (Some(whole), _) => digits(whole),
+            (None, Some(negative)) => 1 + digits(negative.unsigned_abs()),
+            (None, None) => 8,
+        },
         Json::String(text) => text.len() + 2,
         Json::Array(items) => 2 + items.iter().map(|item| size(item) + 1).sum::<usize>(),
         Json::Object(map) => 2 + map.iter().map(|(key, value)| key.len() + 4 + size(value)).sum::<usize>(),
     }
+}
+
+fn digits(number: u64) -> usize {
+    1 + number.checked_ilog10().map_or(0, |least| least as usize)
 }

@@ -18,6 +18,7 @@ pub use mailbox::{Mailbox, Signal};
 pub use row::{Awaiting, Block, Body, KEPT_ATTEMPTS, Open, Row, Stage, Work};
 
 use crate::map::{Map, Set};
+use crate::payloads::AtHand;
 
 /// A run as its owner holds it.
 #[derive(Clone, Debug)]
@@ -40,6 +41,8 @@ pub struct Run {
     pub mailbox: Mailbox,
     /// What was changed and is not yet written.
     pub changes: Changes,
+    /// What of its payloads kept elsewhere a decision may look into.
+    pub payloads: AtHand,
     /// Steps that wait for a signal. Derived.
     pub(crate) waits: BTreeSet<TaskPath>,
     /// While it is compensating: what is still to be undone, the next last. Derived, filled when first needed.
@@ -181,6 +184,7 @@ impl Run {
             scoped: Map::default(),
             mailbox: Mailbox::default(),
             changes: Changes::default(),
+            payloads: AtHand::default(),
             waits: BTreeSet::new(),
             to_undo: None,
             met: Map::default(),

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use oarlock_expression::{Resolved, Scope};
+use oarlock_expression::{Opened, Resolved, Scope};
 use oarlock_protocol::{ErrorDetails, Json, JsonMap, TaskPath, Timestamp};
 use serde_json::json;
 
@@ -107,7 +107,11 @@ impl<'a> RunScope<'a> {
                         return Some(owned(json!(number), 1));
                     }
                     let items = self.run.rows.get(&owner.path)?.input.as_ref()?;
-                    return item(items, each.batch, number, name == "key");
+                    return match self.run.payloads.open(items) {
+                        Opened::Itself => item(items, each.batch, number, name == "key"),
+                        Opened::Data(items) => item(items, each.batch, number, name == "key"),
+                        Opened::Unavailable(reason) => Some(Resolved::Unavailable { consumed: 1, reason }),
+                    };
                 }
                 NodeKind::Loop(_) if name == "index" => return Some(owned(json!(number), 1)),
                 _ => {}
@@ -232,6 +236,10 @@ impl<'a> RunScope<'a> {
 }
 
 impl Scope for RunScope<'_> {
+    fn open<'a>(&'a self, value: &Json) -> Opened<'a> {
+        self.run.payloads.open(value)
+    }
+
     fn resolve<'a>(&'a self, path: &[&str]) -> Resolved<'a> {
         match path.first().copied() {
             Some("input") => Resolved::Found { value: Cow::Borrowed(&self.run.input), consumed: 1 },

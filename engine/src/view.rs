@@ -62,9 +62,17 @@ fn parent(head: &Head) -> Option<ParentStep> {
 /// What happened in a run, in the order of time: derived from its rows and their attempts.
 pub fn history(plan: &Plan, run: &Run) -> Vec<HistoryEntry> {
     let mut entries = vec![entry(run.head.created_at, TaskPath::root(), "RUNNING")];
+    // Much happens in one millisecond: there a block ends after what is inside it, and the next begins after that.
+    let mut around: Vec<HistoryEntry> = Vec::new();
     for (path, row) in steps(plan, run) {
+        while let Some(ended) = around.pop_if(|block| !is_inside(path, &block.task_path)) {
+            entries.push(ended);
+        }
         task_history(path, row, &mut entries);
+        let is_ended_block = row.block().is_some() && row.status.is_terminal();
+        around.extend(entries.pop_if(|_| is_ended_block));
     }
+    entries.extend(around.into_iter().rev());
     entries.sort_by_key(|entry| entry.time);
     if let Some(end) = run.head.end_time {
         let mut last = entry(end, TaskPath::root(), run.head.status.as_str());
@@ -73,6 +81,10 @@ pub fn history(plan: &Plan, run: &Run) -> Vec<HistoryEntry> {
         entries.push(last);
     }
     entries
+}
+
+fn is_inside(path: &TaskPath, block: &TaskPath) -> bool {
+    path.as_str().strip_prefix(block.as_str()).is_some_and(|rest| rest.starts_with(['/', '[', ':']))
 }
 
 fn task_history(path: &TaskPath, row: &Row, entries: &mut Vec<HistoryEntry>) {

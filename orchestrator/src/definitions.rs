@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use oarlock_engine::Plan;
 use oarlock_protocol::definition::WorkflowDefinition;
+use oarlock_protocol::depth::nests_within;
 
 use self::changes::Changes;
 use crate::layout;
@@ -15,6 +16,9 @@ pub mod changes;
 
 /// How many compiled definitions are kept; all go when there are more.
 const KEPT: usize = 1_000;
+/// The deepest definition, as JSON. A reader of JSON refuses 128 levels, and the messages that carry a definition put a few of
+/// their own around it; a text is taken to 64 levels.
+const DEEPEST: usize = 120;
 
 /// Reads definitions, and keeps the compiled ones.
 #[derive(Clone)]
@@ -47,7 +51,7 @@ pub enum Error {
         /// What differs from the registered one.
         changes: Changes,
     },
-    /// The stored definition cannot be used by this release.
+    /// The definition cannot be used: refused when it is registered, or stored by another release.
     #[error("{0}")]
     Unusable(String),
     /// The store failed.
@@ -101,6 +105,7 @@ impl Definitions {
     /// # Errors
     /// The version is registered with another content, or cannot be compiled.
     pub async fn register(&self, tenant: &str, definition: &WorkflowDefinition) -> Result<Vec<Write>, Error> {
+        check_depth(definition)?;
         Plan::compile(Arc::new(definition.clone())).map_err(|e| Error::Unusable(e.to_string()))?;
         let (id, version) = (&definition.id, definition.version);
         let field = layout::definition_field(tenant, id, version);
@@ -152,4 +157,18 @@ impl Definitions {
         // A panic elsewhere leaves at worst a plan less in the map.
         self.plans.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Checks that a definition can be read again once it is written.
+///
+/// # Errors
+/// It nests too deeply.
+pub(crate) fn check_depth(definition: &WorkflowDefinition) -> Result<(), Error> {
+    let written = serde_json::to_value(definition).map_err(|e| Error::Unusable(e.to_string()))?;
+    if nests_within(&written, DEEPEST) {
+        return Ok(());
+    }
+    Err(Error::Unusable(format!(
+        "the definition nests deeper than {DEEPEST} levels, more than can be read again; a `workflow` step can take over inner steps"
+    )))
 }

@@ -6,7 +6,7 @@
 //!                                 after its retention: tombstone
 //! Runs(tenant, status)    sorted  <run id>                  by creation time
 //! Timers                  sorted  <tenant>/<run id><path>   by time
-//! Outbox                  hash    <execution id>         -> <tenant>/<run id><path>
+//! Outbox                  hash    <execution id>         -> <tenant>/<run id><path>;  <run id> -> <tenant>/<run id>/
 //! Definitions             hash    <tenant>/<id>@<version> -> definition;  <tenant>/<id> -> newest version
 //! ```
 //!
@@ -18,9 +18,13 @@ use oarlock_engine::run::{Head, Row, Run};
 use oarlock_engine::{Plan, run};
 use oarlock_protocol::instance::WorkflowStatus;
 use oarlock_protocol::{Json, RunKey, TaskPath, Timestamp};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use crate::store::{Key, Write};
+
+mod tombstone;
+
+pub use tombstone::{Tombstone, bury, forget};
 
 const HEAD: &str = "head";
 const INPUT: &str = "input";
@@ -31,7 +35,6 @@ const SCOPED: &str = "w:";
 const TASK: &str = "t:";
 const TASK_INPUT: &str = "i:";
 const TASK_OUTPUT: &str = "o:";
-const TOMBSTONE: &str = "tombstone";
 
 /// Stored bytes that this release cannot read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -154,29 +157,6 @@ pub struct StoredRun {
     parts: Vec<(String, Bytes)>,
 }
 
-/// What outlives a run that was started by a key: for a while, the same request still starts nothing.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct Tombstone {
-    /// Version of this form.
-    pub format: u32,
-    /// Tells the same request from another one.
-    pub request_digest: String,
-    /// The version of its definition that the run had.
-    pub workflow_definition_version: u32,
-}
-
-impl Tombstone {
-    /// Reads the tombstone among the fields of a run; none where there is none.
-    ///
-    /// # Errors
-    /// One this release cannot read.
-    pub fn read(fields: &[(String, Bytes)]) -> Result<Option<Self>, Unreadable> {
-        let Some((_, value)) = fields.iter().find(|(field, _)| field == TOMBSTONE) else { return Ok(None) };
-        serde_json::from_slice(value).map(Some).map_err(|e| Unreadable::new("a run's tombstone", e))
-    }
-}
-
 impl StoredRun {
     /// Reads the head among the fields of a run; none where there is no such run.
     ///
@@ -266,24 +246,6 @@ pub fn move_index(run: &Run, from: Option<WorkflowStatus>, to: WorkflowStatus, w
     }
     let score = run.head.created_at.as_millis();
     writes.push(Write::SortedSet { key: runs_key(&run.key.tenant, to), member, score });
-}
-
-/// The writes that remove an ended run. Where a key had started it and `remember`, a tombstone stays; whether it does.
-pub fn forget(run: &Run, remember: bool, writes: &mut Vec<Write>) -> bool {
-    let key = Key::Run(run.key.clone());
-    let member = run.key.run.to_string();
-    writes.push(Write::Delete { key: key.clone() });
-    writes.push(Write::SortedRemove { key: runs_key(&run.key.tenant, run.head.status), member });
-    let stays = remember && run.key.run.is_keyed();
-    if stays {
-        let tombstone = Tombstone {
-            format: oarlock_protocol::FORMAT,
-            request_digest: run.head.request_digest.clone(),
-            workflow_definition_version: run.head.workflow_definition_version,
-        };
-        writes.push(Write::HashSet { key, field: TOMBSTONE.to_owned(), value: bytes(&tombstone) });
-    }
-    stays
 }
 
 /// The field of a definition.

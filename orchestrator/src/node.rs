@@ -17,7 +17,8 @@ use uuid::Uuid;
 use crate::clock::Clock;
 use crate::definitions::Definitions;
 use crate::members::{Member, Members};
-use crate::partition::{self, Command, Counters, Request, Shared, Wish};
+use crate::partition::{self, Command, Counters, Request, Shared, Wish, answer};
+use crate::payloads::Reader;
 use crate::settings::Settings;
 use crate::store::{self, Store};
 use crate::watch::Watch;
@@ -134,7 +135,9 @@ impl Node {
             Err(error) => return Err(error.into()),
         }
         let definitions = Definitions::new(store.clone(), partitions);
+        let payloads = settings.payloads.clone().map(|payloads| Arc::new(Reader::new(payloads)));
         let shared = Arc::new(Shared {
+            payloads,
             broker,
             store,
             definitions,
@@ -286,6 +289,10 @@ impl Node {
     async fn ask_to_start(&self, request: StartMessage) -> Result<Started, Error> {
         let tenant = request.security_context.tenant_id.clone();
         let partition = request.workflow_instance_id.partition(self.partitions());
+        if request.parent.is_some() {
+            let told = "only a step `workflow` of a run starts a run with a `parent`; leave it out";
+            return Err(unexpected(partition, answer::refused(answer::INVALID_REQUEST, told)));
+        }
         match self.request(partition, Request::Start(Box::new(request))).await? {
             Answer::Accepted { workflow_instance_id, workflow_definition_version, existing } => {
                 let run = RunKey::new(tenant.as_str(), workflow_instance_id);
@@ -301,7 +308,7 @@ impl Node {
     /// The store or the owner of the run does not answer.
     pub async fn cancel(&self, run: RunKey, reason: String) -> Result<Option<bool>, Error> {
         let partition = run.run.partition(self.partitions());
-        match self.request(partition, Request::Cancel { run, reason }).await? {
+        match self.request(partition, Request::Cancel { run, reason, parent: None }).await? {
             Answer::Cancelling { under_way } => Ok(under_way),
             other => Err(unexpected(partition, other)),
         }

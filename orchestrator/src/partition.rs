@@ -10,19 +10,24 @@ use std::time::Duration;
 use oarlock_broker::{Broker, Health, Subscription, topology};
 use oarlock_protocol::RunKey;
 use oarlock_protocol::definition::WorkflowDefinition;
-use oarlock_protocol::message::{Answer, CompleteMessage, OperationMessage, SignalMessage, StartMessage};
+use oarlock_protocol::message::{
+    Answer, CompleteMessage, OperationMessage, Parent, PayloadReference, SignalMessage, StartMessage,
+};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tracing::Instrument;
 
 use crate::clock::Clock;
 use crate::definitions::Definitions;
+use crate::payloads::{Read, Reader};
 use crate::settings::Settings;
 use crate::store::{self, Store};
 use crate::watch::Watch;
 use crate::watchdog::Pulse;
 
 pub(crate) mod answer;
+mod asides;
 mod batch;
+mod children;
 mod commit;
 mod due;
 mod effects;
@@ -49,11 +54,20 @@ pub(crate) struct Shared {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) definitions: Definitions,
     pub(crate) settings: Settings,
+    /// Reads what decisions look into, where there is a payload store.
+    pub(crate) payloads: Option<Arc<Reader>>,
     pub(crate) clock: Clock,
     pub(crate) watch: Watch,
     pub(crate) counters: Counters,
     /// Bounds those of other nodes that wait for the end of a run owned here.
     pub(crate) watchers: Arc<Semaphore>,
+}
+
+impl Shared {
+    /// A payload of a run that was read lately.
+    fn kept_payload(&self, run: &RunKey, reference: &PayloadReference) -> Option<Read> {
+        self.payloads.as_ref()?.kept(&run.tenant, reference).map(Ok)
+    }
 }
 
 /// What operators should see growing, since this process began.
@@ -79,7 +93,8 @@ pub(crate) enum Request {
     /// Start a run: ACCEPTED.
     Start(Box<StartMessage>),
     /// End a run: CANCELLING.
-    Cancel { run: RunKey, reason: String },
+    /// Where the step that started it asks, that is answered instead.
+    Cancel { run: RunKey, reason: String, parent: Option<Parent> },
     /// Register a definition: REGISTERED.
     Register { tenant: String, definition: Box<WorkflowDefinition> },
     /// Tell when a run has ended: ENDED.
@@ -241,11 +256,11 @@ impl Claimant {
         let token = lease.token.clone();
         let mut served = self.serve(lease).await;
         self.pulse.rest();
-        // Continued after a long stop, it may find its connection gone before it has asked the store again.
-        if matches!(served, Err(Lost::Inbox(_)))
+        // Continued after a long stop, it may find its connections gone before the store has told it of its lease.
+        if matches!(served, Err(Lost::Inbox(_) | Lost::Store(store::Error::Unavailable(_))))
             && lease::is_fenced(&self.shared, self.partition, &token).await
         {
-            self.deaf = true;
+            self.deaf |= matches!(served, Err(Lost::Inbox(_)));
             served = Err(store::Error::Fenced(self.partition).into());
         }
         // Whatever ended it: nobody has to wait for the lease to run out. A token that is no longer valid does nothing.

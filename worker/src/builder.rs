@@ -8,11 +8,10 @@ use std::time::Duration;
 use oarlock_broker::Broker;
 use oarlock_payloads::Payloads;
 use oarlock_protocol::name::{InvalidName, check_task_name};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use crate::handler::{Handler, Typed};
-use crate::{TaskContext, TaskError};
+use crate::handler::{Handler, IntoAnswer, Typed};
+use crate::{Secrets, TaskContext, TaskError};
 
 /// The largest output a task may give, unless configured otherwise: what the orchestrator takes by default.
 const DEFAULT_MAX_PAYLOAD_BYTES: usize = 1024 * 1024;
@@ -32,6 +31,7 @@ pub struct Worker {
     pub(crate) name: String,
     pub(crate) slots: u16,
     pub(crate) tasks: BTreeMap<String, Binding>,
+    pub(crate) secrets: Secrets,
     pub(crate) limits: Limits,
     pub(crate) payloads: Option<Payloads>,
 }
@@ -82,8 +82,9 @@ impl Worker {
             cancel_grace: DEFAULT_CANCEL_GRACE,
             early_ack: DEFAULT_EARLY_ACK,
         };
-        let worker =
-            Worker { broker, name: host_name(), slots: 0, tasks: BTreeMap::new(), limits, payloads: None };
+        let secrets = Secrets::new(None);
+        let tasks = BTreeMap::new();
+        let worker = Worker { broker, name: host_name(), slots: 0, tasks, secrets, limits, payloads: None };
         Builder { worker, slots: DEFAULT_SLOTS, problem: None }
     }
 }
@@ -118,6 +119,13 @@ impl Builder {
         self
     }
 
+    /// Where the values of secrets are that tasks name; the environment alone by default.
+    #[must_use]
+    pub fn secrets(mut self, secrets: Secrets) -> Self {
+        self.worker.secrets = secrets;
+        self
+    }
+
     /// How long a handler may take to end once it is cancelled; 5 s by default. Then its future is dropped.
     #[must_use]
     pub fn cancel_grace(mut self, grace: Duration) -> Self {
@@ -134,26 +142,27 @@ impl Builder {
         self
     }
 
-    /// Executes the task `name`, taken from the queue of that name, by an async function with typed input and output.
+    /// Executes the task `name`, taken from the queue of that name, by an async function with typed input and output. Where the
+    /// work goes on elsewhere, it returns an [`Answer`](crate::Answer) instead of the output alone.
     #[must_use]
-    pub fn task<I, O, F, Answer>(self, name: &str, function: F) -> Self
+    pub fn task<I, O, F, Work>(self, name: &str, function: F) -> Self
     where
-        F: Fn(I, TaskContext) -> Answer + Send + Sync + 'static,
-        Answer: Future<Output = Result<O, TaskError>> + Send + 'static,
+        F: Fn(I, TaskContext) -> Work + Send + Sync + 'static,
+        Work: Future<Output = Result<O, TaskError>> + Send + 'static,
         I: DeserializeOwned + Send + 'static,
-        O: Serialize + Send + 'static,
+        O: IntoAnswer + Send + 'static,
     {
         self.task_on(name, name, function)
     }
 
     /// Executes the task `name` as [`Builder::task`] does, taken from `queue`, where a definition or routing sends it.
     #[must_use]
-    pub fn task_on<I, O, F, Answer>(self, queue: &str, name: &str, function: F) -> Self
+    pub fn task_on<I, O, F, Work>(self, queue: &str, name: &str, function: F) -> Self
     where
-        F: Fn(I, TaskContext) -> Answer + Send + Sync + 'static,
-        Answer: Future<Output = Result<O, TaskError>> + Send + 'static,
+        F: Fn(I, TaskContext) -> Work + Send + Sync + 'static,
+        Work: Future<Output = Result<O, TaskError>> + Send + 'static,
         I: DeserializeOwned + Send + 'static,
-        O: Serialize + Send + 'static,
+        O: IntoAnswer + Send + 'static,
     {
         self.handler(queue, name, Arc::new(Typed::new(function)))
     }

@@ -11,6 +11,7 @@ use oarlock_protocol::{ExecutionId, Json, JsonMap, RunId, RunKey, TaskInstanceId
 use tokio::task::AbortHandle;
 
 use crate::cancellation::Cancellation;
+use crate::secrets::Mask;
 
 /// One attempt, as its handler sees it. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -32,6 +33,9 @@ struct Attempt {
     started: Instant,
     ends: Limit,
     cancellation: Cancellation,
+    state: Option<Json>,
+    /// Hides the secrets of the input; set before the handler runs.
+    mask: OnceLock<Arc<Mask>>,
     details: Mutex<Option<Json>>,
     abort: OnceLock<AbortHandle>,
     aborted: AtomicBool,
@@ -104,8 +108,17 @@ impl TaskContext {
         self.0.cancellation.cancelled().await;
     }
 
+    /// What the last look left behind, where it was [`Answer::Deferred`](crate::Answer::Deferred); nothing at the first look.
+    pub fn state(&self) -> Option<&Json> {
+        self.0.state.as_ref()
+    }
+
     /// Tells how far the task is. Signs are sent at most once a second, with the newest details.
     pub fn heartbeat(&self, details: Json) {
+        let details = match self.mask() {
+            Some(mask) => mask.json(details),
+            None => details,
+        };
         *self.0.details.lock().unwrap_or_else(PoisonError::into_inner) = Some(details);
     }
 
@@ -146,6 +159,8 @@ impl TaskContext {
             started,
             ends,
             cancellation: Cancellation::default(),
+            state: message.state,
+            mask: OnceLock::new(),
             details: Mutex::new(None),
             abort: OnceLock::new(),
             aborted: AtomicBool::new(false),
@@ -184,6 +199,17 @@ impl TaskContext {
             task_path: self.task_path().clone(),
             execution_id: self.0.execution_id,
         }
+    }
+
+    /// Hides these secrets from now on.
+    pub(crate) fn set_mask(&self, mask: Arc<Mask>) {
+        // Set once, before the handler runs; a second call cannot be.
+        let _ = self.0.mask.set(mask);
+    }
+
+    /// What hides the secrets of the input; none where it has none.
+    pub(crate) fn mask(&self) -> Option<&Arc<Mask>> {
+        self.0.mask.get()
     }
 
     /// Tells the handler to end.

@@ -7,9 +7,15 @@
 //! |---|---|
 //! | exits with 0 and writes one JSON value (or nothing: `null`) | its output |
 //! | exits with 0 and writes something else | INVALID_OUTPUT |
+//! | exits with 75 and writes `{"after": "10s", "state": …}` | DEFERRED: it is run again later, with that state |
+//! | exits with 76 and writes `{"accepted": true}` | ACCEPTED: somebody else completes the task |
+//! | exits with 75 or 76 and writes something else | INVALID_OUTPUT; EXIT_75 or EXIT_76 where it writes nothing |
 //! | exits with `n`, or is ended by signal `n - 128` | EXIT_n, the tail of stderr in the details |
 //! | exits with `n`, its last line on stderr being `oarlock-error: CODE message` | that code and message |
 //! | writes more than a payload may have | PAYLOAD_TOO_LARGE; it is ended |
+//!
+//! The state of the last look is in `OARLOCK_STATE`, as JSON; at the first look there is no such variable. Secrets stand in the
+//! input on stdin; the worker's own variables that hold some are not handed on.
 
 mod conversation;
 mod interpret;
@@ -26,9 +32,11 @@ use oarlock_protocol::Json;
 use oarlock_protocol::code::Code;
 
 use crate::handler::{Finished, Handler, Usage};
-use crate::{TaskContext, TaskError};
+use crate::{ENVIRONMENT_PREFIX, TaskContext, TaskError};
 use process::Process;
 
+/// The environment variable that holds the state of the last look.
+const STATE: &str = "OARLOCK_STATE";
 /// How long a command may take to end after SIGTERM, unless configured otherwise.
 pub const DEFAULT_KILL_GRACE: Duration = Duration::from_secs(2);
 /// What ending costs after the grace: SIGKILL, the last bytes of the pipes, the answer.
@@ -68,6 +76,16 @@ impl Exec {
             .env("OARLOCK_IDEMPOTENCY_KEY", context.idempotency_key().to_string())
             .env("OARLOCK_TENANT", &security.tenant_id)
             .env("OARLOCK_USER", &security.user_id);
+        match context.state() {
+            Some(state) => command.env(STATE, state.to_string()),
+            // The worker may run in a command itself.
+            None => command.env_remove(STATE),
+        };
+        let secrets = std::env::vars_os().map(|(name, _)| name);
+        for name in secrets.filter(|name| name.as_encoded_bytes().starts_with(ENVIRONMENT_PREFIX.as_bytes()))
+        {
+            command.env_remove(name);
+        }
         command
     }
 
@@ -86,14 +104,15 @@ impl Handler for Exec {
     async fn run(&self, input: Json, context: TaskContext) -> Finished {
         let mut process = match Process::start(self.command(&context)).await {
             Ok(process) => process,
-            Err(error) => return Err(self.not_started(&error)).into(),
+            Err(error) => return Finished { result: Err(self.not_started(&error)), usage: Usage::default() },
         };
         // A JSON value always has a text.
         let input = serde_json::to_vec(&input).unwrap_or_default();
         let limit = context.max_payload_bytes();
         let spoken = conversation::converse(&mut process, &input, limit, self.kill_grace, &context).await;
         let usage = spoken.exit.as_ref().map_or_else(|_| Usage::default(), |exit| exit.usage);
-        Finished { result: interpret::result(&self.command_line, limit, spoken), usage }
+        let result = interpret::result(&self.command_line, limit, spoken, context.mask());
+        Finished { result, usage }
     }
 
     fn end_grace(&self) -> Duration {

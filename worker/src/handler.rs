@@ -1,4 +1,4 @@
-//! What executes a task: a typed async function, or anything that takes JSON and answers JSON.
+//! What executes a task: a typed async function, or anything that takes JSON and answers JSON; and what it may answer.
 
 use std::future::Future;
 use std::marker::PhantomData;
@@ -27,8 +27,8 @@ pub trait Handler: Send + Sync + 'static {
 /// How a handler ended.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Finished {
-    /// The task's output, or why there is none.
-    pub result: Result<Json, TaskError>,
+    /// What it answers, or why it cannot.
+    pub result: Result<Answer, TaskError>,
     /// What it cost, as far as the handler can tell.
     pub usage: Usage,
 }
@@ -42,9 +42,64 @@ pub struct Usage {
     pub memory_bytes: u64,
 }
 
+impl From<Result<Answer, TaskError>> for Finished {
+    fn from(result: Result<Answer, TaskError>) -> Self {
+        Self { result, usage: Usage::default() }
+    }
+}
+
 impl From<Result<Json, TaskError>> for Finished {
     fn from(result: Result<Json, TaskError>) -> Self {
-        Self { result, usage: Usage::default() }
+        result.map(Answer::Completed).into()
+    }
+}
+
+/// What a handler that did not fail answers. A typed function may return it in the place of its output.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer<O = Json> {
+    /// The work is done; this came of it.
+    Completed(O),
+    /// The work is under way elsewhere: the task is to be looked at again. No retry is spent.
+    Deferred {
+        /// How much later; at most ten years.
+        after: Duration,
+        /// What the next look is given as [`TaskContext::state`]; at most 16 KiB of JSON.
+        state: Json,
+    },
+    /// Somebody else completes the task, from outside; until then it stays open.
+    Accepted,
+}
+
+impl<O> Answer<O> {
+    /// To be looked at again so much later, with a state for that look.
+    pub fn again(after: Duration, state: impl Into<Json>) -> Self {
+        Self::Deferred { after, state: state.into() }
+    }
+}
+
+/// What a typed function may return: an output that can be written as JSON, or an [`Answer`] that has one.
+pub trait IntoAnswer {
+    /// The answer, its output written as JSON.
+    ///
+    /// # Errors
+    /// INVALID_OUTPUT where the output has no JSON form.
+    fn into_answer(self) -> Result<Answer, TaskError>;
+}
+
+impl<O: Serialize> IntoAnswer for O {
+    fn into_answer(self) -> Result<Answer, TaskError> {
+        write(&self).map(Answer::Completed)
+    }
+}
+
+// `Answer` itself is not `Serialize`, so this is no second answer to the same question.
+impl<O: Serialize> IntoAnswer for Answer<O> {
+    fn into_answer(self) -> Result<Answer, TaskError> {
+        match self {
+            Self::Completed(output) => output.into_answer(),
+            Self::Deferred { after, state } => Ok(Answer::Deferred { after, state }),
+            Self::Accepted => Ok(Answer::Accepted),
+        }
     }
 }
 
@@ -61,19 +116,19 @@ impl<F, I> Typed<F, I> {
 }
 
 #[async_trait]
-impl<F, I, O, Answer> Handler for Typed<F, I>
+impl<F, I, O, Work> Handler for Typed<F, I>
 where
-    F: Fn(I, TaskContext) -> Answer + Send + Sync + 'static,
-    Answer: Future<Output = Result<O, TaskError>> + Send + 'static,
+    F: Fn(I, TaskContext) -> Work + Send + Sync + 'static,
+    Work: Future<Output = Result<O, TaskError>> + Send + 'static,
     I: DeserializeOwned + Send + 'static,
-    O: Serialize + Send + 'static,
+    O: IntoAnswer + Send + 'static,
 {
     async fn run(&self, input: Json, context: TaskContext) -> Finished {
         let input = match read::<I>(&input) {
             Ok(input) => input,
-            Err(error) => return Err(error).into(),
+            Err(error) => return Finished { result: Err(error), usage: Usage::default() },
         };
-        (self.function)(input, context).await.and_then(|output| write(&output)).into()
+        (self.function)(input, context).await.and_then(IntoAnswer::into_answer).into()
     }
 }
 

@@ -14,6 +14,10 @@
 //! | `maxBytes` | the largest answer; at most what a payload may have |
 //!
 //! Output: `{status, headers, body}`, the body as JSON where its content type says so, else as text.
+//!
+//! A server that knows Oarlock may answer 202 with the header `Oarlock-Outcome`: `DEFERRED` with the body
+//! `{"after": "10s", "state": …}` lets the same request be made again later, with the state in the header `Oarlock-State`, as
+//! JSON in ASCII; `ACCEPTED` leaves the task open until somebody completes it. Without that header 202 is a status like any other.
 
 mod answer;
 mod request;
@@ -24,16 +28,22 @@ use std::time::Duration;
 use async_trait::async_trait;
 use oarlock_protocol::Json;
 use oarlock_protocol::code::Code;
+use reqwest::header::HeaderName;
 use reqwest::redirect::{Attempt, Policy};
 use reqwest::{Client, Url};
 
-use crate::handler::{Finished, Handler};
+use crate::handler::{Answer, Finished, Handler};
 use crate::hosts::HostPattern;
 use crate::{TaskContext, TaskError};
 use request::Request;
 
 /// The name of the task, and of its queue unless routing says otherwise.
 pub const TASK: &str = "http.request";
+/// Says that a 202 is no output: `DEFERRED` or `ACCEPTED`.
+const OUTCOME: HeaderName = HeaderName::from_static("oarlock-outcome");
+/// Brings the state of the last look.
+const STATE: HeaderName = HeaderName::from_static("oarlock-state");
+
 /// The code of a request to a host that the worker's configuration does not allow.
 pub const HOST_NOT_ALLOWED: &str = "HTTP_HOST_NOT_ALLOWED";
 /// The code of a host that cannot be reached.
@@ -82,7 +92,7 @@ impl Http {
         Ok(Self { client, hosts })
     }
 
-    async fn request(&self, input: &Json, context: &TaskContext) -> Result<Json, TaskError> {
+    async fn request(&self, input: &Json, context: &TaskContext) -> Result<Answer, TaskError> {
         let request = Request::read(input)?;
         allowed(&self.hosts, &request.url)
             .map_err(|why| TaskError::new(HOST_NOT_ALLOWED, why).not_retryable())?;
@@ -90,9 +100,9 @@ impl Http {
             .max_bytes
             .map_or(context.max_payload_bytes(), |most| most.min(context.max_payload_bytes()));
         let expect = request.expect.clone();
-        let sent = request.build(&self.client, context.idempotency_key()).send().await;
+        let sent = request.build(&self.client, context.idempotency_key(), context.state()).send().await;
         let response = sent.map_err(failure)?;
-        answer::read(response, expect.as_deref(), limit).await
+        answer::read(response, expect.as_deref(), limit, context.mask()).await
     }
 }
 

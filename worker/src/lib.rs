@@ -28,6 +28,7 @@
 //! | `handler`, `context`, `error` | what a task's code is, is given and may answer |
 //! | `runtime` | takes tasks, runs them, answers |
 //! | `exec`, `http` | the stock bindings: a command, an HTTP request |
+//! | `secrets` | puts secrets into inputs, and takes them out of answers |
 //! | `settings`, `hosts` | `worker.toml` and `--exec`, and which hosts may be called |
 
 mod builder;
@@ -39,15 +40,18 @@ mod handler;
 pub mod hosts;
 #[cfg(feature = "http")]
 pub mod http;
+mod later;
 mod runtime;
+mod secrets;
 pub mod settings;
 
 pub use builder::{BuildError, Builder, Worker, host_name};
 pub use context::TaskContext;
 pub use error::TaskError;
 pub use exec::Exec;
-pub use handler::{Finished, Handler, Usage};
+pub use handler::{Answer, Finished, Handler, IntoAnswer, Usage};
 #[cfg(feature = "http")]
 pub use http::Http;
 pub use runtime::{Drained, Running};
+pub use secrets::{ENVIRONMENT_PREFIX, Secrets};
 pub use settings::Settings;

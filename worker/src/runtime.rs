@@ -35,9 +35,9 @@ use oarlock_protocol::WorkerId;
 use tokio::sync::{Semaphore, mpsc, watch as switch};
 use tokio::task::JoinSet;
 
-use crate::Worker;
 use crate::builder::Limits;
 use crate::handler::Handler;
+use crate::{Secrets, Worker};
 use executions::Executions;
 use outbox::Outgoing;
 
@@ -72,6 +72,7 @@ struct Shared {
     worker_id: WorkerId,
     control_queue: String,
     handlers: HashMap<String, Arc<dyn Handler>>,
+    secrets: Arc<Secrets>,
     prefetch: u16,
     slots: Arc<Semaphore>,
     limits: Limits,
@@ -128,6 +129,7 @@ impl Shared {
             control_queue: topology::control(worker_id.as_str()),
             worker_id,
             handlers: worker.tasks.into_iter().map(|(name, binding)| (name, binding.handler)).collect(),
+            secrets: Arc::new(worker.secrets),
             prefetch: worker.slots,
             slots: Arc::new(Semaphore::new(usize::from(worker.slots))),
             limits: worker.limits,

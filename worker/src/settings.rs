@@ -14,10 +14,14 @@
 //!
 //! [http]
 //! allow_hosts = ["api.example.com", "127.0.0.1:*"]
+//!
+//! [worker]
+//! secrets = "secrets"
 //! ```
 //!
-//! Commands run in the folder of the file. `cli` reads it; nothing of it ever comes from a definition. The sections `[broker]`,
-//! `[limits]`, `[log]` and `[worker]` are those of config/oarlock.toml: the binary reads them for `oarlock worker`, not this.
+//! Commands run in the folder of the file, and the folder of secrets is named from there. `cli` reads it; nothing of it ever
+//! comes from a definition. The sections `[broker]`, `[limits]`, `[log]` and all else of `[worker]` are those of
+//! config/oarlock.toml: the binary reads them for `oarlock worker`, not this.
 
 mod near;
 mod read;
@@ -33,7 +37,7 @@ use oarlock_protocol::name::check_task_name;
 
 use crate::builder::Builder;
 use crate::hosts::HostPattern;
-use crate::{Exec, Worker, exec};
+use crate::{Exec, Secrets, Worker, exec};
 
 /// The name of the file beside a workflow.
 pub const FILE: &str = "worker.toml";
@@ -53,6 +57,7 @@ pub struct Settings {
     early_ack: Option<Duration>,
     commands: BTreeMap<String, CommandSettings>,
     allow_hosts: Option<Vec<HostPattern>>,
+    secrets: Option<PathBuf>,
 }
 
 /// How one task is run as a command.
@@ -93,6 +98,14 @@ pub enum Error {
         /// What is wrong, and what would be right.
         message: String,
     },
+    /// The folder of secrets cannot be read.
+    #[error("the folder of secrets {} cannot be read: {why}", path.display())]
+    Secrets {
+        /// Which folder.
+        path: PathBuf,
+        /// Why.
+        why: String,
+    },
     /// `[http]` cannot be had here.
     #[error("[http] in worker.toml: {0}")]
     Http(String),
@@ -101,7 +114,8 @@ pub enum Error {
 impl Settings {
     /// No commands and no hosts; commands that are added run in `folder`.
     pub fn empty(folder: PathBuf) -> Self {
-        Self { folder, slots: None, early_ack: None, commands: BTreeMap::new(), allow_hosts: None }
+        let commands = BTreeMap::new();
+        Self { folder, slots: None, early_ack: None, commands, allow_hosts: None, secrets: None }
     }
 
     /// Reads and checks a file.
@@ -154,6 +168,27 @@ impl Settings {
         self.early_ack
     }
 
+    /// The folder of secrets, where the file or [`Settings::set_secrets`] names one.
+    pub fn secrets(&self) -> Option<&Path> {
+        self.secrets.as_deref()
+    }
+
+    /// Reads secrets from this folder, whatever the file says.
+    pub fn set_secrets(&mut self, folder: PathBuf) {
+        self.secrets = Some(folder);
+    }
+
+    /// Checks that the folder of secrets is there: a wrong path is told at the start, not by the first task.
+    ///
+    /// # Errors
+    /// [`Error::Secrets`].
+    pub fn check_secrets(&self) -> Result<(), Error> {
+        let Some(folder) = &self.secrets else { return Ok(()) };
+        let unreadable = |why: String| Error::Secrets { path: folder.clone(), why };
+        let found = std::fs::metadata(folder).map_err(|error| unreadable(error.to_string()))?;
+        if found.is_dir() { Ok(()) } else { Err(unreadable("it is no folder".to_owned())) }
+    }
+
     /// The queues a worker of these settings takes tasks from, without their prefix.
     pub fn queues(&self) -> BTreeSet<&str> {
         let commands = self.commands.iter();
@@ -173,7 +208,8 @@ impl Settings {
 
     /// A worker that does what the settings allow.
     pub fn into_worker(self, broker: Arc<dyn Broker>) -> Result<Builder, Error> {
-        let mut builder = Worker::builder(broker);
+        self.check_secrets()?;
+        let mut builder = Worker::builder(broker).secrets(Secrets::new(self.secrets));
         if let Some(slots) = self.slots {
             builder = builder.slots(slots);
         }

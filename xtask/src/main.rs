@@ -8,6 +8,7 @@ mod install;
 mod lint;
 mod servers;
 mod signals;
+mod soak;
 mod steps;
 mod test;
 mod up;
@@ -18,10 +19,14 @@ cargo xtask <CHORE>
   lint   format, clippy, documentation, and what the dependencies may be; changes nothing
   test   every test of the workspace, its documentation examples, and that the fuzz targets compile
   up     the servers of the tests, for work by hand, until Ctrl-C; prints their addresses
+  soak [--minutes N] [--seed N]
+         the long checks again and again, each time with another seed, for 30 minutes (at most 35), building included:
+         random workflows, any text as definition, expression and schema, the tests end to end over the servers, and
+         orchestrators that come and go; prints what ran, how often, and what failed with which seed
 
-test and up need RabbitMQ, Redis and a python3 with pika. They take what is installed, else Docker for the servers, else
+test, soak and up need RabbitMQ, Redis and a python3 with pika. They take what is installed, else Docker for the servers, else
 install Debian's packages where they run as root, else say what to install. They start private servers on free ports of
-127.0.0.1 and stop them at the end. test uses those of a running up.
+127.0.0.1 and stop them at the end. test and soak use those of a running up.
 
 Each chore runs all its steps, tells what failed in its last line, and exits with 1 then.";
 
@@ -37,6 +42,13 @@ fn main() -> ExitCode {
         ["lint"] => lint::run(root()),
         ["test"] => test::run(root()),
         ["up"] => up::run(root()),
+        ["soak", arguments @ ..] => match soak::Plan::read(arguments) {
+            Ok(plan) => soak::run(root(), &plan),
+            Err(wrong) => {
+                steps::say(&format!("{wrong:#}\n\n{HELP}"));
+                return ExitCode::from(2);
+            }
+        },
         unknown => {
             steps::say(&format!("there is no chore '{}'\n\n{HELP}", unknown.join(" ")));
             return ExitCode::from(2);

@@ -36,3 +36,20 @@ extern "C" fn note(signal: libc::c_int) {
         unsafe { libc::kill(child, signal) };
     }
 }
+
+/// Tells a process group of this program's to end.
+pub(crate) fn end_group(id: u32) {
+    signal_group(id, libc::SIGTERM);
+}
+
+/// Ends a process group of this program's at once; nothing where nobody is left in it.
+pub(crate) fn kill_group(id: u32) {
+    signal_group(id, libc::SIGKILL);
+}
+
+fn signal_group(id: u32, signal: libc::c_int) {
+    if let Some(group) = i32::try_from(id).ok().filter(|id| *id > 1) {
+        // SAFETY: a mere system call. The group was made for a child of this program, and is named by that child's id.
+        unsafe { libc::kill(-group, signal) };
+    }
+}

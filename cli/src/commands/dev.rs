@@ -29,7 +29,7 @@ pub(super) async fn dev(
     }
     let first = arguments.files.first().and_then(|file| file.parent());
     let folder = first.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut hands = Hands::load(&arguments.handlers, folder)?;
+    let mut hands = Hands::load(&arguments.handlers, folder, configuration)?;
     let worker = hands.file.as_ref().map(|file| file.display().to_string());
     for definition in &definitions {
         let missing = hands.fit(definition, configuration);

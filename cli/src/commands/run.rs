@@ -3,8 +3,11 @@
 use std::io::IsTerminal;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::Duration;
 
+use oarlock_engine::Plan;
+use oarlock_protocol::definition::WorkflowDefinition;
 use oarlock_protocol::instance::WorkflowInstance;
 use oarlock_protocol::message::StartMessage;
 use oarlock_protocol::{FORMAT, RunId, RunKey};
@@ -26,14 +29,18 @@ pub(super) async fn run(
     json: bool,
 ) -> Result<ExitCode, Failure> {
     let definition = read_definition(&arguments.file)?;
+    let definitions = with_children(&definition, &arguments)?;
     let input = read_input(arguments.input.as_deref())?;
     let folder =
         arguments.file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut hands = Hands::load(&arguments.handlers, folder)?;
+    let mut hands = Hands::load(&arguments.handlers, folder, configuration)?;
     if let (Some(file), false) = (&hands.file, json) {
         note(&format!("worker settings: {}", file.display()));
     }
-    let missing = hands.fit(&definition, configuration);
+    let mut missing: Vec<String> =
+        definitions.iter().flat_map(|definition| hands.fit(definition, configuration)).collect();
+    missing.sort();
+    missing.dedup();
     if !missing.is_empty() {
         return Err(Failure::usage(format!(
             "nothing here executes {}: name a command under [exec] in {}, or give --exec {}='COMMAND'",
@@ -42,9 +49,11 @@ pub(super) async fn run(
             missing.first().map_or("NAME", String::as_str),
         )));
     }
-    let embedded = Embedded::start(configuration, None, hands, vec![definition.clone()]).await?;
+    let embedded = Embedded::start(configuration, None, hands, definitions).await?;
+    let (id, principal) = (RunId::random(), configuration.principal());
     let shown = progress::Progress::begin(
         &definition,
+        RunKey::new(principal.tenant_id.as_str(), id),
         &embedded.node,
         !json && std::io::stderr().is_terminal(),
         json,
@@ -52,13 +61,13 @@ pub(super) async fn run(
     let message = StartMessage {
         parent: None,
         format: FORMAT,
-        workflow_instance_id: RunId::random(),
+        workflow_instance_id: id,
         workflow_definition_id: definition.id.clone(),
         workflow_definition_version: Some(definition.version),
         input,
         idempotency_key: None,
         correlation_id: None,
-        security_context: configuration.principal(),
+        security_context: principal,
     };
     let ended = start_and_wait(&embedded, message, arguments.timeout.map(Duration::from), json).await;
     shown.end().await;
@@ -74,6 +83,42 @@ pub(super) async fn run(
         }
     }
     Ok(exit::of_run(run.status))
+}
+
+/// The definition, and those of the workflows that it starts.
+fn with_children(
+    definition: &WorkflowDefinition,
+    arguments: &Run,
+) -> Result<Vec<WorkflowDefinition>, Failure> {
+    let mut definitions = vec![definition.clone()];
+    for child in &arguments.children {
+        definitions.push(read_definition(child)?);
+    }
+    let unknown = unknown_children(&definitions);
+    if let Some(first) = unknown.first() {
+        return Err(Failure::usage(format!(
+            "no definition of {} is given, which a `workflow` step starts: oarlock run {} {first}.yaml",
+            unknown.join(", "),
+            arguments.file.display(),
+        )));
+    }
+    Ok(definitions)
+}
+
+/// The workflows that steps start, and of which there is no definition.
+fn unknown_children(definitions: &[WorkflowDefinition]) -> Vec<String> {
+    let mut unknown = Vec::new();
+    for definition in definitions {
+        let Ok(plan) = Plan::compile(Arc::new(definition.clone())) else { continue };
+        let works = plan.nodes().filter_map(|node| node.work());
+        for child in works.filter_map(|work| work.child.as_ref()) {
+            let known = definitions.iter().any(|definition| definition.id == child.id);
+            if !known && !unknown.contains(&child.id) {
+                unknown.push(child.id.clone());
+            }
+        }
+    }
+    unknown
 }
 
 async fn start_and_wait(

@@ -35,6 +35,10 @@ pub(super) async fn worker(
     if let Some(slots) = arguments.slots {
         settings.set_slots(slots);
     }
+    if let Some(secrets) = configuration.secrets(&arguments.secrets) {
+        settings.set_secrets(secrets);
+    }
+    settings.check_secrets().map_err(|e| Failure::usage(e.to_string()))?;
     let grace = arguments.grace.unwrap_or(configuration.worker.grace);
     let queues: Vec<String> = settings.queues().into_iter().map(str::to_owned).collect();
     if arguments.check {
@@ -133,10 +137,11 @@ fn show(configuration: &Configuration, file: Option<&Path>, settings: &Settings,
     let file = file.map(|file| file.display().to_string());
     let queues: Vec<&str> = settings.queues().into_iter().collect();
     let tasks: Vec<&str> = settings.commands().keys().map(String::as_str).collect();
+    let secrets = settings.secrets().map(|folder| folder.display().to_string());
     if json {
         return say_json(&json!({
             "file": file, "broker": {"nodes": nodes}, "queues": queues, "commands": tasks, "http": settings.has_http(),
-            "slots": settings.slots(), "grace": grace, "payloadBytes": configuration.payload_bytes(),
+            "slots": settings.slots(), "secrets": secrets, "grace": grace, "payloadBytes": configuration.payload_bytes(),
             "payloads": configuration.payloads_url(),
         }));
     }
@@ -148,6 +153,7 @@ fn show(configuration: &Configuration, file: Option<&Path>, settings: &Settings,
         ("commands", tasks.join(", ")),
         ("HTTP requests", if settings.has_http() { "yes" } else { "no" }.to_owned()),
         ("slots", slots),
+        ("secrets", secrets.unwrap_or_else(|| "of the environment".to_owned())),
         ("grace", grace.to_string()),
         ("payloads", configuration.payloads_url().unwrap_or("none").to_owned()),
     ];

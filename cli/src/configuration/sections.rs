@@ -140,6 +140,7 @@ pub(crate) struct Store {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Worker {
     pub(crate) grace: Span,
+    pub(crate) secrets: String,
 }
 
 /// Addresses of servers: a list, or a text with commas between them, as an environment gives it. They hold passwords.

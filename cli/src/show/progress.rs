@@ -2,6 +2,7 @@
 
 use oarlock_orchestrator::Node;
 use oarlock_orchestrator::watch::{Change, Changed};
+use oarlock_protocol::RunKey;
 use oarlock_protocol::definition::WorkflowDefinition;
 use oarlock_protocol::instance::TaskStatus;
 use tokio::sync::{broadcast, oneshot};
@@ -24,15 +25,22 @@ enum Display {
 }
 
 impl Progress {
-    /// Begins to show what happens in `node`: as a tree on a `terminal`, not at all where `silent`.
-    pub(crate) fn begin(definition: &WorkflowDefinition, node: &Node, terminal: bool, silent: bool) -> Self {
+    /// Begins to show what happens to `run` in `node`: as a tree on a `terminal`, not at all where `silent`. The runs that
+    /// it starts are shown as the steps that start them.
+    pub(crate) fn begin(
+        definition: &WorkflowDefinition,
+        run: RunKey,
+        node: &Node,
+        terminal: bool,
+        silent: bool,
+    ) -> Self {
         let display = match (silent, terminal) {
             (true, _) => Display::Nothing,
             (false, true) => Display::Tree(Box::new(Tree::new(definition))),
             (false, false) => Display::Lines,
         };
         let (end, ended) = oneshot::channel();
-        let task = tokio::spawn(show(display, node.watch().subscribe(), ended));
+        let task = tokio::spawn(show(display, run, node.watch().subscribe(), ended));
         Self { end, task }
     }
 
@@ -45,6 +53,7 @@ impl Progress {
 
 async fn show(
     mut display: Display,
+    run: RunKey,
     mut changes: broadcast::Receiver<Change>,
     mut ended: oneshot::Receiver<()>,
 ) {
@@ -52,7 +61,8 @@ async fn show(
         tokio::select! {
             biased;
             change = changes.recv() => match change {
-                Ok(change) => display.take(&change),
+                Ok(change) if change.run == run => display.take(&change),
+                Ok(_) => {}
                 Err(broadcast::error::RecvError::Lagged(missed)) => display.missed(missed),
                 Err(broadcast::error::RecvError::Closed) => break,
             },

@@ -10,6 +10,9 @@ use super::table::{self, milliseconds};
 pub(crate) fn text(run: &WorkflowInstance) -> String {
     let mut rows =
         vec![["TASK", "STATUS", "ATTEMPTS", "QUEUED", "RUNNING", "RETRY WAIT"].map(str::to_owned).to_vec()];
+    if run.task_instances.iter().any(|task| task.child_id.is_some()) {
+        rows[0].push("RUN".to_owned());
+    }
     let now = Clock::system().now();
     let mut sum = Times::default();
     for task in &run.task_instances {
@@ -26,6 +29,9 @@ pub(crate) fn text(run: &WorkflowInstance) -> String {
     let definition = format!("{}@{}", run.workflow_definition_id, run.workflow_definition_version);
     let mut text =
         format!("{}\n\n{definition} {} {when} (run {})", table::text(&rows), run.status.as_str(), run.id);
+    if let Some(parent) = &run.parent {
+        text.push_str(&format!("\nstarted by {} of run {}", parent.task_path, parent.workflow_instance_id));
+    }
     if let Some(error) = &run.error {
         text.push_str(&format!("\nerror {}: {}", error.code, error.message));
     }
@@ -38,6 +44,7 @@ fn row(task: &TaskInstance, times: &Times) -> Vec<String> {
         row.push(task.attempts.len().to_string());
         row.extend(times.texts());
     }
+    row.extend(task.child_id.map(|child| child.to_string()));
     row
 }
 

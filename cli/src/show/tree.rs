@@ -1,6 +1,7 @@
 //! The tree of steps on a terminal, with a bar that counts the settled ones. `progress` tells it what changes.
 
 use std::collections::{HashMap, HashSet};
+use std::fmt;
 use std::time::Duration;
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -34,12 +35,24 @@ pub(super) struct Tree {
     bar: ProgressBar,
 }
 
-/// How many iterations of a step were begun, and how they ended.
+/// How many iterations of a step were begun, and how they ended: what was cancelled counts as failed.
 #[derive(Default)]
 struct Iterations {
     begun: usize,
     completed: usize,
     failed: usize,
+}
+
+impl fmt::Display for Iterations {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { begun, completed, failed } = self;
+        write!(f, "{completed} done")?;
+        let under_way = begun.saturating_sub(completed + failed);
+        if under_way > 0 {
+            write!(f, ", {under_way} under way")?;
+        }
+        if *failed > 0 { write!(f, ", {failed} failed") } else { Ok(()) }
+    }
 }
 
 struct Line {
@@ -92,7 +105,8 @@ impl Tree {
         let Some(line) = self.lines.iter().find(|line| line.path == *path) else { return };
         let attempt = if attempt > 1 { format!(" (attempt {attempt})") } else { String::new() };
         let error = error.map(|error| format!(": {}", shorten(error, SHOWN_ERROR))).unwrap_or_default();
-        line.bar.set_message(format!("{} {}{attempt}{error}", mark(status), status.as_str()));
+        let counts = self.iterations.get(path).map(|counts| format!(" ({counts})")).unwrap_or_default();
+        line.bar.set_message(format!("{} {}{attempt}{counts}{error}", mark(status), status.as_str()));
     }
 
     /// Counts an iteration of the step at `owner`; `inside` is the rest of its place. What happens inside it has no line.
@@ -107,10 +121,11 @@ impl Tree {
             _ if status.is_terminal() => counts.failed += 1,
             _ => {}
         }
-        let Some(line) = self.lines.iter().find(|line| line.path == *owner) else { return };
-        let failed = if counts.failed > 0 { format!(", {} failed", counts.failed) } else { String::new() };
-        let under_way = counts.begun.saturating_sub(counts.completed + counts.failed);
-        line.bar.set_message(format!("▶ RUNNING: {} done, {under_way} under way{failed}", counts.completed));
+        let line = self.lines.iter().find(|line| line.path == *owner);
+        // Where enough of them was needed, others may go on when the step is done: its line stays.
+        if let Some(line) = line.filter(|_| !self.settled.contains(owner)) {
+            line.bar.set_message(format!("▶ RUNNING ({counts})"));
+        }
     }
 
     /// Takes in how the run stands: of one that has completed, what was not reached was not taken.
@@ -241,5 +256,30 @@ mod tests {
         let handlers = [("/a:onError", 1), ("/a:onError/first", 2), ("/a:onError/second", 2)];
         assert_eq!(lines, [&[("/a", 0)], &handlers[..], &[("/ab", 0)]].concat());
         assert_eq!((tree.bar.position(), tree.bar.length()), (3, Some(5)));
+    }
+    #[test]
+    fn iterations_are_counted_until_their_step_has_ended() {
+        let text = "id: w\nversion: 1\ntasks:\n  - id: each\n    forEach: {items: [1, 2, 3]}\n    join: {need: 1}\n    \
+                    tasks: [{id: inner, forEach: {items: [1], as: x}, tasks: [{id: one, task: x}]}]\n";
+        let mut tree = Tree::new(&oarlock_definition::read("w", text).definition.unwrap());
+        let mut told = |path: &str, status| {
+            tree.take(&path.into(), status, 0, None);
+            tree.lines[0].bar.message()
+        };
+        told("/each", TaskStatus::Running);
+        told("/each[0]", TaskStatus::Running);
+        assert_eq!(told("/each[1]", TaskStatus::Running), "▶ RUNNING (0 done, 2 under way)");
+        assert_eq!(told("/each[0]/inner[0]", TaskStatus::Completed), "▶ RUNNING (0 done, 2 under way)");
+        assert_eq!(told("/each[0]", TaskStatus::Failed), "▶ RUNNING (0 done, 1 under way, 1 failed)");
+        told("/each[2]", TaskStatus::Running);
+        told("/each[1]", TaskStatus::Completed);
+        let done = "✔ COMPLETED (1 done, 1 under way, 1 failed)";
+        assert_eq!(told("/each", TaskStatus::Completed), done);
+        assert_eq!(
+            told("/each[2]", TaskStatus::Completed),
+            done,
+            "what goes on after it has ended changes nothing"
+        );
+        assert_eq!((tree.lines.len(), tree.bar.position(), tree.bar.length()), (1, 1, Some(1)));
     }
 }

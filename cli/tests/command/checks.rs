@@ -47,7 +47,43 @@ fn a_worker_shows_what_it_would_use_and_no_password() {
     }
     let json = check(&folder, &["worker", "--json", "--slots", "5"], &[]).exits(0);
     assert_eq!(json.json()["slots"], 5);
-    assert!(!format!("{}{}", ended.stdout, json.stdout).contains("secret"));
+    assert!(!format!("{}{}", ended.stdout, json.stdout).contains(":secret@"));
+}
+
+#[test]
+fn the_folder_of_secrets_is_that_of_the_flag_the_settings_or_the_workers_file() {
+    let folder = Folder::new();
+    for name in ["conf/mine", "set", "flag"] {
+        std::fs::create_dir_all(folder.join(name)).unwrap();
+    }
+    folder.write("conf/worker.toml", "[exec]\na = \"true\"\n[worker]\nsecrets = \"mine\"\n");
+    for name in ["conf/mine/token", "set/token", "flag/token"] {
+        folder.write(name, "hush");
+    }
+    let worker = ["worker", "--json", "--config", "conf/worker.toml"];
+    let setting = ("OARLOCK_WORKER__SECRETS", "set");
+    let shown = |more: &[&str], environment: &[(&str, &str)]| {
+        let ended = check(&folder, &[&worker[..], more].concat(), environment).exits(0);
+        assert!(!ended.stdout.contains("hush"));
+        ended.json()["secrets"].clone()
+    };
+    assert_eq!(shown(&[], &[]), "conf/mine");
+    assert_eq!(shown(&[], &[setting]), "set");
+    assert_eq!(shown(&["--secrets", "flag"], &[setting]), "flag");
+    // A secret's own variable is no setting, whatever its name.
+    assert_eq!(shown(&[], &[("OARLOCK_SECRET_SHOP__PASSWORD", "hush")]), "conf/mine");
+    let wrong = [&worker[..], &["--secrets", "nowhere"]].concat();
+    check(&folder, &wrong, &[]).exits(2).says(&["nowhere", "the folder of secrets"]);
+}
+
+#[test]
+fn a_folder_of_secrets_that_is_not_there_is_told_before_anything_runs() {
+    let folder = Folder::with(WORKFLOW, &[("a", "touch ran")]);
+    for command in ["run", "dev"] {
+        let ended = folder.oarlock(&[command, "workflow.yaml", "--secrets", "workflow.yaml"]).exits(2);
+        ended.says(&["the folder of secrets workflow.yaml cannot be read: it is no folder"]);
+    }
+    assert!(!folder.join("ran").exists());
 }
 
 #[test]

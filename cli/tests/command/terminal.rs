@@ -10,6 +10,7 @@ use rustix::termios::{Winsize, tcsetwinsize};
 
 use crate::example;
 use crate::harness::{Folder, Process};
+use crate::iterations;
 
 const COLUMNS: usize = 100;
 const ROWS: u16 = 60;
@@ -162,6 +163,16 @@ fn what_was_not_reached_stays_open_and_the_bar_says_so() {
     assert_eq!(code, Some(1), "{screen:#?}");
     assert!(screen[1].starts_with("first  ✘ FAILED: EXIT_1"), "{screen:#?}");
     assert!(screen[2].starts_with("second ·") && screen[3].contains(" 1/2 steps"), "{screen:#?}");
+}
+
+#[test]
+fn iterations_are_counted_on_the_line_of_their_step() {
+    let (code, written) = on_a_terminal(&iterations::folder(), &["run", "workflow.yaml"]);
+    let screen = Screen::after(&written);
+    assert_eq!(code, Some(0), "{screen:#?}");
+    let tree = ["each  ✔ COMPLETED (11 done, 1 failed)", "again ✔ COMPLETED (3 done)"];
+    assert_eq!(&screen[1..3], tree, "{screen:#?}");
+    assert!(screen[3].contains(" 2/2 steps"), "{screen:#?}");
 }
 
 #[test]

@@ -31,9 +31,9 @@ impl Decider<'_> {
         }
         let holds = match &plan.node(step).condition {
             None => Ok(true),
-            Some(condition) => condition
-                .evaluate_bool(&self.scope(step), &Limits::default())
-                .map_err(|e| mapping::failed(&format!("condition `{}`: {}", condition.source(), e.message))),
+            Some(condition) => condition.evaluate_bool(&self.scope(step), &Limits::default()).map_err(|e| {
+                mapping::unevaluated(e.cause, &format!("condition `{}`: {}", condition.source(), e.message))
+            }),
         };
         match holds {
             Ok(true) => self.begin(step),
@@ -171,9 +171,9 @@ impl Decider<'_> {
     fn choose(&self, step: &Step, cases: &[CaseNode]) -> Result<Option<usize>, ErrorDetails> {
         for (index, case) in cases.iter().enumerate() {
             let Some(when) = &case.when else { return Ok(Some(index)) };
-            let holds = when
-                .evaluate_bool(&self.scope(step), &Limits::default())
-                .map_err(|e| mapping::failed(&format!("switch, when `{}`: {}", when.source(), e.message)))?;
+            let holds = when.evaluate_bool(&self.scope(step), &Limits::default()).map_err(|e| {
+                mapping::unevaluated(e.cause, &format!("switch, when `{}`: {}", when.source(), e.message))
+            })?;
             if holds {
                 return Ok(Some(index));
             }
@@ -219,7 +219,10 @@ impl Decider<'_> {
         let limit = self.settings.payload_bytes;
         let evaluate = |template: &Template, what: &str| {
             let value = template.evaluate(&self.scope(step), &Limits::default()).map_err(|e| {
-                mapping::failed(&format!("terminate.{what}{}: {}", e.pointer, e.error.message))
+                mapping::unevaluated(
+                    e.error.cause,
+                    &format!("terminate.{what}{}: {}", e.pointer, e.error.message),
+                )
             })?;
             mapping::check(&value, &format!("terminate.{what}"), limit)?;
             Ok(value)

@@ -3,6 +3,7 @@
 use oarlock_expression::{Limits, Template};
 use oarlock_protocol::code::Code;
 use oarlock_protocol::instance::TaskStatus;
+use oarlock_protocol::message::PayloadReference;
 use oarlock_protocol::{ErrorDetails, Json, JsonMap};
 use serde_json::json;
 
@@ -20,9 +21,11 @@ impl Decider<'_> {
     /// Evaluates the items, and begins the first iterations.
     pub(super) fn begin_for_each(&mut self, step: &Step, each: &ForEachNode) {
         let items = self.items(step, each);
-        self.put_row(step, TaskStatus::Running, Body::Block(Block::default()));
+        let elsewhere = items.as_ref().ok().filter(|(items, _)| PayloadReference::of(items).is_some());
+        let block = Block { items: elsewhere.map(|(_, count)| *count), ..Block::default() };
+        self.put_row(step, TaskStatus::Running, Body::Block(block));
         let items = match items {
-            Ok(items) => items,
+            Ok((items, _)) => items,
             Err(error) => return self.fail(step, TaskStatus::Failed, error, None),
         };
         if let Err(error) = self.count_stored(mapping::size(&items)) {
@@ -37,13 +40,13 @@ impl Decider<'_> {
         }
     }
 
-    fn items(&self, step: &Step, each: &ForEachNode) -> Result<Json, ErrorDetails> {
-        let items = each
-            .items
-            .evaluate(&self.scope(step), &Limits::default())
-            .map_err(|e| mapping::failed(&format!("forEach.items{}: {}", e.pointer, e.error.message)))?;
+    /// What it goes over, and how many that are. Items that are kept elsewhere stay there.
+    fn items(&self, step: &Step, each: &ForEachNode) -> Result<(Json, usize), ErrorDetails> {
+        let items = each.items.evaluate(&self.scope(step), &Limits::default()).map_err(|e| {
+            mapping::unevaluated(e.error.cause, &format!("forEach.items{}: {}", e.pointer, e.error.message))
+        })?;
         let limit = self.settings.iterations;
-        let count = match &items {
+        let count = match self.run.payloads.look_into(&items, "forEach.items")? {
             Json::Array(list) => list.len(),
             Json::Object(map) => map.len(),
             Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {
@@ -57,15 +60,17 @@ impl Decider<'_> {
             return Err(ErrorDetails::system(Code::IterationLimit, message));
         }
         mapping::check(&items, "forEach.items", self.settings.payload_bytes)?;
-        Ok(items)
+        Ok((items, count))
     }
 
     /// How many iterations a `forEach` that was begun has in all.
     pub(super) fn iterations(&self, step: &Step, each: &ForEachNode) -> usize {
-        let items = match self.row(step).and_then(|row| row.input.as_ref()) {
-            Some(Json::Array(list)) => list.len(),
-            Some(Json::Object(map)) => map.len(),
-            Some(Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_)) | None => 0,
+        let row = self.row(step);
+        let items = match (row.and_then(|row| row.block()?.items), row.and_then(|row| row.input.as_ref())) {
+            (Some(count), _) => count,
+            (None, Some(Json::Array(list))) => list.len(),
+            (None, Some(Json::Object(map))) => map.len(),
+            (None, Some(Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_)) | None) => 0,
         };
         items.div_ceil(each.batch.unwrap_or(1))
     }
@@ -142,8 +147,10 @@ impl Decider<'_> {
                 Ok(true) => return self.end_block(step, Ending::Enough),
                 Ok(false) => {}
                 Err(e) => {
-                    let error =
-                        mapping::failed(&format!("forEach, until `{}`: {}", until.source(), e.message));
+                    let error = mapping::unevaluated(
+                        e.cause,
+                        &format!("forEach, until `{}`: {}", until.source(), e.message),
+                    );
                     return self.end_block(step, Ending::Failed { error, failed_at: step.path.clone() });
                 }
             }
@@ -180,7 +187,7 @@ impl Decider<'_> {
                 }
                 _ => None,
             },
-            NodeKind::ForEach(each) if each.collect.is_some() => Some(self.collected(step, each)),
+            NodeKind::ForEach(each) if each.collect.is_some() => Some(self.collected(step, each)?),
             NodeKind::Loop(repeat) => match &repeat.output {
                 Some(output) => Some(self.give(&self.last_round(step), output, "loop.output")?),
                 None => None,
@@ -195,24 +202,26 @@ impl Decider<'_> {
     }
 
     fn give(&self, step: &Step, template: &Template, what: &str) -> Result<Json, ErrorDetails> {
-        let value = template
-            .evaluate(&self.scope(step), &Limits::default())
-            .map_err(|e| mapping::failed(&format!("{what}{}: {}", e.pointer, e.error.message)))?;
+        let value = template.evaluate(&self.scope(step), &Limits::default()).map_err(|e| {
+            mapping::unevaluated(e.error.cause, &format!("{what}{}: {}", e.pointer, e.error.message))
+        })?;
         Ok(value)
     }
 
     /// What the iterations gave, in the order of the items; null for one that did not complete.
-    fn collected(&self, step: &Step, each: &ForEachNode) -> Json {
+    fn collected(&self, step: &Step, each: &ForEachNode) -> Result<Json, ErrorDetails> {
         let given = (0..self.iterations(step, each)).map(|number| {
             let iteration = self.plan.iteration(step, number);
             let row = iteration.and_then(|iteration| self.row(&iteration));
             row.and_then(|row| row.output.clone()).unwrap_or(Json::Null)
         });
-        match self.row(step).and_then(|row| row.input.as_ref()) {
+        let items = self.row(step).and_then(|row| row.input.as_ref());
+        let items = items.map(|items| self.run.payloads.look_into(items, "forEach.items")).transpose()?;
+        Ok(match items {
             Some(Json::Object(map)) if each.batch.is_none() => {
                 Json::Object(map.keys().cloned().zip(given).collect::<JsonMap>())
             }
             _ => Json::Array(given.collect()),
-        }
+        })
     }
 }

@@ -69,9 +69,9 @@ impl Decider<'_> {
 
     fn workflow_output(&self) -> Result<Json, ErrorDetails> {
         let Some(template) = &self.plan.output else { return Ok(Json::Null) };
-        let output = template
-            .evaluate(&self.scope(&self.plan.root()), &Limits::default())
-            .map_err(|e| mapping::failed(&format!("output{}: {}", e.pointer, e.error.message)))?;
+        let output = template.evaluate(&self.scope(&self.plan.root()), &Limits::default()).map_err(|e| {
+            mapping::unevaluated(e.error.cause, &format!("output{}: {}", e.pointer, e.error.message))
+        })?;
         mapping::check(&output, "the workflow's output", self.settings.payload_bytes)?;
         Ok(output)
     }
@@ -109,6 +109,9 @@ impl Decider<'_> {
             Some(Ending::Completed { .. } | Ending::Enough) | None => WorkflowStatus::Completed,
         };
         self.set_run_status(status);
+        if status == WorkflowStatus::Completed {
+            self.drop_all_variables();
+        }
         let kept = self.plan.definition.retention.unwrap_or(self.settings.retention);
         self.effects.push(Effect::SetTimer { path: TaskPath::root(), at: self.now.after(kept) });
         self.tell_parent();

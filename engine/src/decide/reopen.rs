@@ -120,7 +120,7 @@ impl Decider<'_> {
     }
 
     /// Whether nothing is left to do for a step, or it was let pass.
-    fn is_done(&self, step: &Step, row: &Row) -> bool {
+    pub(super) fn is_done(&self, step: &Step, row: &Row) -> bool {
         let node = self.plan.node(step);
         let attached = [node.on_error, node.on_timeout].into_iter().flatten();
         let handled = attached

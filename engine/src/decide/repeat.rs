@@ -110,9 +110,9 @@ impl Decider<'_> {
         otherwise: bool,
     ) -> Result<bool, ErrorDetails> {
         let Some(condition) = condition else { return Ok(otherwise) };
-        condition
-            .evaluate_bool(&self.scope(step), &Limits::default())
-            .map_err(|e| mapping::failed(&format!("loop, {what} `{}`: {}", condition.source(), e.message)))
+        condition.evaluate_bool(&self.scope(step), &Limits::default()).map_err(|e| {
+            mapping::unevaluated(e.cause, &format!("loop, {what} `{}`: {}", condition.source(), e.message))
+        })
     }
 
     /// Forgets an iteration, unless something in it may have to be undone.

@@ -182,9 +182,9 @@ impl Decider<'_> {
         let Some(condition) = &work.terminate_when else { return Ok(false) };
         let input = self.row(step).and_then(|row| row.input.as_ref()).unwrap_or(&Json::Null);
         let scope = self.scope(step).with_task(TaskData { input, output }).with_written(written);
-        condition
-            .evaluate_bool(&scope, &Limits::default())
-            .map_err(|e| mapping::failed(&format!("terminateWhen `{}`: {}", condition.source(), e.message)))
+        condition.evaluate_bool(&scope, &Limits::default()).map_err(|e| {
+            mapping::unevaluated(e.cause, &format!("terminateWhen `{}`: {}", condition.source(), e.message))
+        })
     }
 
     fn keep_output(&mut self, step: &Step, output: Json) {

@@ -11,6 +11,7 @@ use uuid::Uuid;
 
 use super::Decider;
 use crate::effect::Effect;
+use crate::payloads::AtHand;
 use crate::plan::Plan;
 use crate::run::{Head, Run};
 use crate::settings::Settings;
@@ -50,7 +51,21 @@ pub fn digest(request: &StartMessage) -> String {
 /// INVALID_INPUT where it nests too deeply, or where tenant, user or correlation id are not as they must be.
 pub fn start(
     plan: &Plan,
+    request: StartMessage,
+    settings: &Settings,
+    now: Timestamp,
+) -> Result<(Run, Vec<Effect>), Refusal> {
+    start_with(plan, request, AtHand::default(), settings, now)
+}
+
+/// As [`start`], where payloads kept elsewhere are at hand. Where the run then needs one that is not, nothing of it is kept.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_with(
+    plan: &Plan,
     mut request: StartMessage,
+    mut payloads: AtHand,
     settings: &Settings,
     now: Timestamp,
 ) -> Result<(Run, Vec<Effect>), Refusal> {
@@ -99,7 +114,8 @@ pub fn start(
         created_at: now,
         updated_at: now,
     };
-    Ok(begin(plan, Run::new(key, head, input), settings, now))
+    payloads.notice(&input);
+    Ok(begin(plan, Run { payloads, ..Run::new(key, head, input) }, settings, now))
 }
 
 /// Checks what the request puts into the head, which must stay small.

@@ -32,9 +32,13 @@ impl Decider<'_> {
         true
     }
 
-    /// Forgets the variables of a step that has finished. Those of the last iteration of a loop are there until the
-    /// loop goes on or is done: its `until` and `output` see them.
+    /// Forgets the variables of a step that has finished, unless it may be done again: then it goes on with them.
+    /// Those of the last iteration of a loop are there until the loop goes on or is done: its `until` and `output`
+    /// see them.
     pub(super) fn drop_variables(&mut self, step: &Step) {
+        if self.run.scoped.is_empty() || self.row(step).is_some_and(|row| !self.is_done(step, row)) {
+            return;
+        }
         match self.plan.node(step).kind {
             NodeKind::Iteration(_) if self.is_of_loop(step) => {}
             NodeKind::Loop(_) => {
@@ -42,6 +46,13 @@ impl Decider<'_> {
                 self.run.drop_scoped(&last.path);
             }
             _ => self.run.drop_scoped(&step.path),
+        }
+    }
+
+    /// Forgets the variables of all steps: the run has COMPLETED, and nothing in it is done again.
+    pub(super) fn drop_all_variables(&mut self) {
+        for path in self.run.scoped.keys().cloned().collect::<Vec<_>>() {
+            self.run.drop_scoped(&path);
         }
     }
 

@@ -41,9 +41,9 @@ impl Decider<'_> {
             let (AwaitedNode::Duration(template)
             | AwaitedNode::Until(template)
             | AwaitedNode::Signal { name: template, .. }) = awaited;
-            let value = template
-                .evaluate(&self.scope(step), &Limits::default())
-                .map_err(|e| mapping::failed(&format!("wait{}: {}", e.pointer, e.error.message)))?;
+            let value = template.evaluate(&self.scope(step), &Limits::default()).map_err(|e| {
+                mapping::unevaluated(e.error.cause, &format!("wait{}: {}", e.pointer, e.error.message))
+            })?;
             let at = match awaited {
                 AwaitedNode::Duration(_) => self.now.after(span(&value)?),
                 AwaitedNode::Until(_) => instant(&value)?,

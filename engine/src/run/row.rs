@@ -162,6 +162,9 @@ pub struct Block {
     /// Set when it is to end early: nothing more is begun in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ending: Option<Ending>,
+    /// How many items a `forEach` has, where they are kept elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub items: Option<usize>,
     /// Whether enough of it was done before all of it: its other children go on, and it is finished when they are.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rest: bool,

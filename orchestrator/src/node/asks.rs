@@ -143,9 +143,10 @@ fn message_of(request: &Request) -> (Kind, Vec<u8>) {
     }
     match request {
         Request::Start(start) => (Kind::Start, body(start)),
-        Request::Cancel { run, reason } => {
+        Request::Cancel { run, reason, parent } => {
             let (run, reason, requested_by) = (run.clone(), reason.clone(), String::new());
-            (Kind::Cancel, body(&CancelMessage { format: FORMAT, run, reason, requested_by, parent: None }))
+            let parent = parent.clone();
+            (Kind::Cancel, body(&CancelMessage { format: FORMAT, run, reason, requested_by, parent }))
         }
         Request::Register { tenant, definition } => {
             let definition = (**definition).clone();

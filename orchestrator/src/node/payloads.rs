@@ -39,7 +39,7 @@ impl Node {
             return Ok((request, None));
         }
         let run = RunKey::new(request.security_context.tenant_id.as_str(), request.workflow_instance_id);
-        request.input = payloads.offload_fields(&run, request.input).await?;
+        request.input = payloads.offload(&run, &request.input).await?;
         Ok((request, Some(run)))
     }
 

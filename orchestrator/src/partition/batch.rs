@@ -3,6 +3,7 @@
 use oarlock_broker::Publication;
 use oarlock_engine::map::Map;
 use oarlock_protocol::{ExecutionId, RunKey, Timestamp};
+use uuid::Uuid;
 
 use super::answer::{Reply, Return};
 use crate::layout::Place;
@@ -18,9 +19,9 @@ pub(super) struct Batch {
     pub(super) runs: Vec<RunKey>,
     /// The last word on each timer: a time, or none.
     pub(super) timers: Map<Place, Option<Timestamp>>,
-    /// Attempts to publish.
+    /// Messages that have to arrive.
     pub(super) dispatches: Vec<Dispatch>,
-    /// Messages to workers.
+    /// Messages that may be lost: what they tell is told again, or is of no use later.
     pub(super) tell: Vec<Publication>,
     /// Changes to tell those who watch.
     pub(super) changes: Vec<Change>,
@@ -34,10 +35,62 @@ pub(super) struct Batch {
     pub(super) watchers: Vec<(RunKey, Return)>,
 }
 
-/// An attempt to publish.
+/// A message that has to arrive: published until the broker confirms it. It is built from the run at that place.
 #[derive(Clone, Debug)]
 pub(super) struct Dispatch {
     pub(super) place: Place,
-    pub(super) execution_id: ExecutionId,
-    pub(super) queue: String,
+    pub(super) what: What,
+}
+
+/// What is published.
+#[derive(Clone, Debug)]
+pub(super) enum What {
+    /// An attempt, for its task queue.
+    Task { attempt: ExecutionId, queue: String },
+    /// The start of the run that an attempt is.
+    Child { attempt: ExecutionId },
+    /// What the step that started this run waits to hear of it.
+    End,
+    /// The same, where the broker takes no message that tells all of it.
+    EndInBrief { reason: String },
+}
+
+/// Names an entry of the outbox: the attempt, or the run where it is the end of that. Ids of both are never the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Entry(Uuid);
+
+impl Dispatch {
+    pub(super) fn entry(&self) -> Entry {
+        match &self.what {
+            What::Task { attempt, .. } | What::Child { attempt } => Entry::from(*attempt),
+            What::End | What::EndInBrief { .. } => Entry::of_end(&self.place.run),
+        }
+    }
+}
+
+impl Entry {
+    /// The entry of what the step that started `run` waits to hear.
+    pub(super) fn of_end(run: &RunKey) -> Self {
+        Self(run.run.as_uuid())
+    }
+}
+
+impl From<ExecutionId> for Entry {
+    fn from(attempt: ExecutionId) -> Self {
+        Self(attempt.as_uuid())
+    }
+}
+
+impl std::fmt::Display for Entry {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::str::FromStr for Entry {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, uuid::Error> {
+        Uuid::parse_str(text).map(Self)
+    }
 }

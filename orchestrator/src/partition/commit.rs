@@ -7,12 +7,12 @@ use oarlock_engine::{Event, task_message};
 use oarlock_protocol::code::Code;
 use oarlock_protocol::instance::TaskMetrics;
 use oarlock_protocol::message::{AttemptAddress, Kind, Outcome, ResultMessage};
-use oarlock_protocol::{ErrorDetails, FORMAT, RunKey, TaskPath, WorkerId};
+use oarlock_protocol::{ErrorDetails, ExecutionId, FORMAT, RunKey, TaskPath, WorkerId};
 use tokio::time::Instant;
 
 use super::Lost;
 use super::answer::Reply;
-use super::batch::Dispatch;
+use super::batch::{Dispatch, Entry, What};
 use super::owner::{Owner, STORE_AGAIN};
 use super::publisher::Outgoing;
 use super::{removal, requests, runs};
@@ -59,15 +59,18 @@ impl Owner {
         refused: Vec<(Dispatch, oarlock_broker::Error)>,
     ) -> Result<(), Lost> {
         for (dispatch, error) in refused {
+            let attempt = match &dispatch.what {
+                What::Task { attempt, .. } | What::Child { attempt } => *attempt,
+                What::End | What::EndInBrief { .. } => {
+                    self.tell_end_in_brief(dispatch, &error).await?;
+                    continue;
+                }
+            };
             let Place { run, path } = dispatch.place;
             let message = format!("its message cannot be published: {error}");
             let result = ResultMessage {
                 format: FORMAT,
-                address: AttemptAddress {
-                    run: run.clone(),
-                    task_path: path,
-                    execution_id: dispatch.execution_id,
-                },
+                address: AttemptAddress { run: run.clone(), task_path: path, execution_id: attempt },
                 worker_id: WorkerId::from(self.shared.settings.node.clone()),
                 outcome: Outcome::Failed { error: ErrorDetails::system(Code::PayloadTooLarge, message) },
                 metrics: TaskMetrics::default(),
@@ -80,18 +83,43 @@ impl Owner {
         Ok(())
     }
 
+    /// The broker refuses what the step that started a run waits to hear: it hears less.
+    async fn tell_end_in_brief(
+        &mut self,
+        refused: Dispatch,
+        error: &oarlock_broker::Error,
+    ) -> Result<(), Lost> {
+        let Dispatch { place, what } = refused;
+        if matches!(what, What::EndInBrief { .. }) {
+            tracing::error!(run = %place.run, %error, "the run that started it cannot be told how it ended");
+            self.close_entry(Entry::of_end(&place.run));
+            return Ok(());
+        }
+        let what = What::EndInBrief { reason: error.to_string() };
+        self.dispatch_again(Dispatch { place, what }).await
+    }
+
     /// Publishes again what could not be published, if it is still open.
     async fn republish_failed(&mut self) -> Result<(), Lost> {
         if !self.broker_takes() || self.publisher.is_full() {
             return Ok(());
         }
         for dispatch in self.publisher.take_failed() {
-            // Loaded here where it left memory meanwhile: the message is built from the run.
-            match self.runs.get(&self.shared, self.partition, &dispatch.place.run).await {
-                Ok(_) => self.batch.dispatches.push(dispatch),
-                Err(runs::Error::Store(error)) => return Err(error.into()),
-                Err(error) => tracing::error!(run = %dispatch.place.run, %error, "a run cannot be loaded"),
+            self.dispatch_again(dispatch).await?;
+        }
+        Ok(())
+    }
+
+    /// Publishes it with this round, beside what is in the outbox already.
+    pub(super) async fn dispatch_again(&mut self, dispatch: Dispatch) -> Result<(), Lost> {
+        // Loaded here where it left memory meanwhile: the message is built from the run.
+        match self.runs.get(&self.shared, self.partition, &dispatch.place.run).await {
+            Ok(_) => {
+                self.publisher.add(&dispatch);
+                self.batch.dispatches.push(dispatch);
             }
+            Err(runs::Error::Store(error)) => return Err(error.into()),
+            Err(error) => tracing::error!(run = %dispatch.place.run, %error, "a run cannot be loaded"),
         }
         Ok(())
     }
@@ -114,8 +142,8 @@ impl Owner {
         let mut writes = std::mem::take(&mut self.batch.writes);
         let written = self.write_runs(&mut writes);
         self.write_timers(&mut writes);
-        for attempt in self.publisher.take_confirmed() {
-            writes.push(Write::HashDelete { key: Key::Outbox, field: attempt.to_string() });
+        for entry in self.publisher.take_confirmed() {
+            writes.push(Write::HashDelete { key: Key::Outbox, field: entry.to_string() });
         }
         self.flush_at = None;
         self.commit_until_answered(&writes).await?;
@@ -135,15 +163,16 @@ impl Owner {
             }
         }
         // The run's own timer goes with it, or tells later that its key need not be remembered any more.
-        let remember = self.shared.settings.deduplication;
-        let until = self.shared.clock.now().after(remember);
+        let now = self.shared.clock.now();
+        let [own, child] = [false, true].map(|is_child| self.remembered(is_child));
         for key in &self.batch.forgotten {
             if let Some(cached) = self.runs.cached(key) {
+                let remember = if cached.run.head.parent.is_some() { child } else { own };
                 let stays = layout::forget(&cached.run, remember.as_millis() > 0, writes);
                 let place = Place { run: key.clone(), path: TaskPath::root() };
-                self.batch.timers.insert(place, stays.then_some(until));
+                self.batch.timers.insert(place, stays.then_some(now.after(remember)));
                 if self.shared.settings.payloads.is_some() {
-                    self.batch.timers.insert(removal::place(key), Some(self.shared.clock.now()));
+                    self.batch.timers.insert(removal::place(key), Some(now));
                 }
             }
         }
@@ -198,8 +227,12 @@ impl Owner {
             self.lease.renew(&self.shared, self.partition).await?;
         }
         let mut outgoing = Vec::with_capacity(self.batch.dispatches.len());
+        let takes = self.broker_takes() && !self.publisher.is_full();
         for dispatch in std::mem::take(&mut self.batch.dispatches) {
-            if let Some(publication) = self.task_publication(&dispatch) {
+            // Tasks are let out only while the broker takes them; runs are started as they come.
+            if !takes && !matches!(dispatch.what, What::Task { .. }) {
+                self.publisher.put_off(dispatch);
+            } else if let Some(publication) = self.publication(&dispatch) {
                 outgoing.push(Outgoing { dispatch, publication });
             }
         }
@@ -232,18 +265,28 @@ impl Owner {
         Ok(())
     }
 
-    fn task_publication(&mut self, dispatch: &Dispatch) -> Option<Publication> {
+    fn publication(&mut self, dispatch: &Dispatch) -> Option<Publication> {
+        let run = &dispatch.place.run;
+        match &dispatch.what {
+            What::Task { attempt, queue } => self.task_publication(&dispatch.place, *attempt, queue),
+            What::Child { .. } => self.child_start(&dispatch.place),
+            What::End => self.child_end(run, None),
+            What::EndInBrief { reason } => self.child_end(run, Some(reason)),
+        }
+    }
+
+    fn task_publication(&mut self, place: &Place, attempt: ExecutionId, queue: &str) -> Option<Publication> {
         let settings = &self.shared.settings.engine;
-        let cached = self.runs.cached(&dispatch.place.run)?;
-        let message = task_message::build(&cached.plan, &cached.run, &dispatch.place.path, settings)?;
+        let cached = self.runs.cached(&place.run)?;
+        let message = task_message::build(&cached.plan, &cached.run, &place.path, settings)?;
         let message = Message {
             body: serde_json::to_vec(&message).ok()?.into(),
-            message_id: dispatch.execution_id.to_string(),
-            correlation_id: Some(dispatch.execution_id.to_string()),
+            message_id: attempt.to_string(),
+            correlation_id: Some(attempt.to_string()),
             reply_to: Some(topology::inbox(self.partition)),
             kind: Kind::Task.as_str().to_owned(),
             headers: Vec::new(),
         };
-        Some(Publication { queue: topology::tasks(&dispatch.queue), message })
+        Some(Publication { queue: topology::tasks(queue), message })
     }
 }

@@ -6,6 +6,8 @@ use oarlock_engine::Event;
 use oarlock_protocol::Timestamp;
 use tokio::time::Instant;
 
+use super::asides::What;
+use super::effects::Verdict;
 use super::owner::{Owner, ROUND};
 use super::timers::HORIZON;
 use super::{Lost, removal};
@@ -47,16 +49,32 @@ impl Owner {
                 self.begin_removal(place).await?;
                 continue;
             }
-            // Whatever the engine sets anew replaces this; a timer of something closed goes.
-            self.batch.timers.insert(place.clone(), None);
-            let event = Event::Timer { path: place.path.clone() };
-            if let Err(reason) = self.decide(&place.run, event).await? {
+            self.fire_timer(place).await?;
+        }
+        Ok(())
+    }
+
+    /// Fires a timer that is due.
+    pub(super) async fn fire_timer(&mut self, place: Place) -> Result<(), Lost> {
+        self.make_undoable(&place.run).await?;
+        // Whatever the engine sets anew replaces this; a timer of something closed goes.
+        self.batch.timers.insert(place.clone(), None);
+        let event = Event::Timer { path: place.path.clone() };
+        match self.decide(&place.run, event).await? {
+            Err(reason) => {
                 tracing::error!(run = %place.run, reason, "a timer's run cannot be loaded");
                 self.batch.timers.remove(&place);
-            } else if place.path.is_root() && self.runs.cached(&place.run).is_none() {
+            }
+            // The store holds it until it is decided.
+            Ok(Verdict::Waits) => {
+                self.batch.timers.remove(&place);
+                self.asides.replace(|| What::Timer(place));
+            }
+            Ok(_) if place.path.is_root() && self.runs.cached(&place.run).is_none() => {
                 // The run is gone and so is the time for which its key was remembered.
                 self.batch.writes.push(Write::Delete { key: Key::Run(place.run) });
             }
+            Ok(_) => {}
         }
         Ok(())
     }

@@ -6,13 +6,16 @@ use oarlock_broker::{Message, Publication};
 use oarlock_engine::Effect;
 use oarlock_engine::admission::Ticket;
 use oarlock_protocol::message::{ControlMessage, Kind};
-use oarlock_protocol::{ErrorDetails, RunKey, Timestamp};
+use oarlock_protocol::{ErrorDetails, RunKey, Span, TaskPath, Timestamp};
 
-use super::batch::Dispatch;
+use super::batch::{Dispatch, Entry, What};
 use super::owner::Owner;
 use crate::layout::{self, Place};
 use crate::store::{Key, Write};
 use crate::watch::{Change, Changed};
+
+/// The pause before a run is looked at again whose retention is over, but of whose end another run has not heard.
+const UNTOLD: Span = Span::from_secs(1);
 
 /// What a decision came to, for who asked for it.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +28,8 @@ pub(super) enum Verdict {
     Rejected(ErrorDetails),
     /// There is no such run.
     NoRun,
+    /// It waits for a payload, and is decided later: nothing is to be answered yet.
+    Waits,
 }
 
 /// What a decision came to. A decision may count something as stale beside what it does; a decision that only does
@@ -65,22 +70,13 @@ impl Owner {
                 self.admission.withdraw(&queue, &Ticket { run: key.clone(), path });
             }
             Effect::Publish { path, execution_id, queue } => {
-                let place = place(path);
                 self.admission.opened(&queue, execution_id);
-                let dispatch = Dispatch { place, execution_id, queue };
-                self.publisher.add(&dispatch);
-                if self.publisher.needs_outbox() {
-                    let (field, value) = (execution_id.to_string(), dispatch.place.to_string().into());
-                    self.batch.writes.push(Write::HashSet { key: Key::Outbox, field, value });
-                }
-                self.batch.dispatches.push(dispatch);
+                let what = What::Task { attempt: execution_id, queue };
+                self.dispatch(Dispatch { place: place(path), what });
             }
             Effect::Closed { execution_id, queue, .. } => {
                 self.admission.closed(&queue, execution_id);
-                if self.publisher.close(execution_id) && self.publisher.needs_outbox() {
-                    let field = execution_id.to_string();
-                    self.batch.writes.push(Write::HashDelete { key: Key::Outbox, field });
-                }
+                self.close_entry(execution_id.into());
             }
             Effect::SetTimer { path, at } => drop(self.batch.timers.insert(place(path), Some(at))),
             Effect::ClearTimer { path } => drop(self.batch.timers.insert(place(path), None)),
@@ -100,11 +96,38 @@ impl Owner {
                 self.shared.counters.stale_events.fetch_add(1, Ordering::Relaxed);
                 tracing::debug!(run = %key, what, "an event changed nothing");
             }
-            // Runs of runs are begun elsewhere.
-            Effect::StartChild { .. } | Effect::CancelChild { .. } | Effect::TellParent => {}
+            Effect::StartChild { path, execution_id, again: false, .. } => {
+                self.dispatch(Dispatch { place: place(path), what: What::Child { attempt: execution_id } });
+            }
+            Effect::StartChild { path, .. } => self.ask_child(&place(path)),
+            Effect::CancelChild { path, execution_id } => self.tell_child_to_end(&place(path), execution_id),
+            Effect::TellParent => {
+                self.dispatch(Dispatch { place: place(TaskPath::root()), what: What::End });
+            }
             // The verdict tells it.
             Effect::Rejected { .. } => {}
+            // What has started it is still to hear how it ended.
+            Effect::Forget if self.publisher.awaits(Entry::of_end(key)) => {
+                self.batch.timers.insert(place(TaskPath::root()), Some(now.after(UNTOLD)));
+            }
             Effect::Forget => self.batch.forgotten.push(key.clone()),
+        }
+    }
+
+    /// Publishes it after the commit, and until it is confirmed.
+    pub(super) fn dispatch(&mut self, dispatch: Dispatch) {
+        self.publisher.add(&dispatch);
+        if self.publisher.needs_outbox(&dispatch.what) {
+            let (field, value) = (dispatch.entry().to_string(), dispatch.place.to_string().into());
+            self.batch.writes.push(Write::HashSet { key: Key::Outbox, field, value });
+        }
+        self.batch.dispatches.push(dispatch);
+    }
+
+    /// It need not be published any more.
+    pub(super) fn close_entry(&mut self, entry: Entry) {
+        if self.publisher.close(entry) {
+            self.batch.writes.push(Write::HashDelete { key: Key::Outbox, field: entry.to_string() });
         }
     }
 

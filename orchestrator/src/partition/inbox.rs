@@ -3,10 +3,10 @@
 use oarlock_broker::Message;
 use oarlock_engine::Event;
 use oarlock_protocol::message::{
-    CancelMessage, CompleteMessage, Kind, OperationMessage, ProgressMessage, RegisterMessage, ResultMessage,
-    SignalMessage, StartMessage, WatchMessage,
+    CancelMessage, CompleteMessage, Kind, OperationMessage, Parent, ProgressMessage, RegisterMessage,
+    ResultMessage, SignalMessage, StartMessage, WatchMessage,
 };
-use oarlock_protocol::{FORMAT, RunKey, name};
+use oarlock_protocol::{FORMAT, RunId, RunKey, name};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -51,6 +51,18 @@ pub(super) fn read(message: &Message, partition: u32, partitions: u32) -> Result
     if home == partition { Ok(incoming) } else { Err(format!("it belongs to partition {home}")) }
 }
 
+/// Whether a step of that tenant may have started the run: it is named by the attempt.
+fn check_parent(parent: Option<&Parent>, tenant: &str, run: RunId) -> Result<(), String> {
+    let Some(Parent { address, .. }) = parent else { return Ok(()) };
+    if *address.run.tenant != *tenant {
+        return Err(format!("its parent belongs to tenant '{}', it to '{tenant}'", address.run.tenant));
+    }
+    if RunId::child_of(address.execution_id) != run {
+        return Err(format!("run {run} is not the one that attempt {} starts", address.execution_id));
+    }
+    Ok(())
+}
+
 /// The tenant of a run, and its partition.
 fn of_run(run: &RunKey, partitions: u32) -> (&str, u32) {
     (&run.tenant, run.run.partition(partitions))
@@ -71,11 +83,15 @@ fn parse(message: &Message) -> Result<Incoming, String> {
         Some(Kind::Cancel) => {
             let cancel: CancelMessage = body(message)?;
             check(cancel.format)?;
-            Ok(Incoming::Request(Request::Cancel { run: cancel.run, reason: cancel.reason }))
+            check_parent(cancel.parent.as_ref(), &cancel.run.tenant, cancel.run.run)?;
+            let CancelMessage { run, reason, parent, .. } = cancel;
+            Ok(Incoming::Request(Request::Cancel { run, reason, parent }))
         }
         Some(Kind::Start) => {
             let start: StartMessage = body(message)?;
             check(start.format)?;
+            let tenant = &start.security_context.tenant_id;
+            check_parent(start.parent.as_ref(), tenant, start.workflow_instance_id)?;
             Ok(Incoming::Request(Request::Start(Box::new(start))))
         }
         Some(Kind::Register) => {

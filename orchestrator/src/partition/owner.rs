@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
 use super::answer::{Asker, Return};
+use super::asides::Asides;
 use super::batch::Batch;
 use super::effects::Verdict;
 use super::hearing::Hearing;
@@ -49,6 +50,7 @@ pub(super) struct Owner {
     pub(super) health: watch::Receiver<Health>,
     pub(super) pulse: Arc<Pulse>,
     pub(super) removals: Removals,
+    pub(super) asides: Asides,
 }
 
 impl Owner {
@@ -76,6 +78,7 @@ impl Owner {
             hearing,
             flush_at: None,
             removals: Removals::default(),
+            asides: Asides::default(),
         }
     }
 
@@ -87,6 +90,7 @@ impl Owner {
         wish: &mut watch::Receiver<Wish>,
     ) -> Result<(), Lost> {
         let acknowledger = inbox.acknowledger();
+        let mut last_tag = None;
         while *wish.borrow_and_update() == Wish::Own {
             self.pulse.beat();
             if self.hearing.begins_again(self.broker_takes()) {
@@ -94,11 +98,10 @@ impl Owner {
                 self.runs = Runs::default();
             }
             let wake = self.next_wake();
-            let mut last_tag = None;
             tokio::select! {
                 received = inbox.receive(ROUND) => {
                     let deliveries = received.map_err(Lost::Inbox)?;
-                    last_tag = deliveries.last().map(|delivery| delivery.tag);
+                    last_tag = deliveries.last().map(|delivery| delivery.tag).or(last_tag);
                     self.hearing.heard(deliveries.len());
                     self.take_deliveries(deliveries, &*acknowledger).await?;
                 }
@@ -107,6 +110,7 @@ impl Owner {
                     let refused = self.publisher.settle(results);
                     self.fail_refused(refused).await?;
                 }
+                (run, reference, read) = self.asides.next() => self.take_again(&run, reference, read).await?,
                 (run, removed) = self.removals.next() => self.end_removal(&run, removed),
                 () = tokio::time::sleep_until(wake) => {}
                 _ = self.health.changed() => {}
@@ -121,7 +125,10 @@ impl Owner {
                 self.fire_timers().await?;
             }
             self.finish_round().await?;
-            if let Some(tag) = last_tag {
+            // What was put aside is in no commit: until it is, it must come again where this process dies.
+            if self.asides.is_empty()
+                && let Some(tag) = last_tag.take()
+            {
                 // Unacknowledged messages come again and change nothing then.
                 acknowledger.ack_through(tag).await.ok();
             }
@@ -139,7 +146,9 @@ impl Owner {
         let now = self.shared.clock.now();
         let timer = self.timers.next().map(|at| Instant::now() + Duration::from(at.since(now)));
         let timer = if self.hearing.is_done() { timer } else { self.hearing.ends_at() };
-        let others = [timer, self.flush_at, self.publisher.again_at()];
+        // What cannot be published now is looked at again when that changes.
+        let again = self.publisher.again_at().filter(|_| self.broker_takes() && !self.publisher.is_full());
+        let others = [timer, self.flush_at, again];
         let fixed = self.lease.renew_at().min(self.load_timers_at);
         others.into_iter().flatten().min().map_or(fixed, |at| at.min(fixed))
     }
@@ -155,7 +164,9 @@ impl Owner {
             self.take_delivery(&delivery).await?;
             if bytes > ROUND_BYTES {
                 self.finish_round().await?;
-                acknowledger.ack_through(delivery.tag).await.ok();
+                if self.asides.is_empty() {
+                    acknowledger.ack_through(delivery.tag).await.ok();
+                }
                 bytes = 0;
             }
         }
@@ -237,6 +248,10 @@ impl Owner {
         key: &RunKey,
         event: Event,
     ) -> Result<Result<Verdict, String>, Lost> {
+        self.asides.begin();
+        if self.waits_behind(key, &event) {
+            return Ok(Ok(Verdict::Waits));
+        }
         let cached = match self.runs.get(&self.shared, self.partition, key).await {
             Ok(Some(cached)) => cached,
             Ok(None) => {
@@ -246,6 +261,10 @@ impl Owner {
             Err(runs::Error::Store(error)) => return Err(error.into()),
             Err(error) => return Ok(Err(error.to_string())),
         };
+        cached.run.notice_payloads(&event);
+        if cached.run.payloads.refers() {
+            return self.decide_looking_into(key, event).await.map(Ok);
+        }
         let now = self.shared.clock.now();
         let mut decider = Decider::new(&cached.plan, &mut cached.run, &self.shared.settings.engine, now);
         decider.handle(event);

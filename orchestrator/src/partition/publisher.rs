@@ -1,15 +1,14 @@
-//! Publishes attempts after their commit, and remembers which are confirmed. The outbox in the store names the others.
+//! Publishes what has to arrive after its commit, and remembers what is confirmed. The outbox in the store names the rest.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use oarlock_broker::{Broker, Error, Publication, topology};
 use oarlock_engine::map::{Map, Set};
-use oarlock_protocol::ExecutionId;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::batch::Dispatch;
+use super::batch::{Dispatch, Entry, What};
 
 /// The pause before publications that failed are tried again.
 const AGAIN: Duration = Duration::from_millis(500);
@@ -17,7 +16,10 @@ const AGAIN: Duration = Duration::from_millis(500);
 /// The most batches of publications on their way at once.
 const MOST_IN_FLIGHT: usize = 64;
 
-/// A message of an attempt, ready to be published.
+/// The most publications that failed and are built anew at once: each holds a message in memory.
+const MOST_AGAIN: usize = 256;
+
+/// A message, ready to be published.
 pub(super) struct Outgoing {
     pub(super) dispatch: Dispatch,
     pub(super) publication: Publication,
@@ -28,11 +30,11 @@ pub(super) struct Publisher {
     broker: Arc<dyn Broker>,
     delivery_limit: u32,
     declared: Set<String>,
-    /// Attempts whose publication is not confirmed: those with an entry in the store's outbox.
-    unconfirmed: Map<ExecutionId, Dispatch>,
-    /// Confirmed ones, whose entry the next commit removes.
-    confirmed: Vec<ExecutionId>,
-    /// Attempts that could not be published, and when they are tried again.
+    /// What is not confirmed: what has an entry in the store's outbox.
+    unconfirmed: Map<Entry, Dispatch>,
+    /// What is, and whose entry the next commit removes.
+    confirmed: Vec<Entry>,
+    /// What could not be published, and when it is tried again.
     failed: Vec<Dispatch>,
     again_at: Option<Instant>,
     in_flight: JoinSet<Vec<(Dispatch, Result<(), Error>)>>,
@@ -52,20 +54,34 @@ impl Publisher {
         }
     }
 
-    /// Whether attempts need an entry in the store's outbox. Where messages do not outlive this process a take-over
-    /// publishes every open attempt again, and an outbox would tell it nothing.
-    pub(super) fn needs_outbox(&self) -> bool {
-        self.broker.keeps_messages()
+    /// Whether it needs an entry in the store's outbox. Where messages do not outlive this process a take-over
+    /// publishes every open attempt again, and an outbox would tell it nothing. The end of a run is no open attempt.
+    pub(super) fn needs_outbox(&self, what: &What) -> bool {
+        match what {
+            What::Task { .. } | What::Child { .. } => self.broker.keeps_messages(),
+            What::End | What::EndInBrief { .. } => true,
+        }
     }
 
-    /// Counts an attempt as not yet confirmed.
+    /// Counts it as not yet confirmed.
     pub(super) fn add(&mut self, dispatch: &Dispatch) {
-        self.unconfirmed.insert(dispatch.execution_id, dispatch.clone());
+        self.unconfirmed.insert(dispatch.entry(), dispatch.clone());
     }
 
-    /// An attempt has closed. Whether its entry in the outbox is to be removed.
-    pub(super) fn close(&mut self, attempt: ExecutionId) -> bool {
-        self.unconfirmed.remove(&attempt).is_some()
+    /// It need not be published any more. Whether its entry in the outbox is to be removed.
+    pub(super) fn close(&mut self, entry: Entry) -> bool {
+        self.unconfirmed.remove(&entry).is_some_and(|dispatch| self.needs_outbox(&dispatch.what))
+    }
+
+    /// Whether it is still to be confirmed.
+    pub(super) fn awaits(&self, entry: Entry) -> bool {
+        self.unconfirmed.contains_key(&entry)
+    }
+
+    /// Puts off what the broker would not take now.
+    pub(super) fn put_off(&mut self, dispatch: Dispatch) {
+        self.failed.push(dispatch);
+        self.again_at.get_or_insert_with(|| Instant::now() + AGAIN);
     }
 
     /// Makes sure that a task queue exists.
@@ -90,7 +106,12 @@ impl Publisher {
 
     /// Publishes messages, in the background.
     pub(super) fn publish(&mut self, outgoing: Vec<Outgoing>) {
-        let missing = self.missing(outgoing.iter().map(|outgoing| &outgoing.dispatch.queue));
+        let queues = outgoing.iter().filter_map(|outgoing| match &outgoing.dispatch.what {
+            What::Task { queue, .. } => Some(queue),
+            // Inboxes are declared by their owners.
+            What::Child { .. } | What::End | What::EndInBrief { .. } => None,
+        });
+        let missing = self.missing(queues);
         let (broker, limit) = (self.broker.clone(), self.delivery_limit);
         self.in_flight.spawn(async move {
             declare_all(&*broker, limit, missing).await;
@@ -142,18 +163,18 @@ impl Publisher {
         let mut failures = 0;
         let mut last = None;
         for (dispatch, result) in results {
-            let open = self.unconfirmed.contains_key(&dispatch.execution_id);
+            let open = self.awaits(dispatch.entry());
             match result {
                 Ok(()) if open => {
-                    self.unconfirmed.remove(&dispatch.execution_id);
-                    if self.broker.keeps_messages() {
-                        self.confirmed.push(dispatch.execution_id);
+                    self.unconfirmed.remove(&dispatch.entry());
+                    if self.needs_outbox(&dispatch.what) {
+                        self.confirmed.push(dispatch.entry());
                     }
                 }
                 Err(error @ Error::Refused(_)) if open => refused.push((dispatch, error)),
                 Err(error) if open => {
-                    if matches!(error, Error::NoQueue(_)) {
-                        self.declared.remove(&dispatch.queue);
+                    if let (Error::NoQueue(_), What::Task { queue, .. }) = (&error, &dispatch.what) {
+                        self.declared.remove(queue);
                     }
                     self.failed.push(dispatch);
                     failures += 1;
@@ -163,14 +184,14 @@ impl Publisher {
             }
         }
         if let Some(error) = last {
-            tracing::warn!(failures, %error, "tasks could not be published; they are tried again");
+            tracing::warn!(failures, %error, "messages could not be published; they are tried again");
             self.again_at = Some(Instant::now() + AGAIN);
         }
         refused
     }
 
-    /// The confirmed attempts, whose outbox entries are to be removed.
-    pub(super) fn take_confirmed(&mut self) -> Vec<ExecutionId> {
+    /// What is confirmed, and whose outbox entries are to be removed.
+    pub(super) fn take_confirmed(&mut self) -> Vec<Entry> {
         std::mem::take(&mut self.confirmed)
     }
 
@@ -183,15 +204,16 @@ impl Publisher {
         self.again_at
     }
 
-    /// The failed attempts whose time has come to be tried again.
+    /// What failed and whose time has come to be tried again, as much as may be at once.
     pub(super) fn take_failed(&mut self) -> Vec<Dispatch> {
         if self.again_at.is_none_or(|at| at > Instant::now()) {
             return Vec::new();
         }
-        self.again_at = None;
-        let mut failed = std::mem::take(&mut self.failed);
         // An attempt that closed meanwhile is not published: its place may hold another one by now.
-        failed.retain(|dispatch| self.unconfirmed.contains_key(&dispatch.execution_id));
+        let mut failed = std::mem::take(&mut self.failed);
+        failed.retain(|dispatch| self.awaits(dispatch.entry()));
+        self.failed = failed.split_off(failed.len().min(MOST_AGAIN));
+        self.again_at = (!self.failed.is_empty()).then(Instant::now);
         failed
     }
 }

@@ -12,6 +12,7 @@ use oarlock_protocol::message::{Answer, StartMessage};
 use tokio::sync::mpsc;
 
 use super::answer::{self, Asker, Reply, Return};
+use super::asides::{self, What};
 use super::owner::{Owner, ROUND};
 use super::runs::{self, Found};
 use super::{Command, Lost, Request, Shared};
@@ -42,9 +43,31 @@ impl Owner {
         request: Request,
         asker: Asker,
     ) -> Result<Option<String>, Lost> {
+        let waits = self.shared.payloads.is_some() && asides::may_wait(&request);
+        let again = waits.then(|| Box::new(request.clone()));
+        self.asides.begin();
         let answer = match request {
-            Request::Start(request) => self.start(*request).await?,
-            Request::Cancel { run, reason } => self.cancel(&run, reason).await?,
+            // A run that starts another asks again.
+            Request::Start(start) if waits && self.asides.is_full() && start.parent.is_some() => {
+                return Ok(None);
+            }
+            Request::Start(_) if waits && self.asides.is_full() => {
+                answer::refused(answer::UNAVAILABLE, "too many starts wait for payloads; send it again later")
+            }
+            Request::Start(request) => match request.parent.clone() {
+                None => self.start(*request).await?,
+                Some(parent) => {
+                    let refused = self.start_child(*request, parent).await?;
+                    if let Some(again) = again.filter(|_| self.asides.was_put()) {
+                        self.asides.replace(|| What::Request(again, asker));
+                    }
+                    return Ok(refused);
+                }
+            },
+            Request::Cancel { run, reason, parent: None } => self.cancel(&run, reason).await?,
+            Request::Cancel { run, reason, parent: Some(parent) } => {
+                return self.cancel_child(&run, reason, parent.address).await;
+            }
             Request::Register { tenant, definition } => {
                 let answer = self.register(&tenant, &definition).await?;
                 self.batch.replies.push(Reply { to: asker, answer: answer.clone() });
@@ -66,9 +89,18 @@ impl Owner {
             Request::Complete(complete) => self.complete(*complete).await?,
             Request::Operation(operation) => self.operate(operation).await?,
         };
-        let refused = reason(&answer);
-        self.batch.replies.push(Reply { to: asker, answer });
-        Ok(refused)
+        // What waits for a payload is asked again when that is there, and answered then.
+        match again {
+            Some(again) if self.asides.was_put() => {
+                self.asides.replace(|| What::Request(again, asker));
+                Ok(None)
+            }
+            _ => {
+                let refused = reason(&answer);
+                self.batch.replies.push(Reply { to: asker, answer });
+                Ok(refused)
+            }
+        }
     }
 
     async fn start(&mut self, request: StartMessage) -> Result<Answer, Lost> {
@@ -91,18 +123,26 @@ impl Owner {
             let same = request_digest == decide::digest(&request);
             return Ok(if same { accepted(&key, version, true) } else { answer::other_request(&key) });
         }
+        self.begin_run(request, &key).await
+    }
+
+    /// Begins a run that is not known.
+    pub(super) async fn begin_run(&mut self, request: StartMessage, key: &RunKey) -> Result<Answer, Lost> {
         let (id, version) = (&request.workflow_definition_id, request.workflow_definition_version);
         let plan = match self.shared.definitions.plan(&key.tenant, id, version).await {
             Ok(plan) => plan,
             Err(definitions::Error::Store(error)) => return Err(error.into()),
             Err(error) => return Ok(answer::no_definition(&error)),
         };
-        match decide::start(&plan, request, &self.shared.settings.engine, self.shared.clock.now()) {
+        let Some(started) = self.start_looking_into(key, &plan, request) else {
+            return Ok(accepted(key, plan.definition.version, false));
+        };
+        match started {
             Ok((run, effects)) => {
                 let version = plan.definition.version;
                 self.runs.put(run, plan);
-                self.take_effects(&key, effects);
-                Ok(accepted(&key, version, false))
+                self.take_effects(key, effects);
+                Ok(accepted(key, version, false))
             }
             Err(refusal) => Ok(Answer::Refused { error: refusal.0 }),
         }
@@ -133,7 +173,9 @@ impl Owner {
         let Ok(plan) = Plan::compile(Arc::new(definition.clone())) else { return Ok(()) };
         let shared = self.shared.clone();
         let routes = &shared.settings.engine.routes;
-        for work in plan.nodes().filter_map(|node| node.work()) {
+        // A run of another workflow lies in no queue.
+        let tasks = plan.nodes().filter_map(|node| node.work()).filter(|work| work.child.is_none());
+        for work in tasks {
             self.publisher.declare(&router::route(routes, &work.definition, tenant, work.priority)).await;
             self.stay_alive().await?;
         }

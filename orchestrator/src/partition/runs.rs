@@ -5,6 +5,7 @@ use std::sync::Arc;
 use oarlock_engine::map::Map;
 use oarlock_engine::{Plan, Run};
 use oarlock_protocol::RunKey;
+use oarlock_protocol::message::PayloadReference;
 
 use super::Shared;
 use crate::definitions;
@@ -24,6 +25,8 @@ pub(super) struct Cached {
     pub(super) plan: Arc<Plan>,
     /// Whether the batch at hand names it.
     pub(super) in_batch: bool,
+    /// Payloads that its latest decisions looked into: the next one may need them again.
+    pub(super) opened: Vec<PayloadReference>,
     used: u64,
 }
 
@@ -74,6 +77,9 @@ impl Runs {
     ) -> Result<Found<'_>, Error> {
         if !self.cached.contains_key(key) {
             match read(shared, partition, key).await? {
+                Stored::Run(run, plan) if shared.payloads.is_some() => {
+                    self.put(run.following_payloads(), plan);
+                }
                 Stored::Run(run, plan) => self.put(*run, plan),
                 Stored::Tombstone(tombstone) => return Ok(Found::Tombstone(tombstone)),
                 Stored::Nothing => return Ok(Found::Nothing),
@@ -94,7 +100,10 @@ impl Runs {
     /// Takes a run in.
     pub(super) fn put(&mut self, run: Run, plan: Arc<Plan>) {
         self.uses += 1;
-        self.cached.insert(run.key.clone(), Cached { run, plan, in_batch: false, used: self.uses });
+        self.cached.insert(
+            run.key.clone(),
+            Cached { run, plan, in_batch: false, opened: Vec::new(), used: self.uses },
+        );
     }
 
     /// Drops a run from memory.

@@ -3,16 +3,16 @@
 use oarlock_engine::admission::Ticket;
 use oarlock_engine::map::Set;
 use oarlock_engine::run::Stage;
-use oarlock_engine::{Event, Run};
+use oarlock_engine::{Event, Plan, Run, child_message};
 use oarlock_protocol::ExecutionId;
 use oarlock_protocol::instance::WorkflowStatus;
 use tokio::time::Instant;
 
-use super::batch::Dispatch;
+use super::batch::{Dispatch, Entry, What};
 use super::owner::Owner;
 use super::{Lost, runs};
 use crate::layout::Place;
-use crate::store::{Fields, Key, Range};
+use crate::store::{Fields, Key, Range, Write};
 
 /// How many timers are read at once.
 const PAGE: usize = 1_000;
@@ -20,7 +20,7 @@ const PAGE: usize = 1_000;
 impl Owner {
     /// Brings the partition's open work back to life.
     pub(super) async fn take_over(&mut self) -> Result<(), Lost> {
-        let unconfirmed = self.unconfirmed().await?;
+        let Unconfirmed { entries: unconfirmed, ends } = self.unconfirmed().await?;
         // Without the messages, or without the last commits, nobody knows what was published: all of it is, again.
         let everything = !self.shared.broker.keeps_messages() || self.lease.restarted;
         let mut taken = Taken::default();
@@ -47,6 +47,7 @@ impl Owner {
                 break;
             }
         }
+        self.take_over_ends(ends).await?;
         if taken.offered + taken.open.len() > 0 {
             tracing::info!(open = taken.open.len(), ready = taken.offered, "open work taken over");
         }
@@ -58,7 +59,7 @@ impl Owner {
         &mut self,
         place: Place,
         everything: bool,
-        unconfirmed: &Set<ExecutionId>,
+        unconfirmed: &Set<Entry>,
         taken: &mut Taken,
     ) -> Result<(), Lost> {
         match self.waiting(&place).await? {
@@ -72,24 +73,66 @@ impl Owner {
                         tracing::error!(run = %place.run, reason, "a run cannot be loaded");
                     }
                 }
-                if everything || unconfirmed.contains(&attempt) {
-                    let dispatch = Dispatch { place, execution_id: attempt, queue };
-                    self.publisher.add(&dispatch);
-                    self.batch.dispatches.push(dispatch);
+                if everything || unconfirmed.contains(&attempt.into()) {
+                    let what = What::Task { attempt, queue };
+                    self.dispatch_again(Dispatch { place, what }).await?;
+                }
+            }
+            Some(Waiting::HandedOn { attempt, queue }) if taken.open.insert(attempt) => {
+                self.admission.opened(&queue, attempt);
+                if unconfirmed.contains(&attempt.into()) {
+                    self.drop_entry(attempt.into());
+                }
+            }
+            // A run is not lost with the messages: where it is known, the start is answered.
+            Some(Waiting::Child { attempt }) if taken.open.insert(attempt) => {
+                if everything || unconfirmed.contains(&attempt.into()) {
+                    let what = What::Child { attempt };
+                    self.dispatch_again(Dispatch { place, what }).await?;
                 }
             }
             Some(Waiting::Ready { queue, priority }) => {
                 self.admission.offer(&queue, priority, Ticket { run: place.run, path: place.path });
                 taken.offered += 1;
             }
-            Some(Waiting::Open { .. }) | None => {}
+            Some(Waiting::Open { .. } | Waiting::HandedOn { .. } | Waiting::Child { .. }) | None => {}
         }
         Ok(())
     }
 
-    async fn unconfirmed(&mut self) -> Result<Set<ExecutionId>, Lost> {
-        let entries = self.shared.store.read_hash(self.partition, &Key::Outbox, Fields::All).await?;
-        Ok(entries.into_iter().filter_map(|(field, _)| field.parse().ok()).collect())
+    async fn unconfirmed(&mut self) -> Result<Unconfirmed, Lost> {
+        let outbox = self.shared.store.read_hash(self.partition, &Key::Outbox, Fields::All).await?;
+        let mut unconfirmed = Unconfirmed::default();
+        for (field, value) in outbox {
+            unconfirmed.entries.extend(field.parse::<Entry>().ok());
+            let place = std::str::from_utf8(&value).ok().and_then(|text| Place::parse(text).ok());
+            unconfirmed.ends.extend(place.filter(|place| place.path.is_root()));
+        }
+        Ok(unconfirmed)
+    }
+
+    /// Tells the steps that started runs how these ended, where they may not have heard.
+    async fn take_over_ends(&mut self, ends: Vec<Place>) -> Result<(), Lost> {
+        for (number, place) in ends.into_iter().enumerate() {
+            match self.runs.get(&self.shared, self.partition, &place.run).await {
+                Ok(Some(cached)) if child_message::result(&cached.run).is_some() => {
+                    self.dispatch_again(Dispatch { place, what: What::End }).await?;
+                }
+                Ok(_) => self.drop_entry(Entry::of_end(&place.run)),
+                Err(runs::Error::Store(error)) => return Err(error.into()),
+                Err(error) => tracing::error!(run = %place.run, %error, "a run cannot be taken over"),
+            }
+            self.stay_alive().await?;
+            if number % PAGE == PAGE - 1 {
+                self.commit().await?;
+                self.perform().await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn drop_entry(&mut self, entry: Entry) {
+        self.batch.writes.push(Write::HashDelete { key: Key::Outbox, field: entry.to_string() });
     }
 
     /// What waits at a place for a worker or for admission.
@@ -98,7 +141,7 @@ impl Owner {
             return Ok(None);
         }
         match self.runs.get(&self.shared, self.partition, &place.run).await {
-            Ok(Some(cached)) => Ok(waiting_in(&cached.run, place)),
+            Ok(Some(cached)) => Ok(waiting_in(&cached.plan, &cached.run, place)),
             Ok(None) => Ok(None),
             Err(runs::Error::Store(error)) => Err(error.into()),
             Err(error) => {
@@ -116,18 +159,34 @@ struct Taken {
     offered: usize,
 }
 
+/// What the outbox names.
+#[derive(Default)]
+struct Unconfirmed {
+    entries: Set<Entry>,
+    /// Runs of whose end those that started them may not have heard.
+    ends: Vec<Place>,
+}
+
 /// What waits at a place.
 enum Waiting {
     /// An attempt, for its worker.
     Open { attempt: ExecutionId, queue: String },
+    /// An attempt that its worker has handed on.
+    HandedOn { attempt: ExecutionId, queue: String },
+    /// An attempt, for the end of the run that it is.
+    Child { attempt: ExecutionId },
     /// A task, for admission.
     Ready { queue: String, priority: u8 },
 }
 
-fn waiting_in(run: &Run, place: &Place) -> Option<Waiting> {
-    let work = run.rows.get(&place.path)?.work()?;
+fn waiting_in(plan: &Plan, run: &Run, place: &Place) -> Option<Waiting> {
+    let row = run.rows.get(&place.path)?;
+    let work = row.work()?;
+    let is_child = plan.work(row.node).is_some_and(|work| work.child.is_some());
     let queue = work.queue.clone();
     match &work.stage {
+        Stage::Open(open) if is_child => Some(Waiting::Child { attempt: open.execution_id }),
+        Stage::Open(open) if open.accepted => Some(Waiting::HandedOn { attempt: open.execution_id, queue }),
         Stage::Open(open) => Some(Waiting::Open { attempt: open.execution_id, queue }),
         // A paused run's tasks are offered when it is resumed.
         Stage::Ready { .. } if run.head.status == WorkflowStatus::Paused => None,

@@ -53,7 +53,8 @@ impl Owner {
 
     async fn tell_run(&mut self, run: &RunKey, event: Event) -> Result<Answer, Lost> {
         Ok(match self.decide(run, event).await? {
-            Ok(Verdict::Changed) => Answer::Recorded { existing: false },
+            // Whoever took the request keeps it for later, and this from whoever asked.
+            Ok(Verdict::Changed | Verdict::Waits) => Answer::Recorded { existing: false },
             Ok(Verdict::Stale) => {
                 // Memory may know what the store has lost.
                 self.batch.confirms = true;

@@ -1,6 +1,6 @@
 //! Whatever text comes in, reading it ends, never panics, and its report holds together.
 //!
-//! The bodies are those of the fuzz target `definition_parse`, here with a fixed seed and a bounded number of cases.
+//! The bodies are those of the fuzz target `definition_parse`, here with a seed and a bounded number of cases.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failing test names its line")]
 
@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 use oarlock_definition::{Severity, check, read};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
-use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use proptest::test_runner::{Config, RngSeed, TestRunner};
 
 /// Every file of the corpus, good and broken.
 static CORPUS: LazyLock<Vec<String>> = LazyLock::new(|| {
@@ -87,9 +87,14 @@ const FRAGMENTS: &[&str] = &[
     "\u{1b}[31m",
 ];
 
+/// A runner that tries the same cases every time; `PROPTEST_CASES` asks for more, `PROPTEST_RNG_SEED` for others.
 fn runner(cases: u32) -> TestRunner {
-    let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
-    TestRunner::new_with_rng(Config { cases, failure_persistence: None, ..Config::default() }, rng)
+    let asked = Config::default();
+    let rng_seed = match asked.rng_seed {
+        RngSeed::Random => RngSeed::Fixed(7),
+        RngSeed::Fixed(seed) => RngSeed::Fixed(seed),
+    };
+    TestRunner::new(Config { cases: cases.max(asked.cases), rng_seed, failure_persistence: None, ..asked })
 }
 
 fn holds_together(file: &str, text: &str) -> Result<(), TestCaseError> {

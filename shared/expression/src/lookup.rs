@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use serde_json::Value as Json;
 
 use crate::ast::{Kind, Node, Reference};
-use crate::error::EvaluationError;
+use crate::error::{Cause, EvaluationError};
 use crate::evaluate::{Environment, Value, at, opened, text_of};
 use crate::near;
 use crate::number::Number;
@@ -58,6 +58,10 @@ pub(crate) fn resolve<'b>(
     match env.scope.resolve(segments.get(..count).unwrap_or_default()) {
         Resolved::Found { value, consumed } => walk(value, path, consumed, node, env),
         Resolved::Missing { consumed, reason } => Ok(Lookup::Absent(Absence::Reason { consumed, reason })),
+        Resolved::Unavailable { consumed, reason } => {
+            let named = path.get(..consumed).unwrap_or(path).join(".");
+            Err(EvaluationError { cause: Cause::Unavailable, ..at(node, format!("{named}: {reason}")) })
+        }
         Resolved::Unknown => Err(at(node, format!("there is no name '{}'", path.join(".")))),
     }
 }

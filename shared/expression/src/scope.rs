@@ -50,6 +50,13 @@ pub enum Resolved<'a> {
         /// Completes "tasks.x.output: …", such as "'x' was SKIPPED and has no output".
         reason: String,
     },
+    /// The value is made of data kept elsewhere that is not at hand: the evaluation fails.
+    Unavailable {
+        /// How many segments named it.
+        consumed: usize,
+        /// Why.
+        reason: String,
+    },
     /// There is no such name.
     Unknown,
 }

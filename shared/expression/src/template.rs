@@ -307,8 +307,10 @@ impl Evaluation<'_> {
 
     fn whole(&self, expression: &Expression, outer: usize) -> Result<Json, EvaluationError> {
         let value = expression.evaluate_within(self.scope, &self.meter, outer)?;
-        let is_checked = self.secrets == Secrets::Referred && secret::is_of_task_input(expression);
-        if !is_checked && reserved::holds_reference(&value) {
+        let is_checked = || {
+            self.secrets == Secrets::Referred && secret::stands_in_task_input(expression, &value, self.scope)
+        };
+        if reserved::holds_reference(&value) && !is_checked() {
             return Err(expression.error(secret::RESERVED.to_owned()));
         }
         Ok(value)

@@ -5,12 +5,16 @@ use std::time::{Duration, Instant};
 
 use oarlock_protocol::message::PayloadReference;
 use oarlock_protocol::payload::references;
-use oarlock_protocol::{Json, RunKey};
+use oarlock_protocol::{Json, JsonMap, RunKey};
 
 use crate::{Error, Store};
 
 /// Below this a field stays where it is even when its neighbours make the whole too large: a reference has some 250 bytes.
 const SMALLEST_FIELD: usize = 1024;
+/// What a reference is counted as: longer addresses than any sound store's.
+const LARGEST_REFERENCE: usize = 512;
+/// What stands around a field beside its name: quotes, a colon, a comma.
+const AROUND_FIELD: usize = 4;
 /// How many references one value may hold when all of them are read: each costs a question.
 const MOST_REFERENCES: usize = 1_000;
 /// How long a problem is told after it was met last: nobody may ask again for a while.
@@ -55,39 +59,44 @@ impl Payloads {
         size(value) > self.limits.offload_bytes
     }
 
-    /// The value, or where it is larger than `offload_bytes` a reference to it.
+    /// The value, or where it is larger than `offload_bytes` what stands for it: of a map the largest fields are kept elsewhere, as
+    /// many as it takes, so that the others stay at hand; anything else, and a map of too many small fields, is kept whole.
     ///
     /// # Errors
     /// As [`Store::put`].
-    pub async fn offload(&self, run: &RunKey, value: Json) -> Result<Json, Error> {
-        if self.is_large(&value) { self.keep(run, &value).await } else { Ok(value) }
+    pub async fn offload(&self, run: &RunKey, value: &Json) -> Result<Json, Error> {
+        if !self.is_large(value) {
+            return Ok(value.clone());
+        }
+        let Some((map, large)) = value.as_object().and_then(|map| Some((map, self.large_fields(map)?)))
+        else {
+            return self.keep(run, value).await;
+        };
+        let mut rest = JsonMap::new();
+        for (name, field) in map {
+            let field =
+                if large.contains(&name.as_str()) { self.keep(run, field).await? } else { field.clone() };
+            rest.insert(name.clone(), field);
+        }
+        Ok(Json::Object(rest))
     }
 
-    /// A map with its largest fields kept elsewhere, as many as it takes until the rest is no larger than `offload_bytes`;
-    /// anything else, and a map of too many small fields, as [`Payloads::offload`].
-    ///
-    /// # Errors
-    /// As [`Store::put`].
-    pub async fn offload_fields(&self, run: &RunKey, value: Json) -> Result<Json, Error> {
-        let whole = size(&value);
-        if whole <= self.limits.offload_bytes {
-            return Ok(value);
-        }
-        let Json::Object(mut map) = value else { return self.offload(run, value).await };
-        let sized = map.iter().map(|(name, field)| (size(field), name.clone()));
+    /// The fewest fields without which a map is not large; none where all that may go are not enough.
+    fn large_fields<'a>(&self, map: &'a JsonMap) -> Option<Vec<&'a str>> {
+        let sized = map.iter().map(|(name, field)| (size(field), name.as_str()));
         let mut fields: Vec<_> = sized.filter(|(size, _)| *size >= SMALLEST_FIELD).collect();
         fields.sort_unstable_by(|a, b| b.cmp(a));
-        let mut rest = whole;
+        let around: usize = map.keys().map(|name| name.len() + AROUND_FIELD).sum();
+        let mut rest = around + map.values().map(size).sum::<usize>();
+        let mut large = Vec::new();
         for (size, name) in fields {
             if rest <= self.limits.offload_bytes {
                 break;
             }
-            if let Some(field) = map.get_mut(&name) {
-                *field = self.keep(run, field).await?;
-                rest = (rest - size).saturating_add(self::size(field));
-            }
+            rest = rest - size + LARGEST_REFERENCE;
+            large.push(name);
         }
-        self.offload(run, Json::Object(map)).await
+        (rest <= self.limits.offload_bytes).then_some(large)
     }
 
     /// The value with every reference in it replaced by what it stands for.
@@ -195,9 +204,9 @@ mod tests {
     async fn only_what_is_too_large_is_kept_elsewhere_and_comes_back_whole() {
         let (payloads, run) = payloads();
         let small = json!({"a": "x".repeat(3_000)});
-        assert_eq!(payloads.offload(&run, small.clone()).await.unwrap(), small);
+        assert_eq!(payloads.offload(&run, &small).await.unwrap(), small);
         let large = json!(["x".repeat(5_000), 1.5, null]);
-        let kept = payloads.offload(&run, large.clone()).await.unwrap();
+        let kept = payloads.offload(&run, &large).await.unwrap();
         assert!(referred(&kept), "{kept}");
         let nested = json!({"in": [kept.clone(), {"a": kept}]});
         let inlined = payloads.inline("acme", nested).await.unwrap();
@@ -208,12 +217,12 @@ mod tests {
     async fn of_a_map_only_the_largest_fields_go() {
         let (payloads, run) = payloads();
         let value = json!({"large": "x".repeat(9_000), "middle": "y".repeat(2_000), "id": 7});
-        let kept = payloads.offload_fields(&run, value.clone()).await.unwrap();
+        let kept = payloads.offload(&run, &value).await.unwrap();
         assert!(referred(&kept["large"]), "{kept}");
         assert_eq!((&kept["middle"], &kept["id"]), (&value["middle"], &value["id"]));
         assert_eq!(payloads.inline("acme", kept).await.unwrap(), value);
         let middling = json!({"a": "x".repeat(3_000), "b": "y".repeat(3_500), "c": "z".repeat(2_000)});
-        let kept = payloads.offload_fields(&run, middling).await.unwrap();
+        let kept = payloads.offload(&run, &middling).await.unwrap();
         assert_eq!([referred(&kept["a"]), referred(&kept["b"]), referred(&kept["c"])], [true, true, false]);
     }
 
@@ -222,8 +231,10 @@ mod tests {
         let (payloads, run) = payloads();
         let many: Json =
             (0..1_000).map(|n| (format!("field{n}"), json!(n))).collect::<serde_json::Map<_, _>>().into();
-        for value in [many, json!(vec!["x".repeat(50); 100])] {
-            let kept = payloads.offload_fields(&run, value.clone()).await.unwrap();
+        let mut mixed = many.clone();
+        mixed["large"] = json!("x".repeat(9_000));
+        for value in [many, mixed, json!(vec!["x".repeat(50); 100])] {
+            let kept = payloads.offload(&run, &value).await.unwrap();
             assert!(referred(&kept), "{kept}");
             assert_eq!(payloads.inline("acme", kept).await.unwrap(), value);
         }
@@ -232,10 +243,10 @@ mod tests {
     #[tokio::test]
     async fn what_is_read_for_one_value_is_bounded() {
         let (payloads, run) = payloads();
-        let kept = payloads.offload(&run, json!("x".repeat(60_000))).await.unwrap();
+        let kept = payloads.offload(&run, &json!("x".repeat(60_000))).await.unwrap();
         let error = payloads.inline("acme", json!([kept.clone(), kept.clone()])).await.unwrap_err();
         assert!(matches!(error, Error::TooLarge { limit: 100_000, .. }), "{error}");
-        let error = payloads.offload(&run, json!("x".repeat(100_001))).await.unwrap_err();
+        let error = payloads.offload(&run, &json!("x".repeat(100_001))).await.unwrap_err();
         assert_eq!(error.details().code, "PAYLOAD_TOO_LARGE");
         let tiny = payloads.keep(&run, &json!(1)).await.unwrap();
         let error = payloads.inline("acme", json!(vec![tiny; 1_001])).await.unwrap_err();

@@ -158,14 +158,14 @@ impl Code {
                 "The run's security context lacks a permission that the task or workflow requires. It was not dispatched."
             }
             Code::PayloadTooLarge => {
-                "An input, output or variable is larger than `limits.payload_bytes`. Keep large data elsewhere and pass its address."
+                "An input, output or variable is larger than `limits.payload_bytes`. Keep large data elsewhere and pass its address, or set up a payload store."
             }
             Code::UnknownTask => {
                 "A worker took the task from a queue but has no handler of that name. Deploy one, or correct the name or queue."
             }
             Code::InvalidInput => "The task's handler could not read its input; the message names the field.",
             Code::InvalidOutput => {
-                "The command's standard output is no JSON, or the handler's output cannot be written as JSON."
+                "The command's standard output is no JSON, the handler's output cannot be written as JSON, or an answer DEFERRED or ACCEPTED has a wrong form."
             }
             Code::ChildFailed => "A child workflow failed; the details hold its error.",
             Code::ChildLost => "A child workflow can no longer be found.",

@@ -53,6 +53,7 @@ const FIXTURES: &[(&str, Again, Unknown)] = &[
     ("start_child", again::<StartMessage>, Unknown::Ignored),
     ("task", again::<TaskMessage>, Unknown::Ignored),
     ("task_deferred", again::<TaskMessage>, Unknown::Ignored),
+    ("task_second_look", again::<TaskMessage>, Unknown::Ignored),
     ("result_completed", again::<ResultMessage>, Unknown::Ignored),
     ("result_failed", again::<ResultMessage>, Unknown::Ignored),
     ("result_deferred", again::<ResultMessage>, Unknown::Ignored),

@@ -77,8 +77,14 @@ fn without_reserved(value: &Json) -> Json {
     }
 }
 
+/// `PROPTEST_CASES` asks for more.
+fn config() -> ProptestConfig {
+    let asked = ProptestConfig::default();
+    ProptestConfig { cases: asked.cases.max(512), failure_persistence: None, ..asked }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 512, ..ProptestConfig::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn filling_twice_is_filling_once_and_checking_never_panics(source in any_schema(), mut value in any_value()) {

@@ -4,6 +4,8 @@ const BACKEND: system::Backend = system::Backend::Cluster;
 
 #[path = "cancel.rs"]
 mod cancel;
+#[path = "children.rs"]
+mod children;
 #[path = "messages.rs"]
 mod messages;
 #[path = "nodes.rs"]
@@ -14,5 +16,9 @@ mod operations;
 mod readme;
 #[path = "system.rs"]
 mod system;
+#[path = "take_over.rs"]
+mod take_over;
+#[path = "whole.rs"]
+mod whole;
 #[path = "work.rs"]
 mod work;

@@ -4,8 +4,16 @@ const BACKEND: system::Backend = system::Backend::Embedded;
 
 #[path = "cancel.rs"]
 mod cancel;
+#[path = "children.rs"]
+mod children;
+#[path = "children_faults.rs"]
+mod children_faults;
 #[path = "faults.rs"]
 mod faults;
+#[path = "iterations.rs"]
+mod iterations;
+#[path = "limits.rs"]
+mod limits;
 #[path = "lost_answers.rs"]
 mod lost_answers;
 #[path = "messages.rs"]
@@ -14,11 +22,17 @@ mod messages;
 mod nodes;
 #[path = "operations.rs"]
 mod operations;
+#[path = "payloads.rs"]
+mod payloads;
 #[path = "readme.rs"]
 mod readme;
 #[path = "schemas.rs"]
 mod schemas;
 #[path = "system.rs"]
 mod system;
+#[path = "take_over.rs"]
+mod take_over;
+#[path = "whole.rs"]
+mod whole;
 #[path = "work.rs"]
 mod work;

@@ -6,15 +6,17 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use async_trait::async_trait;
 use bytes::Bytes;
 use oarlock_broker::embedded::Embedded;
+use oarlock_orchestrator::Settings;
 use oarlock_orchestrator::store::memory::Memory;
 use oarlock_orchestrator::store::{Claim, Error, Fields, Key, Ownership, Range, Store, Token, Write};
 use oarlock_orchestrator::watch::Changed;
 use oarlock_protocol::instance::{TaskStatus, WorkflowStatus};
+use oarlock_protocol::message::{CompleteMessage, Completion};
 use oarlock_protocol::{Json, Span};
 use oarlock_worker::{TaskContext, TaskError};
 use serde_json::json;
 
-use super::system::{PATIENCE, System, request, settings};
+use super::system::{PATIENCE, System, TENANT, request, settings};
 
 async fn step(input: Json, _: TaskContext) -> Result<Json, TaskError> {
     Ok(input)
@@ -188,6 +190,44 @@ async fn an_attempt_that_was_begun_long_ago_begins_anew_at_a_take_over() {
     let _worker = second.worker().task("step", step).build().unwrap().start().await.unwrap();
     let ended = second.end(&run).await;
     assert_eq!((ended.status, ended.task_instances[0].attempts.len()), (WorkflowStatus::Completed, 1));
+}
+
+#[tokio::test]
+async fn an_attempt_that_was_handed_on_is_not_published_again_at_a_take_over() {
+    let store: Arc<dyn Store> = Arc::new(Memory::new());
+    let settings = Settings { lease: Span::from_millis(300), ..settings() };
+    let run = {
+        let first = System::over(Arc::new(Embedded::new()), store.clone(), settings.clone()).await;
+        // Only what has a time limit is looked at by a take-over.
+        first.register("{id: one, version: 1, tasks: [{id: a, task: step, timeouts: {total: 1h}}]}").await;
+        let run = first.begin("one", json!({})).await;
+        let task: Json = serde_json::from_slice(&first.take("oarlock.tasks.step").await.body).unwrap();
+        let accepted = json!({"format": 1, "tenantId": TENANT, "workflowInstanceId": run.run, "taskPath": "/a",
+            "executionId": task["executionContext"]["executionId"], "workerId": "by-hand", "status": "ACCEPTED"});
+        let mut changes = first.node.watch().subscribe();
+        first.tell_inbox("oarlock.result", accepted.to_string()).await;
+        while !matches!(changes.recv().await.unwrap().what, Changed::Task { status: TaskStatus::Running, .. })
+        {
+        }
+        run
+    };
+    let second = System::over(Arc::new(Embedded::new()), store, settings).await;
+    let output = json!({"by": "hand"});
+    let complete = CompleteMessage {
+        format: oarlock_protocol::FORMAT,
+        run: run.clone(),
+        task_path: "/a".into(),
+        execution_id: None,
+        completion: Completion::Completed { output: output.clone() },
+        requested_by: "ada".to_owned(),
+    };
+    assert!(!second.node.complete(complete).await.unwrap());
+    let ended = second.end(&run).await;
+    assert_eq!(
+        (ended.status, ended.task_instances[0].output.clone()),
+        (WorkflowStatus::Completed, Some(output))
+    );
+    assert_eq!(second.broker.depth("oarlock.tasks.step").await.unwrap_or(0), 0, "no worker is asked again");
 }
 
 fn all() -> Range {

@@ -5,7 +5,8 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::panic,
-    reason = "a test that fails names its line; each backend runs the same tests"
+    clippy::print_stdout,
+    reason = "a test that fails names its line; figures are for whoever runs it; each backend runs the same tests"
 )]
 
 mod cluster;

@@ -98,7 +98,7 @@ impl Parts {
     pub(super) async fn node(&self, name: &str, settings: Settings) -> System {
         let settings = Settings { node: name.to_owned(), ..settings };
         let (broker, store, members) = self.connect();
-        System::begin_node(broker, store, members, settings).await
+        System::begin_node(broker, store, members, settings, Clock::system()).await
     }
 }
 
@@ -121,7 +121,18 @@ impl System {
     /// A node over the given parts, embedded.
     #[allow(dead_code, reason = "not every backend's tests need it")]
     pub(super) async fn over(broker: Arc<dyn Broker>, store: Arc<dyn Store>, settings: Settings) -> Self {
-        Self::begin_node(broker, store, Arc::new(Alone::new()), settings).await
+        Self::with_clock(broker, store, settings, Clock::system()).await
+    }
+
+    /// The same, with a clock of its own.
+    #[allow(dead_code, reason = "not every backend's tests need it")]
+    pub(super) async fn with_clock(
+        broker: Arc<dyn Broker>,
+        store: Arc<dyn Store>,
+        settings: Settings,
+        clock: Clock,
+    ) -> Self {
+        Self::begin_node(broker, store, Arc::new(Alone::new()), settings, clock).await
     }
 
     async fn begin_node(
@@ -129,8 +140,9 @@ impl System {
         store: Arc<dyn Store>,
         members: Arc<dyn Members>,
         settings: Settings,
+        clock: Clock,
     ) -> Self {
-        let node = Node::start(broker.clone(), store, members, settings, Clock::system()).await.unwrap();
+        let node = Node::start(broker.clone(), store, members, settings, clock).await.unwrap();
         assert!(node.ready_within(PATIENCE).await, "the partitions are not owned: {:?}", node.readiness());
         Self { broker, node, _parts: None }
     }
@@ -152,7 +164,12 @@ impl System {
 
     /// The run when it has ended.
     pub(super) async fn end(&self, run: &RunKey) -> WorkflowInstance {
-        let ended = self.node.wait(run, PATIENCE).await.unwrap().expect("the run is there");
+        self.end_within(run, PATIENCE).await
+    }
+
+    /// The same, where much is to be done before.
+    pub(super) async fn end_within(&self, run: &RunKey, patience: Duration) -> WorkflowInstance {
+        let ended = self.node.wait(run, patience).await.unwrap().expect("the run is there");
         assert!(ended.status.is_terminal(), "still {:?}: {ended:#?}", ended.status);
         ended
     }

@@ -44,7 +44,7 @@ pub(super) async fn converse(
     grace: Duration,
     context: &TaskContext,
 ) -> Spoken {
-    let (mut output, mut stderr) = (Vec::new(), Tail::default());
+    let (mut output, mut stderr) = (Vec::new(), Tail::masked(context.mask()));
     let (too_large, exit) = {
         let flow = pin!(stream(process.take_pipes(), input, limit, &mut output, &mut stderr));
         let mut streams = Streams { flow: Some(flow) };

@@ -1,11 +1,17 @@
 //! What a command's end means: pure, from its exit, its output and the end of its stderr.
 
+use std::borrow::Cow;
+use std::sync::Arc;
+
 use oarlock_protocol::Json;
 use oarlock_protocol::code::Code;
 use serde_json::json;
 
 use super::conversation::Spoken;
-use crate::TaskError;
+use super::process::Exit;
+use crate::handler::Answer;
+use crate::secrets::Mask;
+use crate::{TaskError, later};
 
 /// What a command begins its last line on stderr with to name its failure itself.
 const OWN_CODE: &str = "oarlock-error:";
@@ -19,8 +25,19 @@ const SHOWN_CHARACTERS: usize = 500;
 const NOT_FOUND: i32 = 127;
 const NOT_EXECUTABLE: i32 = 126;
 
-/// The result of `command`, whose output may have `limit` bytes.
-pub(super) fn result(command: &str, limit: usize, spoken: Spoken) -> Result<Json, TaskError> {
+/// What a command exits with that is to be run again later: EX_TEMPFAIL, which asks for the same.
+const DEFERRED: i32 = 75;
+/// What a command exits with whose task somebody else completes.
+const ACCEPTED: i32 = 76;
+
+/// The result of `command`, whose output may have `limit` bytes. Its output may hold the secrets of `mask`; what is shown of
+/// it in an error does not.
+pub(super) fn result(
+    command: &str,
+    limit: usize,
+    spoken: Spoken,
+    mask: Option<&Arc<Mask>>,
+) -> Result<Answer, TaskError> {
     let stderr = spoken.stderr.text();
     let with_stderr = |error: TaskError| match stderr.is_empty() {
         true => error,
@@ -32,18 +49,40 @@ pub(super) fn result(command: &str, limit: usize, spoken: Spoken) -> Result<Json
             let message = format!("how '{command}' ended cannot be told: {error}");
             Err(TaskError::system(Code::Crashed, message))
         }
-        Ok(exit) if exit.code == 0 => output(command, &spoken.output),
+        Ok(exit) if exit.code == 0 => output(command, &spoken.output, mask).map(Answer::Completed),
+        // Without an output it is what any other command means by that status.
+        Ok(Exit { code: code @ (DEFERRED | ACCEPTED), .. }) if !is_blank(&spoken.output) => {
+            output(command, &spoken.output, mask).and_then(|form| not_done(command, code, &form))
+        }
         Ok(exit) => Err(failure(command, exit.code, &stderr)),
     };
     outcome.map_err(with_stderr)
 }
 
-fn output(command: &str, output: &[u8]) -> Result<Json, TaskError> {
-    if output.iter().all(u8::is_ascii_whitespace) {
+/// The answer of a command that has not done its work, from its exit status and what it wrote.
+fn not_done(command: &str, code: i32, form: &Json) -> Result<Answer, TaskError> {
+    let (read, expected) = match code {
+        DEFERRED => (later::deferred(form), r#"{"after": "10s", "state": …} for a later look"#),
+        _ => (later::accepted(form), r#"{"accepted": true} where somebody else completes the task"#),
+    };
+    read.map_err(|why| {
+        let message = format!("'{command}' ended with exit status {code}, which wants {expected}; {why}");
+        TaskError::system(Code::InvalidOutput, message)
+    })
+}
+
+fn is_blank(output: &[u8]) -> bool {
+    output.iter().all(u8::is_ascii_whitespace)
+}
+
+fn output(command: &str, output: &[u8], mask: Option<&Arc<Mask>>) -> Result<Json, TaskError> {
+    if is_blank(output) {
         return Ok(Json::Null);
     }
     serde_json::from_slice(output).map_err(|error| {
-        let shown = String::from_utf8_lossy(output.get(..SHOWN_BYTES).unwrap_or(output)).into_owned();
+        // Hidden before it is cut: a part of a secret is not found.
+        let shown = mask.map_or(Cow::Borrowed(output), |mask| mask.bytes(output));
+        let shown = String::from_utf8_lossy(shown.get(..SHOWN_BYTES).unwrap_or(&shown)).into_owned();
         let message = format!(
             "the standard output of '{command}' is no JSON ({error}): it must be one JSON value and nothing else; \
              write everything for people to stderr. It begins with: {shown}"
@@ -118,11 +157,11 @@ mod tests {
 
     #[test]
     fn output_is_one_json_value_or_nothing() {
-        assert_eq!(output("x", b" \n").unwrap(), Json::Null);
-        assert_eq!(output("x", b"{\"a\": 1}\n").unwrap(), json!({"a": 1}));
-        let error = output("x", b"hello\n{}").unwrap_err();
+        assert_eq!(output("x", b" \n", None).unwrap(), Json::Null);
+        assert_eq!(output("x", b"{\"a\": 1}\n", None).unwrap(), json!({"a": 1}));
+        let error = output("x", b"hello\n{}", None).unwrap_err();
         assert_eq!(error.code, "INVALID_OUTPUT");
         assert!(error.message.contains("hello") && error.message.contains("stderr"), "{error}");
-        assert!(output("x", &[0xff; 1000]).unwrap_err().message.len() < 1200);
+        assert!(output("x", &[0xff; 1000], None).unwrap_err().message.len() < 1200);
     }
 }

@@ -1,8 +1,13 @@
-//! The end of a command's stderr: what is worth keeping when it fails. Every line is traced at debug.
+//! The end of a command's stderr: what is worth keeping when it fails. Every line is traced at debug. Secrets are hidden
+//! before anything is cut.
 
 use std::collections::VecDeque;
 
+use std::sync::Arc;
+
 use tokio::io::{AsyncRead, AsyncReadExt};
+
+use crate::secrets::{Mask, MaskedStream};
 
 /// As much as tells what went wrong, and fits every error.
 const KEPT_BYTES: usize = 8 * 1024;
@@ -17,22 +22,41 @@ pub(super) struct Tail {
     kept: VecDeque<u8>,
     line: Vec<u8>,
     cut: bool,
+    masked: Option<MaskedStream>,
 }
 
 impl Tail {
+    /// Of a stream that must show no secrets.
+    pub(super) fn masked(mask: Option<&Arc<Mask>>) -> Self {
+        Self { masked: mask.map(|mask| MaskedStream::new(Arc::clone(mask))), ..Self::default() }
+    }
+
     /// Reads a stream to its end.
     pub(super) async fn read(&mut self, mut stream: impl AsyncRead + Unpin) {
         let mut chunk = vec![0; CHUNK_BYTES];
         // A stream that cannot be read any more has ended.
         while let Ok(count @ 1..) = stream.read(&mut chunk).await {
             let bytes = chunk.get(..count).unwrap_or_default();
-            self.keep(bytes);
-            self.trace(bytes);
+            match &mut self.masked {
+                Some(masked) => {
+                    let shown = masked.push(bytes);
+                    self.take(&shown);
+                }
+                None => self.take(bytes),
+            }
         }
     }
 
-    /// What is kept, from the first whole line where there is one.
-    pub(super) fn text(&self) -> String {
+    fn take(&mut self, bytes: &[u8]) {
+        self.keep(bytes);
+        self.trace(bytes);
+    }
+
+    /// What is kept once all is read, from the first whole line where there is one.
+    pub(super) fn text(mut self) -> String {
+        if let Some(rest) = self.masked.as_mut().map(MaskedStream::finish) {
+            self.take(&rest);
+        }
         let bytes: Vec<u8> = self.kept.iter().copied().collect();
         let text = String::from_utf8_lossy(&bytes);
         match text.split_once('\n') {

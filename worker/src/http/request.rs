@@ -81,9 +81,12 @@ impl Request {
         })
     }
 
-    /// The request for `client`, on behalf of the task `key`.
-    pub(super) fn build(self, client: &Client, key: TaskInstanceId) -> RequestBuilder {
+    /// The request for `client`, on behalf of the task `key`, with the state of the last look.
+    pub(super) fn build(self, client: &Client, key: TaskInstanceId, state: Option<&Json>) -> RequestBuilder {
         let mut headers = self.headers;
+        if let Some(state) = state.and_then(|state| HeaderValue::from_str(&ascii(state)).ok()) {
+            headers.entry(super::STATE).or_insert(state);
+        }
         if let Ok(key) = HeaderValue::from_str(&key.to_string()) {
             headers.entry(IDEMPOTENCY_KEY).or_insert(key);
         }
@@ -103,6 +106,23 @@ impl Request {
             }
         }
     }
+}
+
+/// A value as JSON in ASCII, which a header can carry.
+fn ascii(value: &Json) -> String {
+    let mut text = String::new();
+    for character in value.to_string().chars() {
+        match character {
+            ' '..='~' => text.push(character),
+            other => {
+                let mut units = [0; 2];
+                for unit in other.encode_utf16(&mut units) {
+                    text += &format!("\\u{unit:04x}");
+                }
+            }
+        }
+    }
+    text
 }
 
 /// A `body` that is there counts, even as null.
@@ -130,6 +150,14 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_state_fits_a_header_and_means_the_same() {
+        let state = json!({"a": "ä😀\n\u{7f}", "b": [1, null]});
+        let text = ascii(&state);
+        assert!(text.bytes().all(|byte| (b' '..=b'~').contains(&byte)), "{text}");
+        assert_eq!(serde_json::from_str::<Json>(&text).unwrap(), state);
+    }
 
     #[test]
     fn a_wrong_input_is_told_with_its_place() {

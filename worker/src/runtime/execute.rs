@@ -20,9 +20,10 @@ use super::executions::Begun;
 use super::outbox::{Outgoing, Parked};
 use super::verdict::{Ending, Ran, Verdict, verdict};
 use super::{Shared, answer, payloads};
-use crate::TaskContext;
 use crate::context::Envelope;
-use crate::handler::{Finished, Handler, Usage};
+use crate::handler::{Answer, Finished, Handler, Usage};
+use crate::secrets::{self, Mask, Resolved};
+use crate::{TaskContext, TaskError};
 
 /// Takes a delivery in: runs it, answers it at once, or parks it.
 pub(super) async fn accept(
@@ -154,12 +155,8 @@ fn spawn(
     let attempt = {
         let (shared, context) = (Arc::clone(shared), context.clone());
         async move {
-            let ran = match payloads::read_input(&shared, input, &context).await {
-                Ok(input) => {
-                    payloads::keep_output(&shared, run(&*handler, input, &context).await, &context).await
-                }
-                Err(error) => Ran::Ended(Err(error).into()),
-            };
+            let ran = run(&shared, &*handler, input, &context).await;
+            let ran = payloads::keep_output(&shared, ran, &context).await;
             drop(slot);
             if let Ok(ending) = shared.executions.close(context.execution_id()) {
                 conclude(&shared, &context, ending, ran).await;
@@ -169,16 +166,63 @@ fn spawn(
     context.set_abort(tokio::spawn(attempt.instrument(span)).abort_handle());
 }
 
+/// Runs a handler with the secrets of its input put in, then the payloads kept elsewhere: what these hold is data, and names no
+/// secret. What comes of it holds none.
+async fn run(shared: &Shared, handler: &dyn Handler, input: Json, context: &TaskContext) -> Ran {
+    let Resolved { input, mask } =
+        match secrets::resolve(&shared.secrets, input, context.max_payload_bytes()).await {
+            Ok(resolved) => resolved,
+            Err(error) => return unanswered(error),
+        };
+    if let Some(mask) = &mask {
+        context.set_mask(Arc::clone(mask));
+    }
+    let ran = match payloads::read_input(shared, input, context).await {
+        Ok(input) => catch(handler, input, context).await,
+        Err(error) => unanswered(error),
+    };
+    match mask {
+        Some(mask) => masked(&mask, ran),
+        None => ran,
+    }
+}
+
+/// An attempt that failed before its handler ran.
+fn unanswered(error: TaskError) -> Ran {
+    Ran::Ended(Finished { result: Err(error), usage: Usage::default() })
+}
+
+/// What a handler came to, without the secrets it was given.
+fn masked(mask: &Mask, ran: Ran) -> Ran {
+    match ran {
+        Ran::Ended(Finished { result, usage }) => {
+            let result = match result {
+                Ok(Answer::Completed(output)) => Ok(Answer::Completed(mask.json(output))),
+                Ok(Answer::Deferred { after, state }) => {
+                    Ok(Answer::Deferred { after, state: mask.json(state) })
+                }
+                Ok(Answer::Accepted) => Ok(Answer::Accepted),
+                Err(error) => Err(mask.error(error)),
+            };
+            Ran::Ended(Finished { result, usage })
+        }
+        Ran::Panicked(message) => Ran::Panicked(mask.text(message)),
+        Ran::Dropped => Ran::Dropped,
+    }
+}
+
 /// Runs a handler; its panic is caught here and goes no further.
-async fn run(handler: &dyn Handler, input: Json, context: &TaskContext) -> Ran {
+async fn catch(handler: &dyn Handler, input: Json, context: &TaskContext) -> Ran {
     let mut running = handler.run(input, context.clone());
     // After a panic the future is not touched again but to drop it.
-    let ended =
-        std::future::poll_fn(|waker| match catch_unwind(AssertUnwindSafe(|| running.as_mut().poll(waker))) {
+    let ended = std::future::poll_fn(|waker| {
+        let poll = AssertUnwindSafe(|| running.as_mut().poll(waker));
+        match secrets::quiet(context.mask(), || catch_unwind(poll)) {
             Ok(Poll::Pending) => Poll::Pending,
             Ok(Poll::Ready(finished)) => Poll::Ready(Ok(finished)),
             Err(panic) => Poll::Ready(Err(panic)),
-        });
+        }
+    });
     match ended.await {
         Ok(Finished { result, usage }) => Ran::Ended(Finished { result, usage }),
         Err(panic) => Ran::Panicked(told(&*panic)),

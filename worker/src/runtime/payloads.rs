@@ -10,7 +10,7 @@ use oarlock_protocol::{ErrorDetails, Json, RunKey};
 
 use super::verdict::Ran;
 use super::{Shared, backoff};
-use crate::handler::Finished;
+use crate::handler::{Answer, Finished};
 use crate::{TaskContext, TaskError};
 
 /// How long a store that does not answer is asked again: longer than it takes to start one anew, and the work of a long task is
@@ -44,25 +44,27 @@ pub(super) async fn keep_output(shared: &Shared, ran: Ran, context: &TaskContext
     let Some(payloads) = &shared.payloads else { return ran };
     match ran {
         // One too deep to be read again is refused when it is answered.
-        Ran::Ended(Finished { result: Ok(output), usage }) if nests_within(&output, DEEPEST) => {
+        Ran::Ended(Finished { result: Ok(Answer::Completed(output)), usage })
+            if nests_within(&output, DEEPEST) =>
+        {
             let run =
                 RunKey::new(context.security_context().tenant_id.as_str(), context.workflow_instance_id());
             if !payloads.is_large(&output) {
-                return Ran::Ended(Finished { result: Ok(output), usage });
+                return Ran::Ended(Finished { result: Ok(Answer::Completed(output)), usage });
             }
             let (run, output) = (&run, &output);
-            let ask = || async move { payloads.keep(run, output).await };
+            let ask = || async move { payloads.offload(run, output).await };
             let kept = patiently(context, ask).await;
-            Ran::Ended(Finished { result: kept, usage })
+            Ran::Ended(Finished { result: kept.map(Answer::Completed), usage })
         }
         other => other,
     }
 }
 
 /// Asks a store that does not answer again and again, until it does, the attempt is to end, or it took too long.
-async fn patiently<T, Answer: Future<Output = Result<T, Error>>>(
+async fn patiently<T, Asked: Future<Output = Result<T, Error>>>(
     context: &TaskContext,
-    mut ask: impl FnMut() -> Answer,
+    mut ask: impl FnMut() -> Asked,
 ) -> Result<T, TaskError> {
     let began = Instant::now();
     let mut failures = 0_u32;

@@ -4,8 +4,8 @@ use oarlock_protocol::code::Code;
 use oarlock_protocol::message::Outcome;
 use oarlock_protocol::{ErrorDetails, Json};
 
-use crate::handler::{Finished, Usage};
-use crate::{TaskContext, TaskError};
+use crate::handler::{Answer, Finished, Usage};
+use crate::{TaskContext, TaskError, later};
 
 /// Why an attempt was told to end.
 #[derive(Clone, Debug, PartialEq)]
@@ -74,7 +74,10 @@ pub(super) fn verdict(ending: Option<Ending>, ran: Ran) -> Verdict {
             told_to_end(Code::TimeoutTotal, message.to_owned(), result, usage)
         }
         // Work that was done is told as done: what compensates it must know.
-        (_, Some(Ok(output))) => Verdict::Answer(Outcome::Completed { output }, usage),
+        (_, Some(Ok(answer @ Answer::Completed(_)))) => Verdict::Answer(later::outcome(answer), usage),
+        (None | Some(Ending::Draining { .. }), Some(Ok(answer))) => {
+            Verdict::Answer(later::outcome(answer), usage)
+        }
         (Some(Ending::Cancelled(reason)), result) => told_to_end(Code::Cancelled, reason, result, usage),
         (Some(Ending::Draining { acknowledged: true }), result) => {
             let message = "the worker stopped before the task had ended";
@@ -89,7 +92,7 @@ pub(super) fn verdict(ending: Option<Ending>, ran: Ran) -> Verdict {
 fn told_to_end(
     code: Code,
     message: String,
-    result: Option<Result<Json, TaskError>>,
+    result: Option<Result<Answer, TaskError>>,
     usage: Usage,
 ) -> Verdict {
     let details = match result {
@@ -102,6 +105,8 @@ fn told_to_end(
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use serde_json::json;
 
     use super::*;
@@ -118,11 +123,12 @@ mod tests {
     }
 
     fn good() -> Ran {
-        Ran::Ended(Ok(json!(1)).into())
+        Ran::Ended(Ok(Answer::Completed(json!(1))).into())
     }
 
     fn bad() -> Ran {
-        Ran::Ended(Err(TaskError::new("EXIT_143", "ended").with_details(json!("tail"))).into())
+        let error = TaskError::new("EXIT_143", "ended").with_details(json!("tail"));
+        Ran::Ended(Finished { result: Err(error), usage: Usage::default() })
     }
 
     #[test]
@@ -155,6 +161,20 @@ mod tests {
         assert_eq!(told(draining(false), good()), "COMPLETED");
         assert_eq!(told(draining(false), bad()), "give back");
         assert_eq!(told(draining(true), bad()), "WORKER_LOST \"tail\"");
+    }
+
+    #[test]
+    fn an_attempt_that_leaves_its_work_to_others_tells_so_unless_it_was_told_to_end() {
+        let accepted = || Ran::Ended(Ok(Answer::Accepted).into());
+        let deferred = || Ran::Ended(Ok(Answer::again(Duration::from_secs(1), json!(1))).into());
+        for draining in [None, Some(Ending::Draining { acknowledged: true })] {
+            assert_eq!(told(draining.clone(), accepted()), "ACCEPTED");
+            assert_eq!(told(draining, deferred()), "DEFERRED");
+        }
+        for ran in [accepted(), deferred()] {
+            assert_eq!(told(Some(Ending::Cancelled("why".into())), ran), "CANCELLED null");
+        }
+        assert_eq!(told(Some(Ending::TimeLimit(5)), deferred()), "TIMEOUT_EXECUTION null");
     }
 
     #[test]

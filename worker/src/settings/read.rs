@@ -35,6 +35,9 @@ pub(super) fn settings(text: &str, file: &Path, folder: PathBuf) -> Result<Setti
             "slots" => settings.slots = Some(reader.slots(value)?),
             "exec" => settings.commands = reader.commands(value)?,
             "http" => settings.allow_hosts = Some(reader.http(value)?),
+            "worker" => {
+                settings.secrets = reader.secrets(value)?.map(|secrets| settings.folder.join(secrets))
+            }
             "early_ack" => settings.early_ack = Some(reader.early_ack(value)?.into()),
             other if OTHER_SECTIONS.contains(&other) => {}
             other => return Err(reader.unknown(key, other, &[OWN_KEYS, OTHER_SECTIONS].concat())),
@@ -161,6 +164,14 @@ impl Reader<'_> {
         Ok(hosts)
     }
 
+    /// The folder of secrets in `[worker]`, whose other keys the binary reads.
+    fn secrets(&self, value: &Value<'_>) -> Result<Option<PathBuf>, Error> {
+        let table = self.table(value, "`worker` is a table, such as one with `secrets`")?;
+        let Some(secrets) = table.get("secrets") else { return Ok(None) };
+        let folder = self.text(secrets, "secrets")?;
+        Ok(Some(folder).filter(|folder| !folder.is_empty()).map(PathBuf::from))
+    }
+
     fn table<'v, 'i>(&self, value: &'v Value<'i>, expected: &str) -> Result<&'v DeTable<'i>, Error> {
         match value.get_ref() {
             DeValue::Table(table) => Ok(table),
@@ -223,6 +234,19 @@ mod tests {
     }
 
     #[test]
+    fn the_folder_of_secrets_is_named_from_the_folder_of_the_file() {
+        let read = |text: &str| settings(text, Path::new("a/worker.toml"), PathBuf::from("a")).unwrap();
+        for (text, folder) in [
+            ("[worker]\ngrace = \"1s\"\nsecrets = \"s\"\n", Some("a/s")),
+            ("[worker]\nsecrets = \"/run/secrets\"\n", Some("/run/secrets")),
+            ("[worker]\nsecrets = \"\"\n", None),
+            ("[worker]\ngrace = \"1s\"\n", None),
+        ] {
+            assert_eq!(read(text).secrets(), folder.map(Path::new), "{text}");
+        }
+    }
+
+    #[test]
     fn every_fault_is_told_with_its_place_and_remedy() {
         for (text, told) in [
             ("slots = 4\nslotz = 4\n", "worker.toml:2:1: unknown key 'slotz': did you mean 'slots'?"),
@@ -257,6 +281,8 @@ mod tests {
                 "[http]\nallow_host = []\n",
                 "worker.toml:2:1: unknown key 'allow_host': did you mean 'allow_hosts'?",
             ),
+            ("worker = 1\n", "worker.toml:1:10: `worker` is a table"),
+            ("[worker]\nsecrets = 1\n", "worker.toml:2:11: `secrets` wants a text in quotes"),
             ("exec = 1\n", "worker.toml:1:8: `exec` is a table of tasks"),
             ("slots = \n", "worker.toml:1:9: "),
         ] {

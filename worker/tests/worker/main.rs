@@ -6,8 +6,12 @@ mod command;
 mod delivery;
 mod ending;
 mod harness;
+#[cfg(feature = "http")]
+mod later;
 mod lifecycle;
 mod outcome;
 mod payloads;
 #[cfg(feature = "http")]
 mod request;
+#[cfg(feature = "http")]
+mod secret;

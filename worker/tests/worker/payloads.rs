@@ -54,7 +54,7 @@ fn run_of(task: &TaskMessage) -> RunKey {
 }
 
 fn large() -> Json {
-    json!({"lines": vec!["text"; 1_000]})
+    json!(vec!["text"; 1_000])
 }
 
 #[tokio::test]
@@ -66,6 +66,10 @@ async fn a_large_output_is_kept_and_its_reference_answered() {
     let reference = PayloadReference::of(&output).unwrap_or_else(|| panic!("{output}"));
     assert!(reference.uri.contains(&format!("/acme/{}/", message.execution_context.workflow_instance_id)));
     assert_eq!(bench.payloads.read("acme", &reference).await.unwrap(), large());
+    // Of a map only what is large is kept: the rest stays at hand.
+    let id = bench.partition.send(&task("echo", json!({"lines": large(), "count": 1_000}))).await;
+    let output = bench.partition.output(id).await;
+    assert!(PayloadReference::of(&output["lines"]).is_some() && output["count"] == 1_000, "{output}");
     let small = bench.partition.send(&task("echo", json!("small"))).await;
     assert_eq!(bench.partition.output(small).await, json!("small"));
     stop(bench.worker).await;
@@ -75,7 +79,7 @@ async fn a_large_output_is_kept_and_its_reference_answered() {
 async fn references_anywhere_in_an_input_are_read_before_the_handler_runs() {
     let mut bench = bench().await;
     let mut message = task("count", Json::Null);
-    let kept = bench.payloads.offload(&run_of(&message), large()).await.unwrap();
+    let kept = bench.payloads.keep(&run_of(&message), &large()).await.unwrap();
     for (input, whole) in [
         (kept.clone(), large()),
         (json!({"a": [kept.clone(), 1], "b": {"c": kept}}), json!({"a": [large(), 1], "b": {"c": large()}})),
@@ -101,7 +105,7 @@ async fn commands_read_and_write_large_data_like_any_other() {
 #[tokio::test]
 async fn an_output_beyond_the_largest_payload_is_a_failure() {
     let mut bench = bench().await;
-    let kept = bench.payloads.offload(&run_of(&task("", Json::Null)), json!("x".repeat(2_000_000))).await;
+    let kept = bench.payloads.keep(&run_of(&task("", Json::Null)), &json!("x".repeat(2_000_000))).await;
     let kept = kept.unwrap();
     let id = bench.partition.send(&task("echo", json!([kept]))).await;
     assert!(matches!(bench.partition.result(id).await.outcome, Outcome::Completed { .. }));
@@ -115,12 +119,12 @@ async fn a_payload_that_was_changed_or_is_another_tenants_fails_the_attempt() {
     let mut bench = bench().await;
     let message = task("count", Json::Null);
     let theirs = RunKey::new("other", message.execution_context.workflow_instance_id);
-    let theirs = bench.payloads.offload(&theirs, large()).await.unwrap();
+    let theirs = bench.payloads.keep(&theirs, &large()).await.unwrap();
     let id = bench.partition.send(&TaskMessage { input: theirs, ..message }).await;
     let error = bench.partition.failure(id).await;
     assert_eq!((error.code.as_str(), error.retryable), ("PAYLOAD_UNAVAILABLE", false), "{error:?}");
     let message = task("count", Json::Null);
-    let kept = bench.payloads.offload(&run_of(&message), large()).await.unwrap();
+    let kept = bench.payloads.keep(&run_of(&message), &large()).await.unwrap();
     let file = PayloadReference::of(&kept).unwrap().uri;
     let file = Path::new(file.strip_prefix("file://").unwrap());
     let mut bytes = std::fs::read(file).unwrap();
@@ -136,7 +140,7 @@ async fn a_payload_that_was_changed_or_is_another_tenants_fails_the_attempt() {
 async fn a_store_that_is_away_is_waited_for_on_both_sides_of_a_handler() {
     let mut bench = bench().await;
     let message = task("echo", Json::Null);
-    let kept = bench.payloads.offload(&run_of(&message), large()).await.unwrap();
+    let kept = bench.payloads.keep(&run_of(&message), &large()).await.unwrap();
     let (here, away) = (bench.folder.path().join("p"), bench.folder.path().join("away"));
     for input in [kept, large()] {
         std::fs::rename(&here, &away).unwrap();
@@ -168,7 +172,7 @@ async fn a_worker_without_a_store_does_not_hand_references_to_its_handlers() {
     stop(bench.worker).await;
     let worker = bench.partition.worker().task("count", count).build().unwrap().start().await.unwrap();
     let message = task("count", Json::Null);
-    let kept = bench.payloads.offload(&run_of(&message), large()).await.unwrap();
+    let kept = bench.payloads.keep(&run_of(&message), &large()).await.unwrap();
     let id = bench.partition.send(&TaskMessage { input: kept, ..message }).await;
     let error = bench.partition.failure(id).await;
     assert_eq!((error.code.as_str(), error.retryable), ("PAYLOAD_UNAVAILABLE", true), "{error:?}");

@@ -287,6 +287,18 @@ fn it_can_be_paused_and_not_cancelled() {
 }
 
 #[test]
+fn a_run_whose_output_could_not_be_made_is_undone_and_not_cancelled() {
+    let definition = workflow(json!([undone("a", json!({}))])).with(json!({"output": "${ a.output.none }"}));
+    scenario(definition, |world| {
+        world.complete("/a", json!({}));
+        assert_eq!((world.run.head.status, world.open().as_str()), (Compensating, "/a:compensate"));
+        world.cancel();
+        world.complete("/a:compensate", json!({}));
+        world.ended(Failed, "EXPRESSION_FAILED");
+    });
+}
+
+#[test]
 fn a_pause_that_was_asked_for_lasts_when_the_run_fails_meanwhile() {
     scenario(workflow(two()).with(json!({"onError": [task("tell")]})), |world| {
         world.complete("/a", json!({}));

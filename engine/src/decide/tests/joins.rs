@@ -35,6 +35,8 @@ fn without_cancel_the_rest_goes_on_and_the_run_waits_for_it() {
         assert_eq!((world.status("/p"), world.open().as_str()), ("COMPLETED", "/after /p/a /p/c"));
         world.complete("/after", json!({}));
         world.fail("/p/a", "BAD");
+        let ending = world.run.rows["/p"].block().and_then(|block| block.ending.clone());
+        assert_eq!(ending, None, "nobody is told to end");
         assert_eq!(
             (world.run.head.status, world.open().as_str()),
             (Running, "/p/c"),

@@ -328,3 +328,14 @@ fn figures_no_worker_can_mean_do_no_harm() {
         assert_eq!((metrics.total_queue_time_ms, metrics.total_execution_time_ms), (0, 2_000));
     });
 }
+
+#[test]
+fn a_value_counts_about_as_many_bytes_as_its_text_has() {
+    let ones = json!(vec![1; 1_000]);
+    let rows =
+        [json!({"n": [0, 7, 10, -10, u64::MAX, i64::MIN]}), json!({"a": "text", "b": {"c": null}}), ones];
+    for value in rows {
+        let (counted, written) = (crate::mapping::size(&value), value.to_string().len());
+        assert!((written..=written + 2).contains(&counted), "{value}: {counted}, {written}");
+    }
+}

@@ -135,3 +135,16 @@ fn a_beat_from_a_worker_that_was_told_to_cancel_is_told_again() {
         world.fail("/a", "CANCELLED");
     });
 }
+
+#[test]
+fn a_worker_that_outlives_its_message_runs_it_again() {
+    scenario(workflow(json!([task("a")])), |world| {
+        world.progress("/a", 0);
+        world.event(Event::MessagesLost { path: TaskPath::from("/a") });
+        assert_eq!(world.status("/a"), "SCHEDULED");
+        world.progress("/a", 1);
+        assert_eq!(world.status("/a"), "RUNNING", "no time in a queue counts any more");
+        world.complete("/a", json!({}));
+        world.ended(Completed, "-");
+    });
+}

@@ -105,8 +105,14 @@ fn happen(world: &mut World, path: &str, what: u8) {
     }
 }
 
+/// `PROPTEST_CASES` asks for more.
+fn config() -> ProptestConfig {
+    let asked = ProptestConfig::default();
+    ProptestConfig { cases: asked.cases.max(300), failure_persistence: None, ..asked }
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: cases(), failure_persistence: None, ..Default::default() })]
+    #![proptest_config(config())]
 
     #[test]
     fn every_run_ends_and_keeps_the_invariants(
@@ -126,9 +132,4 @@ proptest! {
         setup.settings.timeouts.heartbeat = None;
         scenario(setup, |world| play(world, &choices));
     }
-}
-
-/// `PROPTEST_CASES` asks for more.
-fn cases() -> u32 {
-    std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok()).unwrap_or(300)
 }

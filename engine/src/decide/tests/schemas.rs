@@ -93,7 +93,7 @@ fn a_task_is_given_the_defaults_of_its_schema() {
 #[test]
 fn a_secret_fits_the_schema_of_an_input() {
     let mut definition = defined(json!({"inputSchema": demands_total()}));
-    definition["tasks"][0]["inputMappings"] = json!({"total": {"$secret": "sum"}});
+    definition["tasks"][0]["inputMappings"] = json!({"total": "${ secrets.sum }"});
     scenario(definition, |world| {
         assert_eq!(world.open(), "/a");
         world.complete("/a", json!(null));

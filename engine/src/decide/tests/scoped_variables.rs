@@ -2,6 +2,7 @@
 
 use oarlock_protocol::Json;
 use oarlock_protocol::instance::WorkflowStatus::{Completed, Failed};
+use oarlock_protocol::message::Operation;
 use serde_json::json;
 
 use super::steps::{With, for_each, group, looped, parallel, set, task, workflow};
@@ -106,23 +107,31 @@ fn what_cannot_be_made_fails_the_step_once() {
 }
 
 #[test]
-fn a_step_that_fails_or_is_cancelled_leaves_none() {
-    scenario(
-        definition(own(group("g", json!([adds("a")])).with(json!({"continueOnFailure": true})))),
-        |world| {
-            world.fail("/g/a", "BAD");
-            assert_eq!(world.variable("after"), json!("gone"));
-        },
-    );
-    scenario(
-        definition(own(looped("l", json!({"until": "false", "delay": "1m"}), json!([adds("a")])))),
-        |world| {
-            world.complete("/l[0]/a", json!({"by": 1}));
-            assert!(!world.run.scoped.is_empty());
-            world.cancel();
-            assert!(world.run.scoped.is_empty());
-        },
-    );
+fn a_step_that_was_let_pass_leaves_none_and_one_that_may_be_done_again_keeps_its_own() {
+    let passed = own(group("g", json!([adds("a")])).with(json!({"continueOnFailure": true})));
+    scenario(definition(passed), |world| {
+        world.fail("/g/a", "BAD");
+        assert!(world.run.scoped.is_empty());
+        assert_eq!(world.variable("after"), json!("gone"));
+    });
+    let repeat =
+        looped("l", json!({"until": "variables.n > 12", "delay": "1m"}), json!([adds("a"), adds("b")]));
+    scenario(definition(own(repeat)), |world| {
+        world.complete("/l[0]/a", json!({"by": 1}));
+        world.fail("/l[0]/b", "BAD");
+        world.operate(Operation::Retry);
+        world.complete("/l[0]/b", json!({"by": 1}));
+        assert_eq!(world.variable("seen"), json!(1300), "it goes on with what it had");
+        world.ended(Completed, "-");
+    });
+    let each = for_each("f", json!({"items": [1, 2], "tolerate": 1}), json!([adds("a")]));
+    scenario(definition(own(each)), |world| {
+        world.fail("/f[0]/a", "BAD");
+        assert_eq!(world.run.scoped.len(), 2);
+        world.complete("/f[1]/a", json!({"by": 1}));
+        world.ended(Completed, "-");
+        assert!(world.run.scoped.is_empty(), "a run that completed keeps none");
+    });
 }
 
 #[test]

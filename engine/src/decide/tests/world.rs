@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use oarlock_protocol::instance::{WorkflowInstance, WorkflowStatus};
-use oarlock_protocol::message::{Completion, ControlMessage, Operation, Order, Parent, StartMessage};
+use oarlock_protocol::message::{ControlMessage, Operation, Order, Parent, PayloadReference, StartMessage};
 use oarlock_protocol::security::SecurityContext;
 use oarlock_protocol::{ErrorDetails, ExecutionId, FORMAT, Json, RunId, Span, TaskPath, Timestamp};
 use serde_json::json;
@@ -12,13 +12,14 @@ use serde_json::json;
 use super::invariants::Invariants;
 use super::steps;
 use super::store::{Store, Written};
-use crate::decide::{Decider, start};
+use crate::decide::{Decider, start_with};
 use crate::effect::Effect;
 use crate::event::Event;
+use crate::payloads::{AtHand, Read};
 use crate::plan::Plan;
 use crate::run::Run;
 use crate::settings::Settings;
-use crate::{task_message, view};
+use crate::view;
 
 /// When every scenario begins.
 pub(super) const BEGIN: Timestamp = Timestamp::from_millis(1_000_000_000);
@@ -30,6 +31,8 @@ pub(super) struct Setup {
     pub(super) input: Json,
     pub(super) permissions: Vec<String>,
     pub(super) settings: Settings,
+    /// Payloads kept elsewhere; with any, references are followed.
+    pub(super) kept: Vec<(PayloadReference, Read)>,
     /// The step that started the run, where one did.
     pub(super) parent: Option<Parent>,
 }
@@ -41,6 +44,7 @@ impl From<Json> for Setup {
             input: json!({}),
             permissions: Vec::new(),
             settings: Settings::default(),
+            kept: Vec::new(),
             parent: None,
         }
     }
@@ -99,6 +103,8 @@ pub(super) struct World {
     pub(super) written: Written,
     /// Whether whatever is offered is let out at once.
     pub(super) admits: bool,
+    /// Payloads kept elsewhere.
+    pub(super) kept: Vec<(PayloadReference, Read)>,
     /// Timers as memory knows them: later than stored ones while heartbeats come.
     near: BTreeMap<TaskPath, Timestamp>,
     store: Store,
@@ -135,6 +141,23 @@ pub(super) fn request(setup: &Setup) -> StartMessage {
     }
 }
 
+fn started(plan: &Plan, setup: &Setup) -> (Run, Vec<Effect>) {
+    let mut read: Vec<(PayloadReference, Read)> = Vec::new();
+    loop {
+        let mut at_hand = if setup.kept.is_empty() { AtHand::default() } else { AtHand::following() };
+        read.iter().cloned().for_each(|(reference, read)| at_hand.put(reference, read));
+        let started = start_with(plan, request(setup), at_hand, &setup.settings, BEGIN);
+        let (mut run, effects) = started.unwrap();
+        let Some(needed) = run.payloads.take_needed() else { return (run, effects) };
+        read.push(kept(&setup.kept, needed));
+    }
+}
+
+fn kept(kept: &[(PayloadReference, Read)], needed: PayloadReference) -> (PayloadReference, Read) {
+    let found = kept.iter().find(|(reference, _)| *reference == needed);
+    found.cloned().unwrap_or_else(|| panic!("{needed:?} is not kept"))
+}
+
 impl World {
     /// A run that was just started.
     pub(super) fn start(setup: &Setup, faults: Faults) -> Self {
@@ -148,7 +171,7 @@ impl World {
 
     fn begin(setup: &Setup, faults: Faults, invariants: Option<Invariants>) -> Self {
         let plan = steps::plan(setup.definition.clone());
-        let (run, effects) = start(&plan, request(setup), &setup.settings, BEGIN).unwrap();
+        let (run, effects) = started(&plan, setup);
         let mut world = Self {
             plan,
             run,
@@ -166,6 +189,7 @@ impl World {
             trace: Vec::new(),
             written: Written::default(),
             admits: true,
+            kept: setup.kept.clone(),
             near: BTreeMap::new(),
             store: Store::default(),
             faults,
@@ -217,9 +241,18 @@ impl World {
     }
 
     fn decide(&mut self, event: Event) -> Vec<Effect> {
-        let mut decider = Decider::new(&self.plan, &mut self.run, &self.settings, self.now);
-        decider.handle(event);
-        decider.finish()
+        self.run.notice_payloads(&event);
+        let mut at_hand: Vec<(PayloadReference, Read)> = Vec::new();
+        loop {
+            let before = self.run.payloads.refers().then(|| self.run.clone());
+            at_hand.iter().cloned().for_each(|(reference, read)| self.run.payloads.put(reference, read));
+            let mut decider = Decider::new(&self.plan, &mut self.run, &self.settings, self.now);
+            decider.handle(event.clone());
+            let effects = decider.finish();
+            let Some(needed) = self.run.payloads.take_needed() else { return effects };
+            self.run = before.expect("a payload is needed only by a run that refers to one");
+            at_hand.push(kept(&self.kept, needed));
+        }
     }
 
     fn commit(&mut self, effects: Vec<Effect>) {
@@ -239,7 +272,8 @@ impl World {
     }
 
     fn loaded(&self) -> Run {
-        self.store.load(&self.run.key, &self.plan, self.now)
+        let run = self.store.load(&self.run.key, &self.plan, self.now);
+        if self.kept.is_empty() { run } else { run.following_payloads() }
     }
 
     fn perform(&mut self, effects: Vec<Effect>) {
@@ -329,19 +363,6 @@ impl World {
         self.advance(0);
     }
 
-    pub(super) fn signal(&mut self, id: &str, name: &str, payload: Json) {
-        self.event(Event::Signal { id: id.to_owned(), name: name.to_owned(), payload });
-    }
-
-    pub(super) fn operate(&mut self, operation: Operation) {
-        self.event(Event::Operation(operation));
-    }
-
-    /// Ends a task from outside, whichever attempt of it is the latest.
-    pub(super) fn end(&mut self, path: &str, completion: Completion) {
-        self.event(Event::Complete { path: TaskPath::from(path), execution_id: None, completion });
-    }
-
     pub(super) fn cancel(&mut self) {
         self.event(Event::Cancel { reason: "no longer wanted".to_owned() });
     }
@@ -380,18 +401,6 @@ impl World {
     /// The places of the rows that are stored, sorted.
     pub(super) fn stored(&self) -> Vec<String> {
         self.store.places()
-    }
-
-    /// The message of the open attempt at `path`.
-    pub(super) fn message(&self, path: &str) -> Json {
-        let path = TaskPath::from(path);
-        let message = task_message::build(&self.plan, &self.run, &path, &self.settings).unwrap();
-        serde_json::to_value(message).unwrap()
-    }
-
-    /// What the task at `path` is given.
-    pub(super) fn input(&self, path: &str) -> Json {
-        self.message(path)["input"].clone()
     }
 
     pub(super) fn variable(&self, name: &str) -> Json {

@@ -288,8 +288,14 @@ mod tests {
         })
     }
 
+    /// `PROPTEST_CASES` asks for more.
+    fn config() -> ProptestConfig {
+        let asked = ProptestConfig::default();
+        ProptestConfig { cases: asked.cases.max(2_000), failure_persistence: None, ..asked }
+    }
+
     proptest! {
-        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2_000) })]
+        #![proptest_config(config())]
 
         #[test]
         fn the_order_is_that_of_the_rule((is_parallel, waits) in lists()) {

@@ -5,9 +5,11 @@
 use oarlock_protocol::name::check_identifier;
 use oarlock_protocol::secret::{SecretName, SecretPiece, SecretReference, SecretText};
 
+use serde_json::Value as Json;
+
 use crate::error::{Cause, EvaluationError};
 use crate::expression::Expression;
-use crate::scope::SECRETS;
+use crate::scope::{Resolved, SECRETS, Scope};
 
 /// What is told where a secret stands in the wrong place.
 pub(super) const MISPLACED: &str =
@@ -43,10 +45,17 @@ impl Secret {
     }
 }
 
-/// Whether an expression takes something out of a task's input as it is. What looks like a reference in there is one:
-/// that input was made by a template too.
-pub(super) fn is_of_task_input(expression: &Expression) -> bool {
-    expression.path().is_some_and(|path| path.first().is_some_and(|root| root == "taskInput"))
+/// Whether `value` is what stands in a task's input where the expression points. What looks like a reference in there is one:
+/// that input was made by a template too. What was looked up in data kept elsewhere is not: nobody has checked that.
+pub(super) fn stands_in_task_input(expression: &Expression, value: &Json, scope: &dyn Scope) -> bool {
+    let Some(path) = expression.path().filter(|path| path.first().is_some_and(|root| root == "taskInput"))
+    else {
+        return false;
+    };
+    let names: Vec<&str> = path.iter().map(String::as_str).collect();
+    let Resolved::Found { value: found, consumed } = scope.resolve(&names) else { return false };
+    let mut inside = names.iter().skip(consumed);
+    inside.try_fold(&*found, |holder, name| holder.get(*name)) == Some(value)
 }
 
 /// [`RESERVED`] about a string or a key as a whole.

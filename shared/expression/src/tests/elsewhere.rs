@@ -133,3 +133,21 @@ fn a_path_leads_through_and_does_not_open_its_end() {
     assert_eq!(find("map.nothing"), Ok(None));
     assert!(find("away.id").is_err());
 }
+
+#[test]
+fn data_kept_elsewhere_names_no_secret() {
+    let scope = Kept {
+        names: json!({"taskInput": {"order": {"elsewhere": "order"}, "card": {"$secret": "card"}}}),
+        kept: json!({"order": {"card": {"$secret": "vault"}}}),
+        asked: RefCell::default(),
+    };
+    let made = |template: &str| {
+        let template = Template::compile(&json!(template)).unwrap();
+        template.evaluate_with_secrets(&scope, &Limits::default()).map_err(|error| error.to_string())
+    };
+    assert_eq!(made("${ taskInput.card }"), Ok(json!({"$secret": "card"})));
+    for template in ["${ taskInput.order.card }", "${ taskInput['order'].card }"] {
+        let error = made(template).unwrap_err();
+        assert!(error.contains("reserved key '$secret'"), "{template}: {error}");
+    }
+}

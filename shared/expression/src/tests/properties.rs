@@ -2,7 +2,7 @@
 //! always in bounded time, with ranges inside the source and finite results.
 
 use proptest::prelude::*;
-use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
+use proptest::test_runner::{Config, RngSeed, TestRunner};
 use serde_json::{Value as Json, json};
 
 use crate::{DEEPEST_NESTING, Expression, Limits, Path, Template};
@@ -11,10 +11,14 @@ use crate::{DEEPEST_NESTING, Expression, Limits, Path, Template};
 const LIMITS: Limits = Limits { steps: 2_000, bytes: 64 << 10, depth: DEEPEST_NESTING };
 const CASES: u32 = 3_000;
 
-/// A runner that tries the same cases every time.
+/// A runner that tries the same cases every time; `PROPTEST_CASES` asks for more, `PROPTEST_RNG_SEED` for others.
 fn runner() -> TestRunner {
-    let config = Config { cases: CASES, failure_persistence: None, ..Config::default() };
-    TestRunner::new_with_rng(config, TestRng::deterministic_rng(RngAlgorithm::ChaCha))
+    let asked = Config::default();
+    let rng_seed = match asked.rng_seed {
+        RngSeed::Random => RngSeed::Fixed(7),
+        RngSeed::Fixed(seed) => RngSeed::Fixed(seed),
+    };
+    TestRunner::new(Config { cases: CASES.max(asked.cases), rng_seed, failure_persistence: None, ..asked })
 }
 
 fn scope() -> Json {
