@@ -7,6 +7,10 @@ use clap::{Args, Parser, Subcommand};
 use oarlock_protocol::instance::WorkflowStatus;
 use oarlock_protocol::{ExecutionId, RunId, Span, TaskPath};
 
+mod bench;
+
+pub(crate) use bench::{Bench, Part};
+
 /// Runs workflows on a fleet of workers, or all in one process.
 #[derive(Debug, Parser)]
 #[command(name = "oarlock", version, after_help = crate::exit::HELP)]
@@ -92,6 +96,8 @@ pub(crate) enum Command {
     /// Shows, puts back or drops messages that nobody could understand.
     #[command(subcommand)]
     Parked(Parked),
+    /// Measures how fast tasks go, beside what the broker alone can do, on RabbitMQ and Redis that nobody else uses.
+    Bench(Bench),
     /// Asks whether a server is ready, for health checks: exit code 0 where it is, 4 where it is not.
     Ready,
 }

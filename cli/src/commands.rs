@@ -17,6 +17,7 @@ use crate::configuration::{Configuration, Log, Source};
 use crate::exit::Failure;
 
 mod apply;
+mod bench;
 mod cancel;
 mod complete;
 mod dev;
@@ -83,6 +84,7 @@ pub(crate) async fn execute(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Orchestrator(given) => orchestrator::orchestrator(&configuration, given, json).await,
         Command::Worker(given) => worker::worker(&configuration, worker_file, given, json).await,
         Command::Parked(what) => parked::parked(&client()?, what, json).await,
+        Command::Bench(given) => bench::bench(&configuration, &arguments.global, given).await,
         Command::Ready => ready::ready(&client()?, json).await,
     }
 }

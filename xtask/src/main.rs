@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+mod bench;
 mod deny;
 mod install;
 mod lint;
@@ -23,6 +24,8 @@ cargo xtask <CHORE>
          the long checks again and again, each time with another seed, for 30 minutes (at most 35), building included:
          random workflows, any text as definition, expression and schema, the tests end to end over the servers, and
          orchestrators that come and go; prints what ran, how often, and what failed with which seed
+  bench [ARGUMENTS OF oarlock bench]
+         how fast a release build is, beside what its broker alone can do; over a RabbitMQ and a Redis of its own
 
 test, soak and up need RabbitMQ, Redis and a python3 with pika. They take what is installed, else Docker for the servers, else
 install Debian's packages where they run as root, else say what to install. They start private servers on free ports of
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         ["lint"] => lint::run(root()),
         ["test"] => test::run(root()),
         ["up"] => up::run(root()),
+        ["bench", arguments @ ..] => bench::run(root(), arguments),
         ["soak", arguments @ ..] => match soak::Plan::read(arguments) {
             Ok(plan) => soak::run(root(), &plan),
             Err(wrong) => {

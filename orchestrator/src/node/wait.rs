@@ -27,6 +27,11 @@ impl Node {
         self.get(key).await
     }
 
+    /// Whether the run's partition is owned here: then its end is told here.
+    pub fn owns_run(&self, key: &RunKey) -> bool {
+        self.owns(key.run.partition(self.partitions()))
+    }
+
     /// Lets those who wait for the end of a run have it as it is now: they must not hold up a process that ends.
     pub fn end_waits(&self) {
         self.shared.watch.end_waits();

@@ -17,6 +17,7 @@ use super::lease::{check_count, no_such_partition};
 use super::{Claim, Error, Fields, Key, Ownership, Range, Store, Token, Write};
 use connection::Target;
 use encode::{Argument, encode, size};
+pub use inspect::Usage;
 use keys::{Names, PartitionNames, Place};
 use lane::{Findings, Lane};
 
@@ -24,6 +25,7 @@ mod check;
 mod connection;
 mod encode;
 mod fault;
+mod inspect;
 mod keys;
 mod lane;
 mod members;

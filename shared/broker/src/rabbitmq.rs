@@ -30,6 +30,7 @@ use supervisor::Supervisor;
 mod address;
 mod consumer;
 mod declare;
+pub mod floor;
 mod headers;
 mod line;
 mod publish;

@@ -73,6 +73,11 @@ impl Names {
         Ok(Self { prefix: prefix.to_owned(), tags: OnceLock::new() })
     }
 
+    /// The first part of every key.
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     /// Notes how many partitions there are; the first number stays.
     pub(super) fn fix(&self, count: u32) {
         self.tags.get_or_init(|| parts(count).into_iter().map(|part| (part, OnceLock::new())).collect());

@@ -148,7 +148,7 @@ fn options(kind: QueueKind) -> QueueDeclareOptions {
 }
 
 /// The arguments of a queue. They can never be changed: another value is refused for a queue that stands.
-fn arguments(queue: &QueueDeclaration) -> FieldTable {
+pub(super) fn arguments(queue: &QueueDeclaration) -> FieldTable {
     let mut arguments = FieldTable::default();
     if queue.kind == QueueKind::Exclusive {
         return arguments;
