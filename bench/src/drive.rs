@@ -109,7 +109,8 @@ impl Driver {
         if self.plan.shape == Shape::Wait {
             return Ok(key);
         }
-        let status = if self.node.owns_run(&key) { end.status().await } else { self.node.ended(&key).await? };
+        let status =
+            if self.node.owns_run(&key) { end.status().await } else { self.node.ended(&key).await? };
         match status {
             Some(WorkflowStatus::Completed) => Ok(key),
             other => Err(Error::Ended(other.map_or("nowhere", WorkflowStatus::as_str).to_owned())),

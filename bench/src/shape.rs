@@ -24,8 +24,9 @@ pub fn definition(plan: &Plan) -> Json {
             "tasks": [step("one", TASK, "${ input.data }")],
         })],
         Shape::Diamond => {
-            let middle: Vec<Json> =
-                (0..tasks - 2).map(|n| step(&format!("m{n}"), TASK, "${ tasks.first.output.data }")).collect();
+            let middle: Vec<Json> = (0..tasks - 2)
+                .map(|n| step(&format!("m{n}"), TASK, "${ tasks.first.output.data }"))
+                .collect();
             let last = step("last", TASK, "${ tasks.first.output.data }");
             vec![step("first", TASK, "${ input.data }"), json!({"id": "middle", "parallel": middle}), last]
         }

@@ -146,6 +146,7 @@ impl Node {
             watch: Watch::default(),
             counters: Counters::default(),
             watchers: Arc::new(Semaphore::new(MOST_WATCHERS)),
+            owned: Default::default(),
         });
         let name = shared.settings.node.clone();
         let me = Member { id: format!("{name}-{}", Uuid::new_v4().simple()), name };
@@ -159,7 +160,7 @@ impl Node {
             tasks.push(task);
         }
         if shared.settings.watchdog {
-            watchdog::watch(pulses, shared.settings.lease, end_stalled);
+            watchdog::watch(pulses, shared.settings.lease, watchdog::end_stalled);
         }
         let slots = Arc::new(slots);
         let (tell, membership) = watch::channel(Membership::default());
@@ -388,13 +389,4 @@ fn unexpected(partition: u32, answer: Answer) -> Error {
         Answer::Refused { error } => Error::Refused(error),
         other => Error::NoAnswer { partition, problem: format!("it answered {other:?}") },
     }
-}
-
-/// Ends the process: the partitions of a node that does not get on are better owned by another.
-fn end_stalled(partition: usize) {
-    tracing::error!(
-        partition,
-        "a partition stood still for two leases; this process ends so that others go on"
-    );
-    std::process::abort();
 }

@@ -4,7 +4,7 @@
 //! in one batch, and only then acknowledges, answers and publishes. Losing the partition drops everything in memory.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use oarlock_broker::{Broker, Health, Subscription, topology};
@@ -61,9 +61,16 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     /// Bounds those of other nodes that wait for the end of a run owned here.
     pub(crate) watchers: Arc<Semaphore>,
+    /// How many partitions this node owns.
+    pub(crate) owned: AtomicUsize,
 }
 
 impl Shared {
+    /// How many runs each partition of this node may keep in memory.
+    fn cached_runs(&self) -> usize {
+        self.settings.cached_runs / self.owned.load(Ordering::Relaxed).max(1)
+    }
+
     /// A payload of a run that was read lately.
     fn kept_payload(&self, run: &RunKey, reference: &PayloadReference) -> Option<Read> {
         self.payloads.as_ref()?.kept(&run.tenant, reference).map(Ok)
@@ -254,7 +261,9 @@ impl Claimant {
         self.shared.counters.takeovers.fetch_add(1, Ordering::Relaxed);
         self.complained = false;
         let token = lease.token.clone();
+        self.shared.owned.fetch_add(1, Ordering::Relaxed);
         let mut served = self.serve(lease).await;
+        self.shared.owned.fetch_sub(1, Ordering::Relaxed);
         self.pulse.rest();
         // Continued after a long stop, it may find its connections gone before the store has told it of its lease.
         if matches!(served, Err(Lost::Inbox(_) | Lost::Store(store::Error::Unavailable(_))))

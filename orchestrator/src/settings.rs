@@ -19,7 +19,7 @@ pub struct Settings {
     pub window: usize,
     /// The turns a tenant gets, where not 1.
     pub tenant_weights: HashMap<String, u32>,
-    /// The most runs a partition keeps in memory.
+    /// The most runs this node keeps in memory, over all its partitions.
     pub cached_runs: usize,
     /// After so many deliveries that ended in a lost worker a task is given up.
     pub delivery_limit: u32,
@@ -46,7 +46,7 @@ impl Default for Settings {
             lease: Span::from_secs(10),
             window: 256,
             tenant_weights: HashMap::new(),
-            cached_runs: 10_000,
+            cached_runs: 6_000,
             delivery_limit: 20,
             deduplication: Span::from_secs(24 * 60 * 60),
             producers: HashMap::new(),

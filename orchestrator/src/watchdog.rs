@@ -65,6 +65,15 @@ fn watch_for(limit: Duration, pulses: Vec<Arc<Pulse>>, stalled: impl Fn(usize) +
     }
 }
 
+/// Ends the process: the partitions of a node that does not get on are better owned by another.
+pub(crate) fn end_stalled(partition: usize) {
+    tracing::error!(
+        partition,
+        "a partition stood still for two leases; this process ends so that others go on"
+    );
+    std::process::abort();
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;

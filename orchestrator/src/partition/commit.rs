@@ -261,7 +261,7 @@ impl Owner {
             }
         }
         self.batch.forgotten.clear();
-        self.runs.shrink(self.shared.settings.cached_runs);
+        self.runs.shrink(self.shared.cached_runs());
         Ok(())
     }
 

@@ -1,7 +1,8 @@
 //! Everything a worker publishes, in batches: results, signs of life, parked messages.
 //!
-//! One loop publishes it all, so that a sign never follows the result of its attempt. What cannot be published is tried
-//! again with growing delay for as long as the process lives; its delivery stays unacknowledged meanwhile.
+//! One loop publishes it all, a few batches at a time. A batch with a sign is confirmed before the next one goes, so that a sign
+//! never follows the result of its attempt. What cannot be published is tried again with growing delay for as long as the process
+//! lives; its delivery stays unacknowledged meanwhile.
 
 use std::sync::Arc;
 
@@ -10,6 +11,7 @@ use oarlock_broker::{Error, Message, Publication, topology};
 use oarlock_protocol::ExecutionId;
 use oarlock_protocol::message::Kind;
 use tokio::sync::mpsc;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until};
 
 use super::channel::Receipt;
@@ -17,6 +19,8 @@ use super::{Shared, backoff};
 
 /// Publications confirmed together: large enough that a batch's cost is the messages', small enough for its latency.
 const BATCH: usize = 256;
+/// Batches on their way at once: while the broker writes one to its disk, it can read the next.
+const MOST_IN_FLIGHT: usize = 4;
 
 /// Something to publish.
 pub(super) enum Outgoing {
@@ -41,21 +45,58 @@ struct Waiting {
     due: Instant,
 }
 
+/// Batches on their way; each comes back with what is to be tried again.
+#[derive(Default)]
+struct InFlight {
+    batches: JoinSet<Vec<Waiting>>,
+    /// Whether a sign is among them: nothing may overtake it.
+    holds_sign: bool,
+}
+
 /// Publishes what comes, until the worker ends it.
 pub(super) async fn run(shared: Arc<Shared>, mut outgoing: mpsc::Receiver<Outgoing>) {
     let mut waiting: Vec<Waiting> = Vec::new();
     let mut fresh = Vec::with_capacity(BATCH);
+    let mut in_flight = InFlight::default();
     loop {
         let due = waiting.iter().map(|waiting| waiting.due).min();
+        let free = in_flight.has_room();
         tokio::select! {
             biased;
+            again = in_flight.next() => {
+                waiting.extend(again);
+                continue;
+            }
             // Before the fresh ones, which may never end.
-            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
-            received = outgoing.recv_many(&mut fresh, BATCH) => if received == 0 { return },
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if free && due.is_some() => {}
+            received = outgoing.recv_many(&mut fresh, BATCH), if free => if received == 0 { return },
         }
         let mut batch: Vec<(Outgoing, u32)> = fresh.drain(..).map(|outgoing| (outgoing, 0)).collect();
         take_due(&mut waiting, &mut batch);
-        waiting.extend(publish(&shared, batch).await);
+        in_flight.publish(&shared, batch);
+    }
+}
+
+impl InFlight {
+    fn has_room(&self) -> bool {
+        self.batches.len() < MOST_IN_FLIGHT && !self.holds_sign
+    }
+
+    fn publish(&mut self, shared: &Arc<Shared>, batch: Vec<(Outgoing, u32)>) {
+        self.holds_sign = batch.iter().any(|(outgoing, _)| matches!(outgoing, Outgoing::Progress { .. }));
+        let shared = Arc::clone(shared);
+        self.batches.spawn(async move { publish(&shared, batch).await });
+    }
+
+    /// Waits for a batch, and returns what of it is to be tried again; for ever while none is on its way.
+    async fn next(&mut self) -> Vec<Waiting> {
+        let Some(done) = self.batches.join_next().await else { return std::future::pending().await };
+        // The batch with the sign is the last: nothing follows it until all are done.
+        self.holds_sign = self.holds_sign && !self.batches.is_empty();
+        done.unwrap_or_else(|error| {
+            tracing::error!(%error, "a publication ended early; the broker hands out again what it held");
+            Vec::new()
+        })
     }
 }
 

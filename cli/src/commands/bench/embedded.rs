@@ -39,7 +39,9 @@ pub(super) async fn measure(
         Node::start(broker.clone(), store, members, configuration.orchestrator(), Clock::system()).await;
     let node = Arc::new(started.map_err(|error| failed(error.into()))?);
     if !node.ready_within(OWNED).await {
-        return Err(Failure::unreachable("the partitions are not owned after 30 s; see the log (--log info)"));
+        return Err(Failure::unreachable(
+            "the partitions are not owned after 30 s; see the log (--log info)",
+        ));
     }
     let load = sizes(&broker, &node, arguments).await?;
     let worker = hands::start(broker.clone(), SLOTS).await.map_err(failed)?;

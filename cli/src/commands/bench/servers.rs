@@ -169,7 +169,9 @@ async fn sizes(
     let broker: Arc<dyn Broker> = fleet::broker(configuration, "oarlock bench".to_owned())?;
     let node = Arc::new(node(configuration, ground.store.clone()).await?);
     if !node.ready_within(PATIENCE).await {
-        return Err(Failure::unreachable("the partitions are not owned after 10 s; see the log (--log info)"));
+        return Err(Failure::unreachable(
+            "the partitions are not owned after 10 s; see the log (--log info)",
+        ));
     }
     let load = embedded::sizes(&broker, &node, arguments).await;
     node.stop().await;

@@ -51,7 +51,9 @@ pub(super) fn text(report: &Report) -> String {
     row("start to done, p50, p99", both(milliseconds, report.p50_ms, report.p99_ms));
     row("ready to started, p50, p99", both(milliseconds, report.queue_p50_ms, report.queue_p99_ms));
     each(&mut row, &format!("CPU per {per}, "), &report.cpu_micros, |micros| format!("{micros:.1} us"));
-    each(&mut row, "CPU per task of the floor, ", &report.floor_cpu_micros, |micros| format!("{micros:.1} us"));
+    each(&mut row, "CPU per task of the floor, ", &report.floor_cpu_micros, |micros| {
+        format!("{micros:.1} us")
+    });
     each(&mut row, "peak memory, ", &report.peak_bytes, |bytes| format!("{:.1} MB", bytes as f64 / 1e6));
     if let Some(calls) = report.script_calls {
         row(&format!("script calls per {per}"), format!("{calls:.3}"));

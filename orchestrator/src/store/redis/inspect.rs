@@ -32,7 +32,8 @@ impl Redis {
     pub async fn usage(&self) -> Result<Usage, Error> {
         let mut all = Usage::default();
         for (_, info) in self.servers().await?.values() {
-            let number = |name: &str| field(info, name).and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0);
+            let number =
+                |name: &str| field(info, name).and_then(|text| text.parse::<f64>().ok()).unwrap_or(0.0);
             all.cpu_seconds += number("used_cpu_sys") + number("used_cpu_user");
             all.used_bytes += number("used_memory") as u64;
             all.peak_bytes += number("used_memory_peak") as u64;

@@ -110,7 +110,8 @@ impl Floor {
         }
         // What an earlier measurement that failed has left.
         for name in self.queues() {
-            let purged = worker.channel().queue_purge(name.as_str().into(), QueuePurgeOptions::default()).await;
+            let purged =
+                worker.channel().queue_purge(name.as_str().into(), QueuePurgeOptions::default()).await;
             purged.map_err(|error| reason::of_queue(&name, &error))?;
         }
         let began = Instant::now();

@@ -42,7 +42,8 @@ impl Side {
                 channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await?;
             Ok((publisher, channel, deliveries))
         };
-        let (publisher, consuming, deliveries) = opening.await.map_err(|error| reason::unavailable(&error))?;
+        let (publisher, consuming, deliveries) =
+            opening.await.map_err(|error| reason::unavailable(&error))?;
         Ok(Self { consuming, deliveries, batches: Batches::start(publisher) })
     }
 
