@@ -3,21 +3,21 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use oarlock_broker::rabbitmq::floor::{Floor as RabbitFloor, Load, Window};
+use oarlock_broker::rabbitmq::floor::{Floor as RabbitFloor, Load, MOST_INBOXES, Window};
 use oarlock_broker::{Broker, Message, Publication, QueueDeclaration, QueueKind, Subscription};
 
 use crate::Error;
 
 /// Batches and queues of results that are tried: what is best differs between machines.
 const BATCHES: [usize; 4] = [32, 128, 512, 1_000];
-const INBOXES: [usize; 2] = [1, 4];
+const INBOXES: [usize; 2] = [1, MOST_INBOXES];
 /// The most tasks of a try.
 const MOST_TRIED: usize = 8_000;
 
 /// What moves the bytes.
 pub enum Floor {
     /// Bare connections to RabbitMQ.
-    RabbitMq(RabbitFloor),
+    RabbitMq(Box<RabbitFloor>),
     /// The embedded broker.
     Embedded(Arc<dyn Broker>),
 }
@@ -28,8 +28,7 @@ impl Floor {
     /// # Errors
     /// It is away, or refuses.
     pub async fn rabbitmq(uri: &str) -> Result<Self, Error> {
-        let most = INBOXES.into_iter().max().unwrap_or(1);
-        Ok(Self::RabbitMq(RabbitFloor::open(uri, most).await?))
+        Ok(Self::RabbitMq(Box::new(RabbitFloor::open(uri, MOST_INBOXES).await?)))
     }
 
     /// The best window for a load, of those there are.
@@ -60,14 +59,6 @@ impl Floor {
         match self {
             Self::RabbitMq(floor) => Ok(floor.measure(load, window).await?),
             Self::Embedded(broker) => Ok(embedded(broker, load, window).await?),
-        }
-    }
-
-    /// Leaves nothing behind.
-    pub async fn remove(self) {
-        match self {
-            Self::RabbitMq(floor) => floor.remove().await,
-            Self::Embedded(_) => {}
         }
     }
 }

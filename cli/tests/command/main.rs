@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failing test names its line")]
 
 mod bad_commands;
+mod bench;
 mod cancelling;
 mod checks;
 mod children;

@@ -22,6 +22,7 @@ use crate::arguments::{Bench, Global};
 use crate::configuration::Configuration;
 use crate::exit::Failure;
 use crate::fleet;
+use crate::signals::Signals;
 
 /// How long the servers may take to answer.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -41,7 +42,12 @@ pub(super) async fn measure(
     progress: &Progress,
 ) -> Result<Report, Failure> {
     let ground = prepare(configuration).await?;
-    let report = on(&ground, configuration, global, arguments, progress).await;
+    let mut signals = Signals::hear()?;
+    // Its processes are killed where it is dropped.
+    let report = tokio::select! {
+        report = on(&ground, configuration, global, arguments, progress) => report,
+        signal = signals.told_to_end() => Err(Failure::usage(signal)),
+    };
     progress.tell("removing queues and keys", 0, 1);
     let queues = floor::remove_all(&ground.uri, ground.partitions, &[TASK, FAILING]).await;
     let keys = ground.store.remove_all().await;
@@ -135,7 +141,6 @@ async fn on(
     for part in workers {
         part.end().await;
     }
-    floor.remove().await;
     Ok(report)
 }
 

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use lapin::options::{QueueDeclareOptions, QueueDeleteOptions, QueuePurgeOptions};
+use lapin::options::{ExchangeDeleteOptions, QueueDeclareOptions, QueueDeleteOptions, QueuePurgeOptions};
 use lapin::{Channel, Connection, ConnectionProperties};
 use oarlock_protocol::Span;
 use tokio::sync::oneshot;
@@ -29,6 +29,8 @@ mod side;
 
 const TASKS: &str = "oarlock.floor.tasks";
 const INBOX: &str = "oarlock.floor.inbox.";
+/// The most queues of results that a floor has.
+pub const MOST_INBOXES: usize = 4;
 
 /// What is moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +89,7 @@ impl Floor {
     }
 
     fn queues(&self) -> impl Iterator<Item = String> + use<> {
-        std::iter::once(TASKS.to_owned()).chain((0..self.inboxes).map(inbox))
+        queues(self.inboxes)
     }
 
     /// Moves the load, and tells how long it took.
@@ -138,14 +140,13 @@ impl Floor {
         }
         Ok(took)
     }
-
-    /// Removes its queues.
-    pub async fn remove(self) {
-        remove_queues(&self.consuming[0], self.queues()).await;
-    }
 }
 
-/// Removes the queues that Oarlock has in a virtual host where nothing else of it runs any more.
+fn queues(inboxes: usize) -> impl Iterator<Item = String> {
+    std::iter::once(TASKS.to_owned()).chain((0..inboxes).map(inbox))
+}
+
+/// Removes the queues of a measurement: Oarlock's own, in a virtual host where nothing of it runs any more, and the floor's.
 ///
 /// # Errors
 /// The server is away.
@@ -156,15 +157,14 @@ pub async fn remove_all(uri: &str, partitions: u32, tasks: &[&str]) -> Result<()
     let shared = topology::shared_declarations().into_iter().map(|declaration| declaration.name);
     let inboxes = (0..partitions).map(topology::inbox);
     let tasks = tasks.iter().map(|task| topology::tasks(task));
-    remove_queues(&connection, shared.chain(inboxes).chain(tasks)).await;
-    Ok(())
-}
-
-async fn remove_queues(connection: &Connection, queues: impl Iterator<Item = String>) {
-    let Ok(channel) = connection.create_channel().await else { return };
-    for queue in queues {
-        channel.queue_delete(queue.into(), QueueDeleteOptions::default()).await.ok();
+    let channel = connection.create_channel().await.map_err(|error| reason::unavailable(&error))?;
+    for queue in shared.chain(inboxes).chain(tasks).chain(queues(MOST_INBOXES)) {
+        let deleted = channel.queue_delete(queue.as_str().into(), QueueDeleteOptions::default()).await;
+        deleted.map_err(|error| reason::of_queue(&queue, &error))?;
     }
+    // An exchange of that name leads to the queue of starts.
+    let entry = channel.exchange_delete(topology::START.into(), ExchangeDeleteOptions::default()).await;
+    entry.map_err(|error| reason::unavailable(&error))
 }
 
 fn inbox(number: usize) -> String {
