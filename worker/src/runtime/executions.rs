@@ -186,8 +186,11 @@ impl Executions {
 
     /// Notes that a sign of life of the attempt is recorded.
     pub(super) fn answered(&self, id: ExecutionId) {
-        if let Some(Execution { state: State::Running { signs, .. }, .. }) = self.lock().open.get_mut(&id) {
+        let mut table = self.lock();
+        let Some(execution) = table.open.get_mut(&id) else { return };
+        if let State::Running { signs, .. } = &mut execution.state {
             signs.answered();
+            execution.context.confirm();
         }
     }
 
