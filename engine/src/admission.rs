@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn tenants_take_turns_by_weight() {
+    fn pain_25_tenants_take_turns_by_weight() {
         let mut admission = Admission::new(100, HashMap::from([("big".to_owned(), 2)]));
         for n in 0..4 {
             admission.offer("q", 4, ticket("big", &format!("/b{n}")));

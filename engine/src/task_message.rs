@@ -30,6 +30,8 @@ pub struct OutgoingTask<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     start_before: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    ask_after: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     deadline: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     state: Option<&'a Json>,
@@ -86,6 +88,8 @@ pub fn build<'a>(
         timeout_ms: timeouts.execution.unwrap_or(LONGEST).as_millis(),
         heartbeat_ms: timeouts.heartbeat.unwrap_or(LONGEST).as_millis(),
         start_before: open.start_before,
+        // Sooner than that nothing closes an attempt that no worker has.
+        ask_after: work.attempts.last().map(|attempt| attempt.scheduled_at.after(settings.cancel_grace)),
         deadline: open.deadline,
         state: work.state.as_ref(),
     })

@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_for_an_end_hears_of_it_and_leaves_nothing_behind() {
+    async fn pain_22_who_waits_for_an_end_hears_of_it_and_leaves_nothing_behind() {
         let watch = Watch::default();
         let [one, two] = ["1", "2"].map(|key| RunKey::new("t", RunId::keyed("t", "d", key)));
         let (mut first, mut second, other) = (watch.end_of(&one), watch.end_of(&one), watch.end_of(&two));

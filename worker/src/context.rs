@@ -10,7 +10,7 @@ use oarlock_protocol::security::SecurityContext;
 use oarlock_protocol::{ExecutionId, Json, JsonMap, RunId, RunKey, TaskInstanceId, TaskPath, Timestamp};
 use tokio::task::AbortHandle;
 
-use crate::cancellation::Cancellation;
+use crate::flag::Flag;
 use crate::secrets::Mask;
 
 /// One attempt, as its handler sees it. Cheap to clone.
@@ -32,7 +32,10 @@ struct Attempt {
     max_payload_bytes: usize,
     started: Instant,
     ends: Limit,
-    cancellation: Cancellation,
+    cancelled: Flag,
+    /// Raised when the orchestrator has answered a sign of life.
+    known: Flag,
+    asks_first: bool,
     state: Option<Json>,
     /// Hides the secrets of the input; set before the handler runs.
     mask: OnceLock<Arc<Mask>>,
@@ -100,12 +103,12 @@ impl TaskContext {
 
     /// Whether the attempt is to end.
     pub fn is_cancelled(&self) -> bool {
-        self.0.cancellation.is_cancelled()
+        self.0.cancelled.is_raised()
     }
 
     /// Returns once the attempt is to end: it was cancelled, its time is over, or the worker stops.
     pub async fn cancelled(&self) {
-        self.0.cancellation.cancelled().await;
+        self.0.cancelled.wait().await;
     }
 
     /// What the last look left behind, where it was [`Answer::Deferred`](crate::Answer::Deferred); nothing at the first look.
@@ -158,7 +161,9 @@ impl TaskContext {
             max_payload_bytes: envelope.max_payload_bytes,
             started,
             ends,
-            cancellation: Cancellation::default(),
+            cancelled: Flag::default(),
+            known: Flag::default(),
+            asks_first: message.ask_after.is_some_and(|after| after < now),
             state: message.state,
             mask: OnceLock::new(),
             details: Mutex::new(None),
@@ -214,7 +219,22 @@ impl TaskContext {
 
     /// Tells the handler to end.
     pub(crate) fn cancel(&self) {
-        self.0.cancellation.cancel();
+        self.0.cancelled.raise();
+    }
+
+    /// Whether the attempt was on its way for so long that it may be closed by now: it begins only when that was asked.
+    pub(crate) fn asks_first(&self) -> bool {
+        self.0.asks_first
+    }
+
+    /// Notes that the orchestrator knows of the attempt, and that it may go on.
+    pub(crate) fn confirm(&self) {
+        self.0.known.raise();
+    }
+
+    /// Returns once the orchestrator has said that the attempt may go on.
+    pub(crate) async fn confirmed(&self) {
+        self.0.known.wait().await;
     }
 
     /// Whether the handler has told something that is not yet sent.

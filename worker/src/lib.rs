@@ -32,10 +32,10 @@
 //! | `settings`, `hosts` | `worker.toml` and `--exec`, and which hosts may be called |
 
 mod builder;
-mod cancellation;
 mod context;
 mod error;
 pub mod exec;
+mod flag;
 mod handler;
 pub mod hosts;
 #[cfg(feature = "http")]

@@ -143,6 +143,9 @@ pub struct TaskMessage {
     /// No worker begins later than this: TIMEOUT_QUEUE.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_before: Option<Timestamp>,
+    /// Who begins later asks before, by its first sign of life: the attempt may be closed by then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ask_after: Option<Timestamp>,
     /// No worker goes on after this: TIMEOUT_TOTAL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,

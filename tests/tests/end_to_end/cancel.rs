@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 use super::system::System;
 
 #[tokio::test]
-async fn a_cancel_ends_the_handler_that_is_at_work() {
+async fn pain_24_a_cancel_ends_the_handler_that_is_at_work() {
     let system = System::start().await;
     system.register("{id: long, version: 1, tasks: [{id: a, task: wait}, {id: b, task: wait}]}").await;
     let begun = Arc::new(Notify::new());

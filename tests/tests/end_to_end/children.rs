@@ -75,7 +75,7 @@ async fn a_run_gathers_what_the_runs_it_starts_return() {
 }
 
 #[tokio::test]
-async fn a_failing_child_is_tried_again_and_then_fails_the_run() {
+async fn pain_15_a_child_that_fails_fails_its_parent() {
     let system = System::start().await;
     system.register(DOUBLE).await;
     system

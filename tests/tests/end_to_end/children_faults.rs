@@ -173,7 +173,7 @@ async fn a_start_that_is_lost_is_sent_again_after_a_minute() {
 }
 
 #[tokio::test]
-async fn an_end_that_is_lost_is_told_again_when_asked() {
+async fn pain_15_an_end_of_a_child_that_is_lost_is_told_again() {
     let broker = Tampered::new(false, loses_first("-end"));
     let (system, ahead) = system(&broker).await;
     let _worker = worker(&system).await;

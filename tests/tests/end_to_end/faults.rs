@@ -57,7 +57,7 @@ async fn a_new_owner_goes_on_where_the_old_one_died() {
 }
 
 #[tokio::test]
-async fn an_owner_whose_lease_was_taken_is_fenced_and_takes_the_partition_again() {
+async fn pain_14_an_owner_whose_lease_was_taken_changes_nothing_any_more() {
     let clock_ms = Arc::new(AtomicU64::new(0));
     let told = clock_ms.clone();
     let store: Arc<dyn Store> = Arc::new(Memory::with_clock(Arc::new(move || told.load(Ordering::Relaxed))));

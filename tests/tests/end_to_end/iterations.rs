@@ -89,7 +89,7 @@ async fn run_each(system: &System, items: Json) -> WorkflowInstance {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_million_items_are_refused_with_the_remedy_and_run_in_batches() {
+async fn pain_17_a_million_items_are_refused_with_the_remedy_and_run_in_batches() {
     let items = vec![1; 1_000_000];
     let settings = || {
         let mut settings = settings();
@@ -145,7 +145,7 @@ fn resident() -> i64 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_item_of_ten_thousand_costs_what_an_item_of_a_thousand_costs() {
+async fn pain_17_an_item_of_ten_thousand_costs_what_an_item_of_a_thousand_costs() {
     items(1_000).await;
     let mut ratios = Vec::new();
     // The machine may be busy with something else: one good try of some tells what it costs.

@@ -38,7 +38,7 @@ async fn answer(system: &System, result: &ResultMessage) {
 }
 
 #[tokio::test]
-async fn a_doubled_or_forged_result_changes_nothing() {
+async fn pain_09_a_doubled_or_forged_result_changes_nothing() {
     let system = System::start().await;
     system.register(TWO_STEPS).await;
     let run = system.begin("two", json!({})).await;
@@ -82,7 +82,7 @@ async fn what_cannot_be_understood_is_parked_with_its_reason() {
 }
 
 #[tokio::test]
-async fn a_task_that_the_broker_gives_up_is_a_failed_attempt() {
+async fn pain_04_a_task_whose_workers_always_die_is_given_up_as_a_failed_attempt() {
     let system = System::start().await;
     system.register("{id: deadly, version: 1, tasks: [{id: a, task: deadly}]}").await;
     let run = system.begin("deadly", json!({})).await;

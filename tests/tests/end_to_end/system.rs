@@ -1,5 +1,6 @@
 //! A system to test: a node over a broker and a store, and what tests ask of it.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ use oarlock_protocol::message::StartMessage;
 use oarlock_protocol::security::SecurityContext;
 use oarlock_protocol::{FORMAT, Json, RunId, RunKey};
 use oarlock_test_servers::{Vhost, shared};
-use oarlock_tests::resp::RemovesKeys;
+use oarlock_tests::resp::{RemovesKeys, command};
 use oarlock_worker::{Builder, Worker};
 
 use super::BACKEND;
@@ -76,11 +77,27 @@ impl Parts {
     }
 
     /// The store, as another node would see it.
+    #[allow(dead_code, reason = "not every binary's tests need it")]
     pub(super) async fn store(&self) -> Arc<dyn Store> {
         let (_, store, _) = self.connect();
         // Asked before anything else; the answer is what the first node had fixed.
         store.partitions(1).await.unwrap();
         store
+    }
+
+    /// The virtual host on RabbitMQ.
+    #[allow(dead_code, reason = "not every binary's tests need it")]
+    pub(super) fn vhost(&self) -> &Vhost {
+        let Made::There { vhost, .. } = &self.made else { panic!("there is no RabbitMQ") };
+        vhost
+    }
+
+    /// Every key in Redis.
+    #[allow(dead_code, reason = "not every binary's tests need it")]
+    pub(super) fn keys(&self) -> BTreeSet<String> {
+        let Made::There { redis, .. } = &self.made else { panic!("there is no Redis") };
+        let pattern = format!("{}:*", redis.prefix);
+        redis.nodes.iter().flat_map(|node| command(node, &["KEYS", &pattern]).texts()).collect()
     }
 
     fn connect(&self) -> (Arc<dyn Broker>, Arc<dyn Store>, Arc<dyn Members>) {

@@ -129,7 +129,7 @@ async fn begin(system: &System, gates: &Gates) -> Vec<(RunKey, WorkflowInstance)
 }
 
 #[tokio::test]
-async fn runs_end_once_when_their_owner_is_gone_in_the_middle_of_everything() {
+async fn pain_13_runs_end_once_when_their_owner_is_gone_in_the_middle_of_everything() {
     let parts = Parts::fresh().await;
     let settings = oarlock_orchestrator::Settings { lease: Span::from_secs(1), ..settings() };
     let gates =

@@ -20,7 +20,7 @@ const MOST_IDLE: f64 = 0.03;
 const MOST_MEDIAN: Duration = Duration::from_millis(300);
 
 #[test]
-fn a_short_run_takes_milliseconds_and_idle_processes_cost_next_to_nothing() {
+fn pain_25_a_short_run_takes_milliseconds_and_idle_processes_cost_next_to_nothing() {
     let mut fleet = Fleet::of_two();
     fleet.register(SHORT);
     fleet.add_worker(4).word_after("takes tasks from ");

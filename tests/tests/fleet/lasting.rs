@@ -12,7 +12,7 @@ const CONSUMER_TIMEOUT: Duration = Duration::from_secs(60);
 const LASTS: u64 = 180;
 
 #[test]
-fn a_task_outlasts_the_consumer_timeout_of_the_broker() {
+fn pain_01_a_task_outlasts_the_consumer_timeout_of_the_broker() {
     let options = Options { consumer_timeout: Some(CONSUMER_TIMEOUT), ..Options::default() };
     let rabbit = RabbitMq::start(options).unwrap();
     let mut fleet = Fleet::over(rabbit.uri(), None);

@@ -11,10 +11,12 @@
 
 mod chaos;
 mod client;
+mod deadly;
 mod evidence;
 mod figures;
 mod harness;
 mod lasting;
+mod names;
 mod orchestrators;
 mod program;
 mod workers;

@@ -12,7 +12,7 @@ fn attempt(run: &Json) -> &Json {
 }
 
 #[test]
-fn another_worker_finishes_what_a_killed_one_had_begun() {
+fn pain_03_what_a_killed_worker_had_begun_another_finishes() {
     let mut fleet = Fleet::new();
     fleet.add_orchestrators(1);
     fleet.register(GATED);
@@ -43,7 +43,7 @@ fn another_worker_finishes_what_a_killed_one_had_begun() {
 }
 
 #[test]
-fn a_worker_that_is_told_to_end_lets_its_task_end() {
+fn pain_23_a_worker_that_is_told_to_end_lets_its_task_end() {
     let mut fleet = Fleet::new();
     fleet.add_orchestrators(1);
     fleet.register(GATED);

@@ -29,7 +29,7 @@ async fn receive_until(rabbitmq: &RabbitMq, queue: &str, wanted: usize) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_was_killed_and_comes_back_is_used_again() {
+async fn pain_07_a_broker_that_was_killed_and_comes_back_is_used_again() {
     let mut server = oarlock_test_servers::RabbitMq::start(rabbitmq::Options::default()).unwrap();
     let rabbitmq = connect(server.uri());
     let queue = declare(&rabbitmq, "q").await;
@@ -51,7 +51,7 @@ async fn a_server_that_was_killed_and_comes_back_is_used_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_alarm_blocks_publishing_only_and_is_told() {
+async fn pain_08_a_memory_alarm_makes_publishing_fail_in_time_and_is_told() {
     let server = oarlock_test_servers::RabbitMq::start(rabbitmq::Options::default()).unwrap();
     let confirm_timeout = Span::from_millis(700);
     let rabbitmq = RabbitMq::connect(Settings { confirm_timeout, ..settings(server.uri()) }).unwrap();
@@ -134,7 +134,7 @@ async fn queues_that_a_server_lost_are_there_after_the_next_connection() {
 }
 
 #[tokio::test]
-async fn a_network_that_goes_silent_is_noticed_by_heartbeats() {
+async fn pain_08_a_confirmation_that_never_comes_is_an_error_in_time() {
     let vhost = vhost();
     let proxy = Proxy::start(&shared().rabbitmq).unwrap();
     let confirm_timeout = Span::from_millis(500);

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::*;
 
 #[tokio::test]
-async fn a_consumer_that_gets_nothing_of_a_full_queue_ends_and_no_other() {
+async fn pain_06_a_consumer_that_gets_nothing_of_a_full_queue_ends_and_no_other() {
     let vhost = vhost();
     let rabbitmq = RabbitMq::connect(Settings { silence: Span::from_millis(100), ..settings(vhost.uri()) });
     let rabbitmq = rabbitmq.unwrap();

@@ -80,7 +80,7 @@ fn store_at(url: &str) -> Redis {
 }
 
 #[tokio::test]
-async fn a_server_that_evicts_is_refused_until_it_does_not() {
+async fn pain_18_a_store_that_drops_keys_is_refused_until_it_does_not() {
     let server = Server::start(&["--maxmemory-policy", "allkeys-lru"]);
     let store = store_at(&server.url());
     let text = unusable(store.partitions(4).await);

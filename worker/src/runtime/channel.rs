@@ -1,15 +1,23 @@
 //! One consumer's deliveries that are not settled yet, and their acknowledgement in as few calls as may be.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use oarlock_broker::{Acknowledge, Delivery, Error};
+use tokio::sync::Notify;
 
 /// The acknowledging side of one consumer.
 pub(super) struct Channel {
     acknowledger: Arc<dyn Acknowledge>,
     /// Tags received and not settled: at most the prefetch.
     outstanding: Mutex<BTreeSet<u64>>,
+    /// Of attempts that last: to be acknowledged as soon as the consumer may hold less.
+    early: Mutex<Vec<u64>>,
+    /// Whether the consumer takes no more.
+    stopped: AtomicBool,
+    /// Wakes whoever consumes the queue.
+    changed: Arc<Notify>,
 }
 
 /// One delivery that is to be acknowledged once its answer is confirmed. Forgetting it leaves it to the broker.
@@ -19,8 +27,11 @@ pub(super) struct Receipt {
 }
 
 impl Channel {
-    pub(super) fn new(acknowledger: Arc<dyn Acknowledge>) -> Arc<Self> {
-        Arc::new(Self { acknowledger, outstanding: Mutex::default() })
+    /// That of a consumer which has handed out nothing yet. `changed` is told when something is to be acknowledged early, and
+    /// when a stopped consumer holds less.
+    pub(super) fn new(acknowledger: Arc<dyn Acknowledge>, changed: Arc<Notify>) -> Arc<Self> {
+        let (outstanding, early, stopped) = (Mutex::default(), Mutex::default(), AtomicBool::new(false));
+        Arc::new(Self { acknowledger, outstanding, early, stopped, changed })
     }
 
     /// Notes deliveries that were received, all of a batch before the first of them is handled.
@@ -34,14 +45,39 @@ impl Channel {
         Receipt { channel: Arc::clone(self), tag }
     }
 
-    /// Gives back deliveries that were received and not begun.
-    pub(super) async fn give_back(&self, tags: impl Iterator<Item = u64>) {
-        for tag in tags {
-            self.forget(&[tag]);
-            if let Err(error) = self.acknowledger.reject(tag, true).await {
-                // The broker hands out again what an ended consumer held.
-                return tracing::debug!(%error, "deliveries could not be given back");
-            }
+    /// How many deliveries were received and are not settled.
+    pub(super) fn outstanding(&self) -> usize {
+        self.outstanding.lock().unwrap_or_else(PoisonError::into_inner).len()
+    }
+
+    /// Notes that the consumer takes no more.
+    pub(super) fn stopped(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
+    }
+
+    /// Gives back a delivery that was received and not begun.
+    pub(super) async fn give_back(&self, tag: u64) {
+        self.forget(&[tag]);
+        if let Err(error) = self.acknowledger.reject(tag, true).await {
+            // The broker hands out again what an ended consumer held.
+            tracing::debug!(%error, "a delivery could not be given back");
+        }
+    }
+
+    /// Whether deliveries wait to be acknowledged early.
+    pub(super) fn owes_early(&self) -> bool {
+        !self.early.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
+    /// Acknowledges the deliveries that wait for it.
+    pub(super) async fn settle_early(&self) {
+        let mut tags = std::mem::take(&mut *self.early.lock().unwrap_or_else(PoisonError::into_inner));
+        if tags.is_empty() {
+            return;
+        }
+        tags.sort_unstable();
+        if let Err(error) = self.settle(&tags).await {
+            tracing::debug!(%error, "deliveries could not be acknowledged early");
         }
     }
 
@@ -66,7 +102,18 @@ impl Channel {
         for tag in tags {
             outstanding.remove(tag);
         }
+        if self.stopped.load(Ordering::Relaxed) {
+            self.changed.notify_one();
+        }
         outstanding.first().map_or(tags.len(), |first| tags.partition_point(|tag| tag < first))
+    }
+}
+
+impl Receipt {
+    /// Leaves the delivery to whoever consumes its queue, to be acknowledged before its attempt has ended.
+    pub(super) fn acknowledge_early(self) {
+        self.channel.early.lock().unwrap_or_else(PoisonError::into_inner).push(self.tag);
+        self.channel.changed.notify_one();
     }
 }
 
@@ -112,7 +159,7 @@ mod tests {
 
     fn received(tags: std::ops::RangeInclusive<u64>) -> (Arc<Record>, Arc<Channel>) {
         let record = Arc::new(Record::default());
-        let channel = Channel::new(Arc::clone(&record) as Arc<dyn Acknowledge>);
+        let channel = Channel::new(Arc::clone(&record) as Arc<dyn Acknowledge>, Arc::default());
         let deliveries: Vec<_> = tags
             .map(|tag| Delivery { tag, deliveries: 1, user_id: None, message: Message::default() })
             .collect();

@@ -25,6 +25,10 @@ use crate::handler::{Answer, Finished, Handler, Usage};
 use crate::secrets::{self, Mask, Resolved};
 use crate::{TaskContext, TaskError};
 
+/// How long an attempt waits to be told that it may begin. Then it begins: an orchestrator that is away must not keep work
+/// waiting that is not cancelled, and tasks are executed at least once anyway.
+const ANSWER_WITHIN: Duration = Duration::from_secs(5);
+
 /// Takes a delivery in: runs it, answers it at once, or parks it.
 pub(super) async fn accept(
     shared: &Arc<Shared>,
@@ -155,7 +159,10 @@ fn spawn(
     let attempt = {
         let (shared, context) = (Arc::clone(shared), context.clone());
         async move {
-            let ran = run(&shared, &*handler, input, &context).await;
+            let ran = match may_begin(&context).await {
+                true => run(&shared, &*handler, input, &context).await,
+                false => Ran::Dropped,
+            };
             let ran = payloads::keep_output(&shared, ran, &context).await;
             drop(slot);
             if let Ok(ending) = shared.executions.close(context.execution_id()) {
@@ -164,6 +171,19 @@ fn spawn(
         }
     };
     context.set_abort(tokio::spawn(attempt.instrument(span)).abort_handle());
+}
+
+/// Whether an attempt may begin. One that was long on its way asks by its first sign of life: its run may have been cancelled
+/// meanwhile, and no message can be taken out of a broker's queue.
+async fn may_begin(context: &TaskContext) -> bool {
+    if context.asks_first() {
+        tokio::select! {
+            () = context.confirmed() => {}
+            () = context.cancelled() => {}
+            () = tokio::time::sleep(ANSWER_WITHIN) => {}
+        }
+    }
+    !context.is_cancelled()
 }
 
 /// Runs a handler with the secrets of its input put in, then the payloads kept elsewhere: what these hold is data, and names no

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use oarlock_protocol::ExecutionId;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::channel::{self, Receipt};
 use super::recent::Recent;
@@ -23,6 +23,8 @@ pub(super) struct Executions {
     /// An attempt that lasts longer is acknowledged as soon as the orchestrator has answered its sign of life; from then on
     /// its heartbeat keeps it, and no broker's limit on unacknowledged deliveries can strike.
     early_ack: Duration,
+    /// How many were acknowledged early and are held still.
+    lasting: watch::Sender<usize>,
     table: Mutex<Table>,
     opened: Notify,
     emptied: Notify,
@@ -84,7 +86,8 @@ pub(super) struct Due {
 impl Executions {
     /// None yet; one that lasts longer than `early_ack` is acknowledged before its end.
     pub(super) fn new(early_ack: Duration) -> Self {
-        Self { early_ack, table: Mutex::default(), opened: Notify::new(), emptied: Notify::new() }
+        let (table, opened, emptied) = (Mutex::default(), Notify::new(), Notify::new());
+        Self { early_ack, lasting: watch::Sender::new(0), table, opened, emptied }
     }
 
     /// Enters a delivery.
@@ -125,6 +128,7 @@ impl Executions {
         let mut receipts = Vec::with_capacity(answers.len());
         for (id, body) in answers {
             if let Some(execution) = table.open.remove(&id) {
+                self.let_go(&execution);
                 table.recent.keep(id, body);
                 receipts.extend(execution.receipt);
                 receipts.extend(execution.copies);
@@ -139,6 +143,7 @@ impl Executions {
         let mut table = self.lock();
         table.settling += 1;
         let Some(execution) = table.open.remove(&id) else { return Vec::new() };
+        self.let_go(&execution);
         execution.receipt.into_iter().chain(execution.copies).collect()
     }
 
@@ -153,7 +158,8 @@ impl Executions {
     /// Removes an attempt whose delivery is to go back, which happens when its consumer ends.
     pub(super) fn give_back(&self, id: ExecutionId) {
         let mut table = self.lock();
-        if table.open.remove(&id).is_some() {
+        if let Some(execution) = table.open.remove(&id) {
+            self.let_go(&execution);
             table.given_back += 1;
         }
         self.tell_if_empty(&table);
@@ -186,8 +192,11 @@ impl Executions {
 
     /// Notes that a sign of life of the attempt is recorded.
     pub(super) fn answered(&self, id: ExecutionId) {
-        if let Some(Execution { state: State::Running { signs, .. }, .. }) = self.lock().open.get_mut(&id) {
+        let mut table = self.lock();
+        let Some(execution) = table.open.get_mut(&id) else { return };
+        if let State::Running { signs, .. } = &mut execution.state {
             signs.answered();
+            execution.context.confirm();
         }
     }
 
@@ -195,10 +204,19 @@ impl Executions {
     /// which says whether it took them. A sign taken here stands before the attempt's result.
     pub(super) fn tick(&self, now: Instant, mut send: impl FnMut(&TaskContext, u64) -> bool) -> Due {
         let mut due = Due::default();
-        for execution in self.lock().open.values_mut() {
+        let mut table = self.lock();
+        for execution in table.open.values_mut() {
             execution.tick(now, self.early_ack, &mut send, &mut due);
         }
+        if !due.acknowledge.is_empty() {
+            self.lasting.send_modify(|lasting| *lasting += due.acknowledge.len());
+        }
         due
+    }
+
+    /// How many attempts were acknowledged early and are held still: they have slots, and the broker does not know it.
+    pub(super) fn lasting(&self) -> watch::Receiver<usize> {
+        self.lasting.subscribe()
     }
 
     /// Returns once at least one attempt has been entered since the last return.
@@ -226,6 +244,12 @@ impl Executions {
     /// How many attempts went back to their queues.
     pub(super) fn given_back(&self) -> usize {
         self.lock().given_back
+    }
+
+    fn let_go(&self, execution: &Execution) {
+        if execution.receipt.is_none() {
+            self.lasting.send_modify(|lasting| *lasting = lasting.saturating_sub(1));
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Table> {

@@ -24,7 +24,10 @@ impl Signs {
     pub(super) fn due(&self, context: &TaskContext, now: Instant) -> Option<u64> {
         let beat = beat(context.heartbeat_ms());
         let due = match self.last {
-            None => now.saturating_duration_since(context.started()) >= beat.min(FIRST_AFTER),
+            None => {
+                context.asks_first()
+                    || now.saturating_duration_since(context.started()) >= beat.min(FIRST_AFTER)
+            }
             Some(last) => {
                 let silent = now.saturating_duration_since(last);
                 silent >= beat || (silent >= DETAILS_EVERY && context.has_details())

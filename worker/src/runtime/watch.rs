@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use tracing::Instrument;
 
+use super::channel::Receipt;
 use super::outbox::Outgoing;
 use super::verdict::Ran;
-use super::{Shared, answer, channel, execute};
+use super::{Shared, answer, execute};
 use crate::TaskContext;
 
 /// How exactly limits and signs are kept. Looking at a thousand attempts takes some ten microseconds.
@@ -36,9 +37,7 @@ async fn look(shared: &Arc<Shared>) {
         let concluded = async move { execute::conclude(&shared, &context, Some(ending), Ran::Dropped).await };
         tokio::spawn(concluded.instrument(span));
     }
-    if !due.acknowledge.is_empty() {
-        channel::settle(due.acknowledge).await;
-    }
+    due.acknowledge.into_iter().for_each(Receipt::acknowledge_early);
 }
 
 /// Hands sign `n` to the outbox; false where it is full, and the sign stays due.

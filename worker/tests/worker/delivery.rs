@@ -40,7 +40,7 @@ impl Gate {
 type GatedRun = std::pin::Pin<Box<dyn Future<Output = Result<Json, TaskError>> + Send>>;
 
 #[tokio::test]
-async fn a_copy_of_a_running_attempt_waits_for_it() {
+async fn pain_02_a_long_task_that_is_delivered_again_while_it_runs_runs_once() {
     let gate = Gate::default();
     let mut partition = Partition::with(&["gated"]).await;
     let worker = partition.worker().task("gated", gate.handler()).build().unwrap().start().await.unwrap();

@@ -1,11 +1,13 @@
 //! Attempts that last: signs of life, limits, cancels.
 
+use std::future::{Ready, ready};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use chrono::Utc;
 use oarlock_broker::{Broker, topology};
-use oarlock_protocol::message::{Order, Outcome};
+use oarlock_protocol::message::{Order, Outcome, TaskMessage};
 use oarlock_protocol::{Json, Span, Timestamp};
 use oarlock_worker::{TaskContext, TaskError};
 use serde_json::json;
@@ -186,4 +188,57 @@ async fn a_short_task_sends_one_message() {
     assert!((100..1000).contains(&result.metrics.execution_time_ms), "{:?}", result.metrics);
     stop(worker).await;
     assert_eq!(partition.raw.len(), 1);
+}
+
+type Counted = Ready<Result<usize, TaskError>>;
+
+/// A task that waited for long, and a handler that counts its runs.
+fn late() -> (TaskMessage, Arc<AtomicUsize>, impl Fn(Json, TaskContext) -> Counted + Send + Sync + 'static) {
+    let mut message = task("count", Json::Null);
+    message.ask_after = Some(Timestamp::from_millis(0));
+    let begun = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&begun);
+    (message, begun, move |_, _| ready(Ok(counted.fetch_add(1, Ordering::SeqCst) + 1)))
+}
+
+#[tokio::test]
+async fn pain_24_a_task_that_waited_for_long_begins_when_it_is_told_that_it_may() {
+    let (message, begun, count) = late();
+    let mut partition = Partition::with(&["count"]).await;
+    let worker = partition.worker().task("count", count).build().unwrap().start().await.unwrap();
+    let id = partition.send(&message).await;
+    let sign = partition.sign().await;
+    assert_eq!((sign.n, begun.load(Ordering::SeqCst)), (0, 0));
+    partition.order(&sign.control_queue.unwrap(), id, Order::Continue { n: 0 }).await;
+    assert_eq!(partition.output(id).await, json!(1));
+    stop(worker).await;
+}
+
+#[tokio::test]
+async fn pain_24_a_task_that_was_cancelled_before_it_began_never_begins() {
+    let (message, begun, count) = late();
+    let mut partition = Partition::with(&["count"]).await;
+    let worker = partition.worker().task("count", count).build().unwrap().start().await.unwrap();
+    let id = partition.send(&message).await;
+    let control = partition.sign().await.control_queue.unwrap();
+    partition.order(&control, id, Order::Cancel { reason: "over".into() }).await;
+    assert_eq!(partition.failure(id).await.code, "CANCELLED");
+    let id = partition.send(&late().0).await;
+    partition.sign().await;
+    partition.order(&control, id, Order::Closed).await;
+    eventually("the attempt is let go", async || worker.open() == 0).await;
+    stop(worker).await;
+    assert!(partition.is_silent(id));
+    assert_eq!(begun.load(Ordering::SeqCst), 0);
+    assert_eq!(partition.broker.depth(&topology::tasks("count")).await, Ok(0));
+}
+
+#[tokio::test]
+async fn a_task_begins_where_nobody_says_whether_it_may() {
+    let (message, _, count) = late();
+    let mut partition = Partition::with(&["count"]).await;
+    let worker = partition.worker().task("count", count).build().unwrap().start().await.unwrap();
+    let id = partition.send(&message).await;
+    assert_eq!(partition.output(id).await, json!(1));
+    stop(worker).await;
 }

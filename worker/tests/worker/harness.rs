@@ -163,6 +163,7 @@ pub(crate) fn task(name: &str, input: Json) -> TaskMessage {
         timeout_ms: 60_000,
         heartbeat_ms: 60_000,
         start_before: None,
+        ask_after: None,
         deadline: None,
     }
 }

@@ -99,7 +99,7 @@ fn a_join_waits_for_the_last_even_where_others_settle_in_one_decision() {
 }
 
 #[test]
-fn a_join_of_steps_that_settle_in_one_decision_begins_once() {
+fn pain_14_what_joins_steps_that_end_together_begins_once() {
     let set = |id: &str| json!({"id": id, "set": {"x": 1}, "dependsOn": []});
     let steps = json!([set("one"), set("two"), task("join").with(json!({"dependsOn": ["one", "two"]}))]);
     scenario(workflow(steps), |world| {

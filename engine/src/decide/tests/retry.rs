@@ -141,7 +141,7 @@ fn jitter_spreads_the_delay_and_is_the_same_after_a_crash() {
 }
 
 #[test]
-fn a_late_result_of_an_attempt_that_was_given_up_changes_nothing() {
+fn pain_12_a_late_result_of_an_attempt_that_was_given_up_changes_nothing() {
     scenario(retried(json!({"maxRetries": 1})), |world| {
         let first = world.attempt("/a");
         fails_and_waits(world, 1000);

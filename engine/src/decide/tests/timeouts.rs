@@ -92,7 +92,7 @@ fn a_silent_worker_loses_its_attempt() {
 }
 
 #[test]
-fn heartbeats_postpone_the_end_of_patience() {
+fn pain_10_an_attempt_lives_by_its_heartbeats_and_not_by_its_age() {
     scenario(limited(json!({"heartbeat": "10s"})), |world| {
         for n in 0..10 {
             world.progress("/a", n);

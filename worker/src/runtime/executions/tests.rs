@@ -46,7 +46,8 @@ fn one_running(started: Instant) -> (Executions, TaskContext) {
         Envelope { execution_id, reply_to: "inbox".into(), deliveries: 1, max_payload_bytes: 1000 };
     let (context, _) = TaskContext::begin(message, envelope, Timestamp::from_millis(0), started);
     let executions = Executions::new(Duration::from_secs(60));
-    let begun = executions.begin(&context, Channel::new(Arc::new(Deaf)).receipt(1), Duration::ZERO);
+    let begun =
+        executions.begin(&context, Channel::new(Arc::new(Deaf), Arc::default()).receipt(1), Duration::ZERO);
     assert!(matches!(begun, Begun::Run));
     (executions, context)
 }
