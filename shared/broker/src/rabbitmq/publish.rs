@@ -1,4 +1,4 @@
-//! Publishes in windows of confirmed messages, each window on a channel that it has for itself.
+//! Publishes in windows of confirmed messages, each window on a channel that it has for itself. [`gather`] makes the windows.
 //!
 //! [`super::RabbitMq`] calls it. It never publishes a message twice: what is not confirmed is the caller's to decide.
 //!
@@ -16,46 +16,56 @@ use futures_util::FutureExt;
 use lapin::options::{BasicPublishOptions, ConfirmSelectOptions};
 use lapin::types::ShortString;
 use lapin::{BasicProperties, Channel, Confirmation, PublisherConfirm};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::{Instant, Sleep, sleep_until, timeout_at};
 
 use super::line::{Lines, Role, Watch};
 use super::{Settings, reason, wire};
 use crate::{Error, Message, Publication};
+use gather::Asked;
+
+mod gather;
 
 /// The most unconfirmed messages of a channel: lapin looks through all of them when many are confirmed at once.
 const WINDOW: usize = 1000;
 /// The most bytes of bodies in a window, since lapin copies them; one message may have more.
 const WINDOW_BYTES: usize = 16 * 1024 * 1024;
-/// The most windows at once: a few times the partitions of a process.
+/// The most windows at once: some that are slow hold up no other.
 const CHANNELS: usize = 64;
+/// How many callers may wait for a window.
+const ASKED: usize = 1024;
 
-/// Publishes over the connection that only publishes.
+/// Publishes over the connection that only publishes. What several callers publish at the same time goes in common windows.
 pub(super) struct Publisher {
+    asked: mpsc::Sender<Asked>,
+}
+
+/// Channels that nobody uses now, and what it takes to open more.
+pub(super) struct Pool {
     line: Watch,
-    pool: Arc<Pool>,
+    idle: Mutex<Vec<Channel>>,
+    places: Arc<Semaphore>,
     connect_timeout: Duration,
     confirm_timeout: Duration,
     /// Who publishes, where that is known: the server lets nobody name another.
     user: Option<ShortString>,
 }
 
-/// Channels that nobody uses now.
-struct Pool {
-    idle: Mutex<Vec<Channel>>,
-    places: Arc<Semaphore>,
-}
-
 impl Publisher {
+    /// Publishes from now on; it has to be called within a runtime.
     pub(super) fn new(lines: &Lines, settings: &Settings, user: Option<&str>) -> Self {
-        let places = Arc::new(Semaphore::new(CHANNELS));
-        Self {
+        let (asked, waiting) = mpsc::channel(ASKED);
+        let pool = Pool {
             line: lines.watch(Role::Publish),
-            pool: Arc::new(Pool { idle: Mutex::default(), places }),
+            idle: Mutex::default(),
+            places: Arc::new(Semaphore::new(CHANNELS)),
             connect_timeout: settings.connect_timeout.into(),
             confirm_timeout: settings.confirm_timeout.into(),
             user: user.and_then(|user| ShortString::try_new(user.to_owned()).ok()),
-        }
+        };
+        // It ends with the last sender: this.
+        tokio::spawn(gather::run(Arc::new(pool), waiting));
+        Self { asked }
     }
 
     /// Publishes, and answers for each what became of it, in order.
@@ -63,12 +73,22 @@ impl Publisher {
         let mut outcomes = Vec::with_capacity(publications.len());
         while !publications.is_empty() {
             let rest = publications.split_off(window(&publications));
-            outcomes.extend(self.publish_window(std::mem::replace(&mut publications, rest)).await);
+            let publications = std::mem::replace(&mut publications, rest);
+            let count = publications.len();
+            let (answer, answered) = oneshot::channel();
+            let gone = || vec![Err(Error::Unavailable("publishing has ended".to_owned())); count];
+            match self.asked.send(Asked { publications, answer }).await {
+                Ok(()) => outcomes.extend(answered.await.unwrap_or_else(|_| gone())),
+                Err(_) => outcomes.extend(gone()),
+            }
         }
         outcomes
     }
+}
 
-    async fn publish_window(&self, publications: Vec<Publication>) -> Vec<Result<(), Error>> {
+impl Pool {
+    /// Publishes a window, and answers for each message what became of it.
+    async fn publish_window(self: &Arc<Self>, publications: Vec<Publication>) -> Vec<Result<(), Error>> {
         let count = publications.len();
         let deadline = Instant::now() + self.confirm_timeout;
         let lease = match self.lease(deadline).await {
@@ -76,21 +96,20 @@ impl Publisher {
             Err(error) => return vec![Err(error); count],
         };
         let (answer, outcomes) = oneshot::channel();
-        // On its own, so that the channel is left in order where the caller is dropped or the time is over.
+        // On its own, so that the channel is left in order where the time is over.
         tokio::spawn(serve(lease, publications, self.user.clone(), deadline, answer));
         outcomes.await.unwrap_or_else(|_| vec![Err(unconfirmed(self.confirm_timeout)); count])
     }
 
     /// A channel that nobody else uses, once the server takes messages.
-    async fn lease(&self, deadline: Instant) -> Result<Lease, Error> {
+    async fn lease(self: &Arc<Self>, deadline: Instant) -> Result<Lease, Error> {
         self.line.connection(self.connect_timeout).await?;
         let left = deadline.saturating_duration_since(Instant::now());
         let connection = self.line.unblocked(left).await?;
         let busy = |_| Error::Unavailable("too many publications wait for their confirmation".to_owned());
-        let place =
-            timeout_at(deadline, Arc::clone(&self.pool.places).acquire_owned()).await.map_err(busy)?;
+        let place = timeout_at(deadline, Arc::clone(&self.places).acquire_owned()).await.map_err(busy)?;
         let place = place.map_err(|error| Error::Unavailable(error.to_string()))?;
-        let channel = match self.pool.take() {
+        let channel = match self.take() {
             Some(channel) => channel,
             None => {
                 let opening = async {
@@ -104,7 +123,13 @@ impl Publisher {
                     .map_err(|error| reason::unavailable(&error))?
             }
         };
-        Ok(Lease { channel, pool: Arc::clone(&self.pool), _place: place })
+        Ok(Lease { channel, pool: Arc::clone(self), _place: place })
+    }
+
+    /// An idle channel that still stands.
+    fn take(&self) -> Option<Channel> {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        std::iter::from_fn(|| idle.pop()).find(|channel| channel.status().connected())
     }
 }
 
@@ -116,14 +141,6 @@ fn window(publications: &[Publication]) -> usize {
         bytes <= WINDOW_BYTES
     };
     publications.iter().take(WINDOW).take_while(fits).count().max(1)
-}
-
-impl Pool {
-    /// An idle channel that still stands.
-    fn take(&self) -> Option<Channel> {
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        std::iter::from_fn(|| idle.pop()).find(|channel| channel.status().connected())
-    }
 }
 
 /// A channel in use. Dropping it closes the channel.
