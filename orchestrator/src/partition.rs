@@ -253,6 +253,11 @@ impl Claimant {
     /// Owns the partition until it is lost or no longer wished; false where another node holds it.
     async fn own_once(&mut self) -> Result<bool, Lost> {
         let Some(mut lease) = Lease::take(&self.shared, self.partition).await? else { return Ok(false) };
+        if *self.wish.borrow() != Wish::Own {
+            // The store took its time to answer. Whoever is to own it now need not wait until this node has taken up its work.
+            self.shared.store.release(self.partition, &lease.token).await?;
+            return Ok(true);
+        }
         lease.restarted |= std::mem::take(&mut self.rolled_back);
         if lease.restarted {
             // One of them may have been registered by a commit that is lost.

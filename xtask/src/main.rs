@@ -3,10 +3,14 @@
 use std::path::Path;
 use std::process::ExitCode;
 
+use plan::Plan;
+
 mod bench;
+mod chaos;
 mod deny;
 mod install;
 mod lint;
+mod plan;
 mod servers;
 mod signals;
 mod soak;
@@ -23,11 +27,15 @@ cargo xtask <CHORE>
   soak [--minutes N] [--seed N]
          the long checks again and again, each time with another seed, for 30 minutes (at most 35), building included:
          random workflows, any text as definition, expression and schema, the tests end to end over the servers, and
-         orchestrators that come and go; prints what ran, how often, and what failed with which seed
+         a minute of chaos; prints what ran, how often, and what failed with which seed
+  chaos [--seed N] [--minutes N]
+         three RabbitMQ nodes, a Redis Cluster of three, three orchestrators and four workers, which are killed, stopped, restarted
+         and cut off for 10 minutes (at most 60) under a steady load of runs of many kinds; prints a table of the faults and of the runs
+         accepted, completed, lost and duplicated. test runs a minute of it
   bench [ARGUMENTS OF oarlock bench]
          how fast a release build is, beside what its broker alone can do; over a RabbitMQ and a Redis of its own
 
-test, soak and up need RabbitMQ, Redis and a python3 with pika. They take what is installed, else Docker for the servers, else
+test, soak and up need RabbitMQ, Redis and a python3 with pika, chaos the first two. They take what is installed, else Docker for the servers, else
 install Debian's packages where they run as root, else say what to install. They start private servers on free ports of
 127.0.0.1 and stop them at the end. test and soak use those of a running up.
 
@@ -46,19 +54,29 @@ fn main() -> ExitCode {
         ["test"] => test::run(root()),
         ["up"] => up::run(root()),
         ["bench", arguments @ ..] => bench::run(root(), arguments),
-        ["soak", arguments @ ..] => match soak::Plan::read(arguments) {
-            Ok(plan) => soak::run(root(), &plan),
-            Err(wrong) => {
-                steps::say(&format!("{wrong:#}\n\n{HELP}"));
-                return ExitCode::from(2);
+        ["soak", arguments @ ..] => {
+            match Plan::read("soak", arguments, soak::USUAL_MINUTES, soak::MOST_MINUTES) {
+                Ok(plan) => soak::run(root(), &plan),
+                Err(wrong) => return wrong_arguments(&wrong),
             }
-        },
+        }
+        ["chaos", arguments @ ..] => {
+            match Plan::read("chaos", arguments, chaos::USUAL_MINUTES, chaos::MOST_MINUTES) {
+                Ok(plan) => chaos::run(root(), &plan),
+                Err(wrong) => return wrong_arguments(&wrong),
+            }
+        }
         unknown => {
             steps::say(&format!("there is no chore '{}'\n\n{HELP}", unknown.join(" ")));
             return ExitCode::from(2);
         }
     };
     if passed { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn wrong_arguments(wrong: &anyhow::Error) -> ExitCode {
+    steps::say(&format!("{wrong:#}\n\n{HELP}"));
+    ExitCode::from(2)
 }
 
 /// The folder of the workspace: the one above this crate's.

@@ -7,10 +7,10 @@
 pub use error::Error;
 pub use process::Process;
 pub use proxy::Proxy;
-pub use rabbitmq::RabbitMq;
+pub use rabbitmq::{RabbitMq, RabbitMqCluster};
 pub use redis::{Redis, RedisCluster};
 pub use shared::{Shared, shared};
-pub use vhost::{Queue, Vhost};
+pub use vhost::{Queue, Vhost, queues};
 
 pub mod containers;
 mod error;

@@ -79,7 +79,12 @@ impl Proxy {
 
     /// Where clients connect: `127.0.0.1:PORT`.
     pub fn address(&self) -> String {
-        format!("127.0.0.1:{}", self.state.port.number())
+        format!("127.0.0.1:{}", self.port())
+    }
+
+    /// Its port on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.state.port.number()
     }
 
     /// A URI of the server with this proxy in the place of its host and port.

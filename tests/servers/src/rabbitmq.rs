@@ -1,5 +1,5 @@
 //! A private RabbitMQ: one node on loopback ports, with its data in a temporary folder, from the settings of
-//! `config/rabbitmq.conf`.
+//! `config/rabbitmq.conf`; or a cluster of them.
 //!
 //! It has its own name, cookie and `epmd`, so nothing of another RabbitMQ on the machine is touched.
 
@@ -8,14 +8,21 @@ use std::io::{Read, Write};
 use std::net::{Ipv4Addr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::Signal;
 use tempfile::TempDir;
 
+pub use cluster::RabbitMqCluster;
+use names::Names;
+
 use crate::ports::Port;
 use crate::process::{self, Process};
 use crate::{Error, Result, management, programs, settings, wait};
+
+mod cluster;
+mod names;
 
 /// It takes five seconds alone, several times that where all tests start at once.
 const START: Duration = Duration::from_secs(120);
@@ -37,35 +44,32 @@ pub struct Options {
 #[derive(Debug)]
 pub struct RabbitMq {
     // Before the folder: the processes end first.
-    server: Option<Running>,
+    server: Option<Process>,
+    names: Arc<Names>,
     amqp: Port,
     management: Port,
     distribution: Port,
-    names: Port,
     folder: TempDir,
-}
-
-/// The processes of a node that runs.
-#[derive(Debug)]
-struct Running {
-    node: Process,
-    _names: Process,
 }
 
 impl RabbitMq {
     /// Starts one and waits until it answers AMQP and HTTP.
     pub fn start(options: Options) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("oarlock-rabbitmq-").tempdir();
-        let folder = folder.map_err(Error::io("a folder for RabbitMQ"))?;
-        let (amqp, management) = (Port::take()?, Port::take()?);
-        let (distribution, names) = (Port::take()?, Port::take()?);
-        let mut rabbit = Self { server: None, amqp, management, distribution, names, folder };
+        let folder = folder()?;
+        let names = Arc::new(Names::start(folder.path())?);
+        let mut rabbit = Self::prepare(folder, names)?;
         rabbit.configure(&options)?;
         rabbit.start_again()?;
         for (name, password) in &options.users {
             rabbit.add_user(name, password)?;
         }
         Ok(rabbit)
+    }
+
+    /// A node that does not run yet.
+    fn prepare(folder: TempDir, names: Arc<Names>) -> Result<Self> {
+        let (amqp, management, distribution) = (Port::take()?, Port::take()?, Port::take()?);
+        Ok(Self { server: None, names, amqp, management, distribution, folder })
     }
 
     /// Where clients connect: `amqp://guest:guest@127.0.0.1:PORT`, the virtual host `/`.
@@ -80,7 +84,7 @@ impl RabbitMq {
 
     /// The process id of the Erlang machine; 0 while it is down.
     pub fn pid(&self) -> u32 {
-        self.server.as_ref().map_or(0, |server| server.node.id())
+        self.server.as_ref().map_or(0, Process::id)
     }
 
     /// Where its data and its log (`server.log`) are.
@@ -95,10 +99,7 @@ impl RabbitMq {
 
     /// Ends it in order, as an administrator would. Data and ports stay its own.
     pub fn stop(&mut self) -> Result<()> {
-        if let Some(mut server) = self.server.take() {
-            server.node.terminate(STOP)?;
-        }
-        Ok(())
+        self.server.take().map_or(Ok(()), |mut server| server.terminate(STOP))
     }
 
     /// Stops its processor time: connections stay open and nothing answers, until [`Self::resume`].
@@ -113,37 +114,29 @@ impl RabbitMq {
 
     fn signal(&mut self, signal: Signal) {
         if let Some(server) = &mut self.server {
-            server.node.signal(signal);
+            server.signal(signal);
         }
     }
 
     /// Starts it on the same ports and data, after [`Self::kill`] or [`Self::stop`], and waits until it answers.
     pub fn start_again(&mut self) -> Result<()> {
         self.server = None;
-        let mut names = programs::command("epmd")?;
-        names.args(["-address", "127.0.0.1", "-port", &self.names.number().to_string()]);
-        let names = self.spawn(names)?;
-        wait::until("epmd answers", START, || self.connects(&self.names))?;
         // With this variable the script becomes the Erlang machine: no shell stands between, whose id would be of no use.
         let mut node = programs::command("rabbitmq-server")?;
         node.env("detached", "true");
-        let node = self.spawn(node)?;
-        self.server = Some(Running { node, _names: names });
+        self.environment(&mut node);
+        self.server = Some(Process::start(node, &self.log_file())?);
         wait::until("RabbitMQ answers", START, || self.answers())?
     }
 
     /// Whether it answers AMQP and HTTP; an inner error where it has ended.
     fn answers(&mut self) -> std::result::Result<Result<()>, String> {
-        if !self.server.as_mut().is_some_and(|server| server.node.runs()) {
+        if !self.server.as_mut().is_some_and(Process::runs) {
             return Ok(Err(Error::Ended { server: "RabbitMQ", log: self.log() }));
         }
         greeting(self.amqp.number()).map_err(|error| format!("AMQP: {error}"))?;
         management::ask("GET", &self.management(), "/api/overview", "").map_err(|error| error.to_string())?;
         Ok(Ok(()))
-    }
-
-    fn connects(&self, port: &Port) -> std::result::Result<(), String> {
-        TcpStream::connect((Ipv4Addr::LOCALHOST, port.number())).map(drop).map_err(|error| error.to_string())
     }
 
     /// Raises the memory alarm, at which RabbitMQ takes no more messages, or ends it.
@@ -205,11 +198,6 @@ impl RabbitMq {
             .map_err(Error::io("the settings of RabbitMQ"))
     }
 
-    fn spawn(&self, mut command: Command) -> Result<Process> {
-        self.environment(&mut command);
-        Process::start(command, &self.log_file())
-    }
-
     /// What makes the node, its `epmd` and `rabbitmqctl` one private set. Every RABBITMQ_ variable of the caller is dropped.
     fn environment(&self, command: &mut Command) {
         for (name, _) in std::env::vars_os() {
@@ -223,7 +211,7 @@ impl RabbitMq {
             // The cookie, by which nodes and rabbitmqctl know each other, is made here.
             .env("HOME", folder)
             .env("ERL_EPMD_ADDRESS", "127.0.0.1")
-            .env("ERL_EPMD_PORT", self.names.number().to_string())
+            .env("ERL_EPMD_PORT", self.names.port().to_string())
             .env("RABBITMQ_NODENAME", self.node_name())
             .env("RABBITMQ_DIST_PORT", self.distribution.number().to_string())
             .env("RABBITMQ_CONF_ENV_FILE", folder.join("no-environment-file"))
@@ -263,6 +251,11 @@ impl RabbitMq {
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(30)..].join("\n")
     }
+}
+
+fn folder() -> Result<TempDir> {
+    let folder = tempfile::Builder::new().prefix("oarlock-rabbitmq-").tempdir();
+    folder.map_err(Error::io("a folder for RabbitMQ"))
 }
 
 /// `config/rabbitmq.conf` of this project, which docker-compose.yml mounts too.

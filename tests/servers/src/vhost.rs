@@ -56,17 +56,7 @@ impl Vhost {
 
     /// Its queues, sorted by name.
     pub fn queues(&self) -> Result<Vec<Queue>> {
-        let list = management::ask("GET", &self.management, &format!("/api/queues/{}", self.name), "")?;
-        let count = |queue: &Value, field: &str| queue[field].as_u64().unwrap_or(0);
-        let read = |queue: &Value| Queue {
-            name: queue["name"].as_str().unwrap_or_default().to_owned(),
-            ready: count(queue, "messages_ready"),
-            unacknowledged: count(queue, "messages_unacknowledged"),
-            consumers: count(queue, "consumers"),
-        };
-        let mut queues: Vec<Queue> = list.as_array().into_iter().flatten().map(read).collect();
-        queues.sort_by(|one, other| one.name.cmp(&other.name));
-        Ok(queues)
+        queues(&self.management, &self.name)
     }
 
     /// Closes every connection to it from the server's side, as an administrator would. Returns how many there were.
@@ -88,6 +78,21 @@ impl Drop for Vhost {
         // A server that a test has killed keeps it, and is of that test alone.
         let _ = management::ask("DELETE", &self.management, &format!("/api/vhosts/{}", self.name), "");
     }
+}
+
+/// The queues of a virtual host, sorted by name; `/` is written `%2F`.
+pub fn queues(management: &str, vhost: &str) -> Result<Vec<Queue>> {
+    let list = management::ask("GET", management, &format!("/api/queues/{vhost}"), "")?;
+    let count = |queue: &Value, field: &str| queue[field].as_u64().unwrap_or(0);
+    let read = |queue: &Value| Queue {
+        name: queue["name"].as_str().unwrap_or_default().to_owned(),
+        ready: count(queue, "messages_ready"),
+        unacknowledged: count(queue, "messages_unacknowledged"),
+        consumers: count(queue, "consumers"),
+    };
+    let mut queues: Vec<Queue> = list.as_array().into_iter().flatten().map(read).collect();
+    queues.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(queues)
 }
 
 /// The port on which the server speaks AMQP, from its overview.

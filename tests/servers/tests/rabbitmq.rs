@@ -1,12 +1,17 @@
 //! Private RabbitMQ servers and virtual hosts do what they say, with the real server.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a failing test names its line")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stdout,
+    reason = "a failing test names its line; figures are for whoever runs it"
+)]
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
-use oarlock_test_servers::{Queue, RabbitMq, Vhost, management, rabbitmq};
+use oarlock_test_servers::{Queue, RabbitMq, RabbitMqCluster, Vhost, management, rabbitmq};
 
 mod processes;
 
@@ -127,4 +132,24 @@ fn until(look: impl Fn() -> Result<(), String>) {
 
 fn connect(uri: &str) -> std::io::Result<TcpStream> {
     TcpStream::connect(uri.rsplit_once('@').unwrap().1)
+}
+
+#[test]
+fn the_nodes_of_a_cluster_share_a_queue_that_outlives_one_of_them() {
+    let begun = Instant::now();
+    let mut cluster = RabbitMqCluster::start(3).unwrap();
+    println!("three nodes see one another after {} ms", begun.elapsed().as_millis());
+    let management: Vec<_> = cluster.nodes().iter().map(RabbitMq::management).collect();
+    declare_with_a_message(&management[0], "%2F", "kept");
+    for node in cluster.nodes() {
+        node.until_on_disk("/", "kept").unwrap();
+    }
+    cluster.nodes_mut()[0].kill();
+    until_ready(&management[1], "%2F", "kept", 1);
+    cluster.nodes_mut()[0].start_again().unwrap();
+    cluster.until_whole(LIMIT).unwrap();
+    until_ready(&management[0], "%2F", "kept", 1);
+    let folders: Vec<_> = cluster.nodes().iter().map(|node| node.data_folder().to_owned()).collect();
+    drop(cluster);
+    folders.iter().for_each(|folder| processes::assert_none(folder));
 }

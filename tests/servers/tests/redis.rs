@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use oarlock_test_servers::redis::{AppendSync, Options, Reply};
-use oarlock_test_servers::{Redis, RedisCluster, containers};
+use oarlock_test_servers::{Proxy, Redis, RedisCluster, containers};
 
 mod processes;
 
@@ -128,6 +128,21 @@ fn a_replica_takes_over_from_its_primary() {
     }) {
         assert!(begun.elapsed() < Duration::from_secs(60), "the replica does not take over");
         std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+#[test]
+fn a_cluster_sends_clients_to_the_proxies_it_announces_also_after_a_restart() {
+    let mut cluster = RedisCluster::start(3).unwrap();
+    let proxies: Vec<_> = cluster.uris().iter().map(|uri| Proxy::start(uri).unwrap()).collect();
+    cluster.announce(&proxies).unwrap();
+    cluster.nodes_mut()[0].kill();
+    cluster.nodes_mut()[0].start_again().unwrap();
+    cluster.until_whole().unwrap();
+    for (key, owner) in [("a", 2), ("b", 0), ("c", 1)] {
+        let asked = &cluster.nodes()[(owner + 1) % 3];
+        let refusal = asked.command(&["GET", key]).unwrap_err().to_string();
+        assert!(refusal.contains("MOVED") && refusal.ends_with(&proxies[owner].address()), "{refusal}");
     }
 }
 

@@ -85,10 +85,14 @@ async fn pain_14_an_owner_whose_lease_was_taken_changes_nothing_any_more() {
     assert_eq!(system.end(&second).await.status, WorkflowStatus::Completed);
 }
 
-/// A store that fails one read when told to.
+/// A store that fails one read when told to, and gives no partition while it is told to wait.
+#[derive(Default)]
 struct Hiccup {
     inner: Memory,
     fail_reads: AtomicU32,
+    /// How often it was asked for a partition by who did not own it.
+    asked: AtomicU32,
+    waits: tokio::sync::RwLock<()>,
 }
 
 #[async_trait]
@@ -98,6 +102,10 @@ impl Store for Hiccup {
     }
 
     async fn own(&self, partition: u32, claim: &Claim) -> Result<Ownership, Error> {
+        if claim.token.is_none() {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            let _goes_on = self.waits.read().await;
+        }
         self.inner.own(partition, claim).await
     }
 
@@ -135,7 +143,7 @@ impl Store for Hiccup {
 
 #[tokio::test]
 async fn a_store_that_fails_once_costs_no_lease() {
-    let store = Arc::new(Hiccup { inner: Memory::new(), fail_reads: AtomicU32::new(0) });
+    let store = Arc::new(Hiccup::default());
     let mut settings = settings();
     settings.lease = Span::from_secs(600);
     let system = System::over(Arc::new(Embedded::new()), store.clone(), settings).await;
@@ -147,6 +155,40 @@ async fn a_store_that_fails_once_costs_no_lease() {
     // Under the old lease of ten minutes this would not end in time.
     assert!(system.node.ready_within(PATIENCE).await);
     assert_eq!(system.end(&run).await.status, WorkflowStatus::Completed);
+}
+
+#[tokio::test]
+async fn a_partition_that_comes_while_its_node_ends_is_given_back_at_once() {
+    let store = Arc::new(Hiccup::default());
+    let mut settings = settings();
+    settings.lease = Span::from_secs(600);
+    let system = System::over(Arc::new(Embedded::new()), store.clone(), settings.clone()).await;
+    system.register(CHAIN).await;
+    let counters = system.node.counters();
+    let takeovers = counters.takeovers.load(Ordering::Relaxed);
+    let waits = store.waits.write().await;
+    let asked = store.asked.load(Ordering::Relaxed);
+    store.fail_reads.store(1, Ordering::Relaxed);
+    let ends = async {
+        while counters.lost_partitions.load(Ordering::Relaxed) == 0
+            || store.asked.load(Ordering::Relaxed) == asked
+        {
+            tokio::task::yield_now().await;
+        }
+        tokio::join!(system.node.stop(), async { drop(waits) });
+    };
+    let starts = async {
+        system.node.start_run(request("chain", json!({}))).await.ok();
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        () = starts => {}
+        () = ends => {}
+    }
+    assert_eq!(counters.takeovers.load(Ordering::Relaxed), takeovers, "its runs were taken up, to be left");
+    // Under the lease of ten minutes this would not be ready in time.
+    let next = System::over(Arc::new(Embedded::new()), store.clone(), settings).await;
+    assert!(next.node.ready_within(PATIENCE).await);
 }
 
 #[tokio::test]

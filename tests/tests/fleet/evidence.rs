@@ -33,8 +33,15 @@ pub(crate) struct Found {
     pub(crate) repeated: usize,
 }
 
+impl std::fmt::Display for Found {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { runs, executions, repeated } = self;
+        write!(f, "{runs} runs, {executions} executions, {repeated} attempts executed again")
+    }
+}
+
 /// The time by the system's clock, which the orchestrators of this machine share.
-fn now() -> Timestamp {
+pub(crate) fn now() -> Timestamp {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
     Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap())
 }
@@ -72,7 +79,11 @@ pub(crate) fn assert_once(
 }
 
 fn was_disturbed(attempt: &Json, disturbances: &[Disturbance]) -> bool {
-    let time = |name: &str| -> Timestamp { serde_json::from_value(attempt[name].clone()).unwrap() };
-    let (from, to) = (time("scheduledAt"), time("endTime"));
+    let (from, to) = (time(attempt, "scheduledAt").unwrap(), time(attempt, "endTime").unwrap());
     disturbances.iter().any(|disturbance| from <= disturbance.to && to >= disturbance.from)
+}
+
+/// A time in the JSON of a run; nothing where it has not come.
+pub(crate) fn time(of: &Json, name: &str) -> Option<Timestamp> {
+    serde_json::from_value(of[name].clone()).ok()
 }

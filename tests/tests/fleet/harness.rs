@@ -1,6 +1,7 @@
 //! A fleet to test: its processes, what they run over, and what tests ask of it. Everything ends with it, by process id.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use oarlock_protocol::RunId;
@@ -17,6 +18,8 @@ pub(crate) const PARTITIONS: u32 = 8;
 pub(crate) const LEASE: Duration = Duration::from_secs(3);
 /// The tenant of requests that name none.
 const TENANT: &str = "default";
+/// Where this variable is set, all logs of a test that fails are kept.
+pub(crate) const KEEP: &str = "OARLOCK_TEST_KEEP";
 /// How many lines of a log a failed test shows.
 const SHOWN: usize = 60;
 
@@ -40,15 +43,17 @@ pub(crate) struct Fleet {
     settings: Vec<(String, String)>,
     // Dropped after the processes.
     _vhost: Option<Vhost>,
-    _keys: RemovesKeys,
+    _keys: Option<RemovesKeys>,
     folder: TempDir,
-    started: u32,
+    started: AtomicU32,
 }
 
 /// One line of the log that every task's command writes at its begin.
 #[derive(Clone, Debug)]
 pub(crate) struct Execution {
     pub(crate) id: String,
+    /// The idempotency key of its task.
+    pub(crate) key: String,
     /// The process id of its worker.
     pub(crate) worker: u32,
 }
@@ -64,11 +69,18 @@ impl Fleet {
     /// Nobody yet, over this broker.
     pub(crate) fn over(broker: String, vhost: Option<Vhost>) -> Self {
         let keys = RemovesKeys::of(&[shared().redis.clone()]);
+        let mut fleet = Self::of(&broker, &shared().redis, keys.prefix());
+        (fleet._vhost, fleet._keys) = (vhost, Some(keys));
+        fleet
+    }
+
+    /// Nobody yet, over servers of the test's own.
+    pub(crate) fn of(broker: &str, store: &str, prefix: &str) -> Self {
         let settings = [
-            ("BROKER__NODES", broker),
+            ("BROKER__NODES", broker.to_owned()),
             ("BROKER__HEARTBEAT", "1s".to_owned()),
-            ("STORE__NODES", shared().redis.clone()),
-            ("STORE__PREFIX", keys.prefix().to_owned()),
+            ("STORE__NODES", store.to_owned()),
+            ("STORE__PREFIX", prefix.to_owned()),
             ("ORCHESTRATOR__PARTITIONS", PARTITIONS.to_string()),
             ("ORCHESTRATOR__LEASE", format!("{}s", LEASE.as_secs())),
             ("HTTP__LISTEN", "127.0.0.1:0".to_owned()),
@@ -78,10 +90,10 @@ impl Fleet {
             orchestrators: Vec::new(),
             workers: Vec::new(),
             settings: settings.into(),
-            _vhost: vhost,
-            _keys: keys,
+            _vhost: None,
+            _keys: None,
             folder: tempfile::Builder::new().prefix("oarlock-fleet-").tempdir().unwrap(),
-            started: 0,
+            started: AtomicU32::new(0),
         }
     }
 
@@ -125,7 +137,7 @@ impl Fleet {
     }
 
     /// Starts an orchestrator that is not among those of the fleet yet.
-    pub(crate) fn orchestrator(&mut self, node: &str) -> Program {
+    pub(crate) fn orchestrator(&self, node: &str) -> Program {
         let mut settings = self.settings.clone();
         settings.push(("OARLOCK_ORCHESTRATOR__NODE".to_owned(), node.to_owned()));
         Program::start(&self.log_name(node), self.folder.path(), &["orchestrator"], &settings)
@@ -141,18 +153,24 @@ impl Fleet {
     }
 
     pub(crate) fn add_worker_with(&mut self, arguments: &[&str]) -> &mut Program {
-        let arguments = [&["worker"], arguments].concat();
-        // Workers read the sections of a worker alone.
-        let ours = |(name, _): &&(String, String)| name.starts_with("OARLOCK_BROKER__");
-        let settings: Vec<_> = self.settings.iter().filter(ours).cloned().collect();
-        let worker = Program::start(&self.log_name("worker"), self.folder.path(), &arguments, &settings);
+        let worker = self.worker(arguments);
         self.workers.push(worker);
         self.workers.last_mut().unwrap()
     }
 
+    /// Starts a worker that is not among those of the fleet yet.
+    pub(crate) fn worker(&self, arguments: &[&str]) -> Program {
+        let arguments = [&["worker"], arguments].concat();
+        // Workers read the sections of a worker alone.
+        let ours = |(name, _): &&(String, String)| name.starts_with("OARLOCK_BROKER__");
+        let settings: Vec<_> = self.settings.iter().filter(ours).cloned().collect();
+        Program::start(&self.log_name("worker"), self.folder.path(), &arguments, &settings)
+    }
+
     /// A command that notes its execution. One short line, appended: those of several workers do not mix.
     pub(crate) fn writes_log(&self) -> String {
-        format!("echo \"$OARLOCK_EXECUTION_ID $PPID\" >> {}", self.path("executions").display())
+        let call = "$OARLOCK_EXECUTION_ID $OARLOCK_IDEMPOTENCY_KEY $PPID";
+        format!("echo \"{call}\" >> {}", self.path("executions").display())
     }
 
     /// A command that waits until the gate is open; a worker that is killed leaves it behind, so it ends with the folder.
@@ -169,17 +187,16 @@ impl Fleet {
         self.folder.path().join(name)
     }
 
-    fn log_name(&mut self, name: &str) -> String {
-        self.started += 1;
-        format!("{name}.{}", self.started)
+    fn log_name(&self, name: &str) -> String {
+        format!("{name}.{}", self.started.fetch_add(1, Ordering::Relaxed) + 1)
     }
 
     /// What was executed so far.
     pub(crate) fn executions(&self) -> Vec<Execution> {
         let log = std::fs::read_to_string(self.path("executions")).unwrap_or_default();
         let read = |line: &str| {
-            let (id, worker) = line.split_once(' ').unwrap();
-            Execution { id: id.to_owned(), worker: worker.parse().unwrap() }
+            let [id, key, worker] = line.split(' ').collect::<Vec<_>>()[..] else { panic!("{line}") };
+            Execution { id: id.to_owned(), key: key.to_owned(), worker: worker.parse().unwrap() }
         };
         log.lines().map(read).collect()
     }
@@ -216,6 +233,10 @@ impl Drop for Fleet {
     fn drop(&mut self) {
         if !std::thread::panicking() {
             return;
+        }
+        if std::env::var_os(KEEP).is_some() {
+            self.folder.disable_cleanup(true);
+            println!("all logs are in {}", self.folder.path().display());
         }
         for program in self.orchestrators.iter().chain(&self.workers) {
             let log = program.log();

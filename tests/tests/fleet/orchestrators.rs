@@ -66,7 +66,7 @@ fn another_orchestrator_goes_on_where_a_killed_one_was() {
     let runs = all_ended(&clients[1], &runs);
     let found = assert_once(&runs, &fleet.executions(), &[disturbance], 2);
     assert!(runs.iter().any(|(_, run)| ended_after(run, disturbance)), "nothing was in the air");
-    println!("{found:?}");
+    println!("{found}");
 }
 
 fn ended_after(run: &Json, disturbance: Disturbance) -> bool {
@@ -133,7 +133,7 @@ fn an_orchestrator_that_is_told_to_end_hands_over_at_once() {
     assert_eq!(fleet.orchestrators[0].exit_code(), Some(0));
     let runs = all_ended(&clients[1], &runs);
     let found = assert_once(&runs, &fleet.executions(), &[], 1);
-    println!("{found:?}, all ended {} ms after SIGTERM", told.elapsed().as_millis());
+    println!("{found}, all ended {} ms after SIGTERM", told.elapsed().as_millis());
     assert!(told.elapsed() < Duration::from_secs(25), "something waited for the lease");
 }
 

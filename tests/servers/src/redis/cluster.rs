@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Options, Redis, Reply};
 use crate::ports::Port;
-use crate::{Result, wait};
+use crate::{Proxy, Result, wait};
 
 /// How many slots every Redis Cluster has.
 const SLOTS: usize = 16_384;
@@ -15,6 +15,7 @@ const MEET: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub struct RedisCluster {
     nodes: Vec<Redis>,
+    primaries: usize,
     // The nodes speak among themselves on ports of their own.
     _bus: Vec<Port>,
 }
@@ -31,11 +32,30 @@ impl RedisCluster {
         let count = primaries * (1 + replicas);
         let bus: Vec<Port> = (0..count).map(|_| Port::take()).collect::<Result<_>>()?;
         let nodes: Vec<Redis> = bus.iter().map(node).collect::<Result<_>>()?;
-        let cluster = Self { nodes, _bus: bus };
-        cluster.meet(primaries)?;
-        cluster.follow(primaries)?;
-        wait::until("the cluster is whole", MEET, || cluster.is_whole(primaries))?;
+        let cluster = Self { nodes, primaries, _bus: bus };
+        cluster.meet()?;
+        cluster.follow()?;
+        cluster.until_whole()?;
         Ok(cluster)
+    }
+
+    /// Makes the nodes name these proxies to clients instead of themselves, one for each, and waits until all of them do. What a client is sent
+    /// elsewhere for goes through a proxy then, too.
+    pub fn announce(&mut self, proxies: &[Proxy]) -> Result<()> {
+        for (node, proxy) in self.nodes.iter_mut().zip(proxies) {
+            let port = proxy.port().to_string();
+            node.command(&["CONFIG", "SET", "cluster-announce-port", &port])?;
+            node.arguments.extend(["--cluster-announce-port".to_owned(), port]);
+        }
+        wait::until("the nodes name their proxies", MEET, || {
+            let ask = |node: &Redis| node.command(&["CLUSTER", "NODES"]).map_err(|error| error.to_string());
+            let texts = self.nodes.iter().map(|node| ask(node).map(|reply| reply.text()));
+            let texts: Vec<String> = texts.collect::<std::result::Result<_, _>>()?;
+            let names = |text: &String| {
+                proxies.iter().all(|proxy| text.contains(&format!("127.0.0.1:{}@", proxy.port())))
+            };
+            texts.iter().find(|text| !names(text)).map_or(Ok(()), |text| Err(text.clone()))
+        })
     }
 
     /// Where clients connect: one `redis://127.0.0.1:PORT` for each node.
@@ -53,8 +73,14 @@ impl RedisCluster {
         &mut self.nodes
     }
 
+    /// Waits until every node answers for the whole cluster again.
+    pub fn until_whole(&self) -> Result<()> {
+        wait::until("the cluster is whole", MEET, || self.is_whole())
+    }
+
     /// Gives each primary its share of the slots, and makes all nodes known to the first.
-    fn meet(&self, primaries: usize) -> Result<()> {
+    fn meet(&self) -> Result<()> {
+        let primaries = self.primaries;
         for (index, node) in self.nodes.iter().enumerate() {
             node.command(&["CLUSTER", "SET-CONFIG-EPOCH", &(index + 1).to_string()])?;
             if index < primaries {
@@ -70,7 +96,8 @@ impl RedisCluster {
     }
 
     /// Makes every node behind the primaries a replica of one of them, as soon as it knows it.
-    fn follow(&self, primaries: usize) -> Result<()> {
+    fn follow(&self) -> Result<()> {
+        let primaries = self.primaries;
         for (index, node) in self.nodes.iter().enumerate().skip(primaries) {
             let id = self.nodes[index % primaries].command(&["CLUSTER", "MYID"])?.text();
             wait::until("a replica knows its primary", MEET, || {
@@ -81,7 +108,8 @@ impl RedisCluster {
     }
 
     /// Whether every node knows an owner of every slot, and every replica is in touch with its primary.
-    fn is_whole(&self, primaries: usize) -> std::result::Result<(), String> {
+    fn is_whole(&self) -> std::result::Result<(), String> {
+        let primaries = self.primaries;
         for (index, node) in self.nodes.iter().enumerate() {
             let ask = |words: &[&str]| node.command(words).map_err(|error| error.to_string());
             let info = ask(&["CLUSTER", "INFO"])?.text();
