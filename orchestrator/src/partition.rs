@@ -8,15 +8,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use oarlock_broker::{Broker, Health, Subscription, topology};
-use oarlock_protocol::RunKey;
 use oarlock_protocol::definition::WorkflowDefinition;
 use oarlock_protocol::message::{
     Answer, CompleteMessage, OperationMessage, Parent, PayloadReference, SignalMessage, StartMessage,
 };
+use oarlock_protocol::{Clock, RunKey};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tracing::Instrument;
 
-use crate::clock::Clock;
 use crate::definitions::Definitions;
 use crate::payloads::{Read, Reader};
 use crate::settings::Settings;
@@ -215,6 +214,7 @@ impl Claimant {
     async fn broker_is_there(&mut self) -> bool {
         let mut health = self.shared.broker.health();
         tokio::select! {
+            biased;
             there = health.wait_for(|health| !matches!(health, Health::Down(_))) => there.is_ok(),
             _ = self.wish.changed() => false,
         }

@@ -17,6 +17,7 @@ pub(super) async fn run(shared: Arc<Shared>, queue: String, mut phase: watch::Re
     let mut failures = 0;
     loop {
         let consumed = tokio::select! {
+            biased;
             _ = phase.wait_for(Phase::takes_no_more) => return,
             consumed = shared.broker.consume(subscription.clone()) => consumed,
         };
@@ -34,8 +35,9 @@ pub(super) async fn run(shared: Arc<Shared>, queue: String, mut phase: watch::Re
             tracing::info!(queue = subscription.queue, %error, "waiting for the queue");
         }
         tokio::select! {
-            () = tokio::time::sleep(backoff::delay(failures)) => {}
+            biased;
             _ = phase.wait_for(Phase::takes_no_more) => return,
+            () = tokio::time::sleep(backoff::delay(failures)) => {}
         }
     }
 }
