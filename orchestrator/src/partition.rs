@@ -246,7 +246,9 @@ impl Claimant {
     /// Owns the partition until it is lost or no longer wished; false where another node holds it.
     async fn own_once(&mut self) -> Result<bool, Lost> {
         let Some(mut lease) = Lease::take(&self.shared, self.partition).await? else { return Ok(false) };
-        lease.restarted |= std::mem::take(&mut self.rolled_back);
+        // Known until a take-over is through: one that breaks off leaves the rest to the next.
+        self.rolled_back |= lease.restarted;
+        lease.restarted = self.rolled_back;
         if lease.restarted {
             // One of them may have been registered by a commit that is lost.
             self.shared.definitions.forget();
@@ -282,6 +284,7 @@ impl Claimant {
         let hearing = Hearing::new(waiting, std::mem::take(&mut self.deaf));
         let mut owner = Owner::new(shared.clone(), partition, lease, hearing, self.pulse.clone());
         owner.take_over().await?;
+        self.rolled_back = false;
         self.owned.send_replace(true);
         owner.serve(inbox, &mut self.commands, &mut self.wish).await
     }
