@@ -90,8 +90,7 @@ impl Owner {
                 let dispatch = Dispatch { place, what: What::Task { attempt, queue } };
                 self.take_over_attempt(dispatch, everything, unconfirmed).await?;
             }
-            Some(Waiting::HandedOn { attempt, queue }) if taken.open.insert(attempt) => {
-                self.admission.opened(&queue, attempt);
+            Some(Waiting::HandedOn { attempt }) if taken.open.insert(attempt) => {
                 if unconfirmed.contains(&attempt.into()) {
                     self.drop_entry(attempt.into());
                 }
@@ -201,7 +200,7 @@ enum Waiting {
     /// An attempt, for its worker.
     Open { attempt: ExecutionId, queue: String },
     /// An attempt that its worker has handed on.
-    HandedOn { attempt: ExecutionId, queue: String },
+    HandedOn { attempt: ExecutionId },
     /// An attempt, for the end of the run that it is.
     Child { attempt: ExecutionId },
     /// A task, for admission.
@@ -215,7 +214,7 @@ fn waiting_in(plan: &Plan, run: &Run, place: &Place) -> Option<Waiting> {
     let queue = work.queue.clone();
     match &work.stage {
         Stage::Open(open) if is_child => Some(Waiting::Child { attempt: open.execution_id }),
-        Stage::Open(open) if open.accepted => Some(Waiting::HandedOn { attempt: open.execution_id, queue }),
+        Stage::Open(open) if open.accepted => Some(Waiting::HandedOn { attempt: open.execution_id }),
         Stage::Open(open) => Some(Waiting::Open { attempt: open.execution_id, queue }),
         // A paused run's tasks are offered when it is resumed.
         Stage::Ready { .. } if run.head.status == WorkflowStatus::Paused => None,
