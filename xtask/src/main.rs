@@ -8,6 +8,7 @@ mod install;
 mod lint;
 mod servers;
 mod signals;
+mod simulate;
 mod soak;
 mod steps;
 mod test;
@@ -21,8 +22,14 @@ cargo xtask <CHORE>
   up     the servers of the tests, for work by hand, until Ctrl-C; prints their addresses
   soak [--minutes N] [--seed N]
          the long checks again and again, each time with another seed, for 30 minutes (at most 35), building included:
-         random workflows, any text as definition, expression and schema, the tests end to end over the servers, and
+         random workflows, the simulation, any text as definition, expression and schema, the tests end to end over the servers, and
          orchestrators that come and go; prints what ran, how often, and what failed with which seed
+
+  simulate --seed N
+         orchestrators, workers, broker and store in one process under seeded time, chance and faults: one seed, with its faults,
+         its workflows and all that happens; the same seed does the same again
+  simulate [--seeds N] [--minutes M] [--from SEED]
+         so many seeds on all cores (2000 where absent), at most so long; prints each seed that finds something wrong
 
 test, soak and up need RabbitMQ, Redis and a python3 with pika. They take what is installed, else Docker for the servers, else
 install Debian's packages where they run as root, else say what to install. They start private servers on free ports of
@@ -41,6 +48,7 @@ fn main() -> ExitCode {
         }
         ["lint"] => lint::run(root()),
         ["test"] => test::run(root()),
+        ["simulate", arguments @ ..] => simulate::run(root(), arguments),
         ["up"] => up::run(root()),
         ["soak", arguments @ ..] => match soak::Plan::read(arguments) {
             Ok(plan) => soak::run(root(), &plan),
