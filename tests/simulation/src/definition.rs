@@ -46,7 +46,7 @@ fn steps(list: &[Step], parallel: bool, flows: &[Flow]) -> Vec<Json> {
             Kind::Group(_) | Kind::Parallel(_) | Kind::Switch(..) | Kind::Each(..) | Kind::Loop(..)
         );
         let own = (is_block && step.own).then(|| json!({format!("v_{}", step.id): "${ variables.x }"}));
-        let continues = step.continues.then(|| json!(true));
+        let continues = step.continues.then_some(Json::Bool(true));
         for (name, value) in [
             ("dependsOn", depends),
             ("condition", condition),

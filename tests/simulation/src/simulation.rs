@@ -196,7 +196,10 @@ async fn roll_back(fleet: Arc<Fleet>) {
 
 /// Where all is one process, that ends now and then: with its messages, without its store.
 async fn cut_the_power(fleet: Arc<Fleet>) {
-    while !fleet.size.keeps_messages {
+    if fleet.size.keeps_messages {
+        return;
+    }
+    loop {
         let pause = fleet.world.draw(|random| random.between(2_000, 15_000));
         sleep(Duration::from_millis(pause)).await;
         fleet.cut_the_power();
