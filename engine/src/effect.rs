@@ -41,6 +41,14 @@ pub enum Effect {
         /// Its task queue.
         queue: String,
     },
+    /// The worker has handed the attempt on, and no queue holds it any more: its place in the queue's window is free, its
+    /// outbox entry goes. It is still open. Twice: it is already gone.
+    HandedOn {
+        /// The attempt.
+        execution_id: ExecutionId,
+        /// Its task queue.
+        queue: String,
+    },
     /// Wake the run at this place then, instead of any time set before. Twice: the same time.
     SetTimer {
         /// The place; `/` is the run itself.

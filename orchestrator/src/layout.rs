@@ -6,7 +6,7 @@
 //!                                 after its retention: tombstone
 //! Runs(tenant, status)    sorted  <run id>                  by creation time
 //! Timers                  sorted  <tenant>/<run id><path>   by time
-//! Outbox                  hash    <execution id>         -> <tenant>/<run id><path>;  <run id> -> <tenant>/<run id>/
+//! Outbox                  hash    <execution id>         -> <tenant>/<run id><path>;  <run id> -> <tenant>/<run id>/;  everything -> nothing
 //! Definitions             hash    <tenant>/<id>@<version> -> definition;  <tenant>/<id> -> newest version
 //! ```
 //!

@@ -2,7 +2,6 @@
 //!
 //! A [`Node`] owns partitions; each is one task that lets the engine decide, commits, and only then acts.
 
-pub mod clock;
 mod dead;
 pub mod definitions;
 pub mod explain;
@@ -19,6 +18,6 @@ pub mod store;
 pub mod watch;
 mod watchdog;
 
-pub use clock::Clock;
 pub use node::Node;
+pub use oarlock_protocol::Clock;
 pub use settings::Settings;

@@ -8,13 +8,11 @@ use oarlock_engine::view;
 use oarlock_protocol::definition::WorkflowDefinition;
 use oarlock_protocol::instance::{HistoryEntry, WorkflowInstance};
 use oarlock_protocol::message::{Answer, StartMessage};
-use oarlock_protocol::{ErrorDetails, RunKey};
+use oarlock_protocol::{Clock, ErrorDetails, RunKey, chance};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use uuid::Uuid;
 
-use crate::clock::Clock;
 use crate::definitions::Definitions;
 use crate::members::{Member, Members};
 use crate::partition::{self, Command, Counters, Request, Shared, Wish, answer};
@@ -149,7 +147,7 @@ impl Node {
             owned: Default::default(),
         });
         let name = shared.settings.node.clone();
-        let me = Member { id: format!("{name}-{}", Uuid::new_v4().simple()), name };
+        let me = Member { id: format!("{name}-{}", chance::fresh().simple()), name };
         let (mut slots, mut tasks) = (Vec::new(), Vec::new());
         let pulses: Vec<Arc<Pulse>> = (0..partitions).map(|_| Arc::default()).collect();
         for (partition, pulse) in (0..partitions).zip(&pulses) {
@@ -196,6 +194,7 @@ impl Node {
                 let (mut owned, mut wish) = (slot.owned.clone(), slot.wish.subscribe());
                 let settled = async {
                     tokio::select! {
+                        biased;
                         owned = owned.wait_for(|owned| *owned) => owned.is_ok(),
                         left = wish.wait_for(|wish| *wish == Wish::Leave) => left.is_ok(),
                     }

@@ -8,15 +8,14 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use oarlock_broker::{Broker, Health, Subscription, topology};
-use oarlock_protocol::RunKey;
 use oarlock_protocol::definition::WorkflowDefinition;
 use oarlock_protocol::message::{
     Answer, CompleteMessage, OperationMessage, Parent, PayloadReference, SignalMessage, StartMessage,
 };
+use oarlock_protocol::{Clock, RunKey};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tracing::Instrument;
 
-use crate::clock::Clock;
 use crate::definitions::Definitions;
 use crate::payloads::{Read, Reader};
 use crate::settings::Settings;
@@ -222,6 +221,7 @@ impl Claimant {
     async fn broker_is_there(&mut self) -> bool {
         let mut health = self.shared.broker.health();
         tokio::select! {
+            biased;
             there = health.wait_for(|health| !matches!(health, Health::Down(_))) => there.is_ok(),
             _ = self.wish.changed() => false,
         }
@@ -253,12 +253,14 @@ impl Claimant {
     /// Owns the partition until it is lost or no longer wished; false where another node holds it.
     async fn own_once(&mut self) -> Result<bool, Lost> {
         let Some(mut lease) = Lease::take(&self.shared, self.partition).await? else { return Ok(false) };
+        // Known until a take-over is through: one that breaks off leaves the rest to the next.
+        self.rolled_back |= lease.restarted;
+        lease.restarted = self.rolled_back;
         if *self.wish.borrow() != Wish::Own {
             // The store took its time to answer. Whoever is to own it now need not wait until this node has taken up its work.
             self.shared.store.release(self.partition, &lease.token).await?;
             return Ok(true);
         }
-        lease.restarted |= std::mem::take(&mut self.rolled_back);
         if lease.restarted {
             // One of them may have been registered by a commit that is lost.
             self.shared.definitions.forget();
@@ -296,6 +298,7 @@ impl Claimant {
         let hearing = Hearing::new(waiting, std::mem::take(&mut self.deaf));
         let mut owner = Owner::new(shared.clone(), partition, lease, hearing, self.pulse.clone());
         owner.take_over().await?;
+        self.rolled_back = false;
         self.owned.send_replace(true);
         owner.serve(inbox, &mut self.commands, &mut self.wish).await
     }

@@ -103,7 +103,7 @@ pub enum Ownership {
         /// The seq of the last commit.
         seq: u64,
         /// Whether the store began anew since the partition was last taken: it may have lost commits since, so every open
-        /// attempt is published again.
+        /// attempt is published again. It is told again until something is committed: who was told may have done nothing.
         restarted: bool,
     },
     /// Someone else's lease runs.

@@ -174,6 +174,7 @@ impl World<'_> {
                 }
                 Effect::Withdraw { .. }
                 | Effect::Closed { .. }
+                | Effect::HandedOn { .. }
                 | Effect::StartChild { .. }
                 | Effect::CancelChild { .. }
                 | Effect::TellParent

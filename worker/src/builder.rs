@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use oarlock_broker::Broker;
 use oarlock_payloads::Payloads;
+use oarlock_protocol::Clock;
 use oarlock_protocol::name::{InvalidName, check_task_name};
 use serde::de::DeserializeOwned;
 
@@ -34,6 +35,7 @@ pub struct Worker {
     pub(crate) secrets: Secrets,
     pub(crate) limits: Limits,
     pub(crate) payloads: Option<Payloads>,
+    pub(crate) clock: Clock,
 }
 
 /// What executes a task, and the queue it is taken from.
@@ -84,7 +86,16 @@ impl Worker {
         };
         let secrets = Secrets::new(None);
         let tasks = BTreeMap::new();
-        let worker = Worker { broker, name: host_name(), slots: 0, tasks, secrets, limits, payloads: None };
+        let worker = Worker {
+            broker,
+            name: host_name(),
+            slots: 0,
+            tasks,
+            secrets,
+            limits,
+            payloads: None,
+            clock: Clock::system(),
+        };
         Builder { worker, slots: DEFAULT_SLOTS, problem: None }
     }
 }
@@ -116,6 +127,13 @@ impl Builder {
     #[must_use]
     pub fn payloads(mut self, payloads: Payloads) -> Self {
         self.worker.payloads = Some(payloads);
+        self
+    }
+
+    /// The clock by which deadlines are judged; the machine's by default.
+    #[must_use]
+    pub fn clock(mut self, clock: Clock) -> Self {
+        self.worker.clock = clock;
         self
     }
 

@@ -2,13 +2,14 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use oarlock_protocol::instance::TaskExecutionContext;
 use oarlock_protocol::message::{AttemptAddress, TaskMessage};
 use oarlock_protocol::security::SecurityContext;
 use oarlock_protocol::{ExecutionId, Json, JsonMap, RunId, RunKey, TaskInstanceId, TaskPath, Timestamp};
 use tokio::task::AbortHandle;
+use tokio::time::Instant;
 
 use crate::flag::Flag;
 use crate::secrets::Mask;

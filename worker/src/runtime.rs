@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use oarlock_broker::{Broker, topology};
 use oarlock_payloads::Payloads;
-use oarlock_protocol::WorkerId;
+use oarlock_protocol::{Clock, WorkerId};
 use tokio::sync::{Semaphore, mpsc, watch as switch};
 use tokio::task::JoinSet;
 
@@ -77,6 +77,7 @@ struct Shared {
     slots: Arc<Semaphore>,
     limits: Limits,
     payloads: Option<Payloads>,
+    clock: Clock,
     executions: Executions,
     outbox: mpsc::Sender<Outgoing>,
 }
@@ -134,6 +135,7 @@ impl Shared {
             slots: Arc::new(Semaphore::new(usize::from(worker.slots))),
             limits: worker.limits,
             payloads: worker.payloads,
+            clock: worker.clock,
             executions: Executions::new(worker.limits.early_ack),
             outbox,
         }

@@ -13,6 +13,7 @@ mod lint;
 mod plan;
 mod servers;
 mod signals;
+mod simulate;
 mod soak;
 mod steps;
 mod test;
@@ -26,8 +27,13 @@ cargo xtask <CHORE>
   up     the servers of the tests, for work by hand, until Ctrl-C; prints their addresses
   soak [--minutes N] [--seed N]
          the long checks again and again, each time with another seed, for 30 minutes (at most 35), building included:
-         random workflows, any text as definition, expression and schema, the tests end to end over the servers, and
+         random workflows, the simulation, any text as definition, expression and schema, the tests end to end over the servers, and
          a minute of chaos; prints what ran, how often, and what failed with which seed
+  simulate --seed N
+         orchestrators, workers, broker and store in one process under seeded time, chance and faults: one seed, with its faults,
+         its workflows and all that happens; the same seed does the same again
+  simulate [--seeds N] [--minutes M] [--from SEED]
+         so many seeds on all cores (2000 where absent), at most so long; prints each seed that finds something wrong
   chaos [--seed N] [--minutes N]
          three RabbitMQ nodes, a Redis Cluster of three, three orchestrators and four workers, which are killed, stopped, restarted
          and cut off for 10 minutes (at most 60) under a steady load of runs of many kinds; prints a table of the faults and of the runs
@@ -52,6 +58,7 @@ fn main() -> ExitCode {
         }
         ["lint"] => lint::run(root()),
         ["test"] => test::run(root()),
+        ["simulate", arguments @ ..] => simulate::run(root(), arguments),
         ["up"] => up::run(root()),
         ["bench", arguments @ ..] => bench::run(root(), arguments),
         ["soak", arguments @ ..] => {

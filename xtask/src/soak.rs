@@ -46,6 +46,13 @@ const CHECKS: &[Check] = &[
         expected: Duration::from_secs(60),
     },
     Check {
+        name: "simulation",
+        arguments: &["--test", "simulation", "--", "whatever_fails"],
+        cases: None,
+        needs_servers: false,
+        expected: Duration::from_secs(120),
+    },
+    Check {
         name: "any definition",
         arguments: &["--test", "never_panics", "--test", "generated"],
         cases: Some(20_000),

@@ -124,11 +124,14 @@ impl Decider<'_> {
             attempt.start_time.get_or_insert(now);
             attempt.deliveries = attempt.deliveries.max(deliveries);
         }
+        let queue = work.queue.clone();
         let Stage::Open(open) = &mut work.stage else { return };
+        let execution_id = open.execution_id;
         (open.accepted, open.control_queue) = (true, None);
         open.started.get_or_insert(now);
         self.set_status(step, TaskStatus::Running);
         self.touch();
+        self.effects.push(Effect::HandedOn { execution_id, queue });
         match self.due(step) {
             Some(at) => self.effects.push(Effect::SetTimer { path: step.path.clone(), at }),
             None => self.effects.push(Effect::ClearTimer { path: step.path.clone() }),

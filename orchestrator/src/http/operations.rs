@@ -8,10 +8,9 @@ use axum::extract::rejection::{JsonRejection, PathRejection};
 use axum::http::HeaderValue;
 use axum::response::{IntoResponse, Response};
 use oarlock_protocol::message::{CompleteMessage, Completion, Operation, OperationMessage, SignalMessage};
-use oarlock_protocol::{ErrorDetails, ExecutionId, FORMAT, Json, RunKey, TaskPath};
+use oarlock_protocol::{ErrorDetails, ExecutionId, FORMAT, Json, RunKey, TaskPath, chance};
 use serde::Deserialize;
 use serde_json::json;
-use uuid::Uuid;
 
 use super::State;
 use super::error::Failure;
@@ -41,7 +40,7 @@ pub(super) async fn signal(
 ) -> Result<Response, Failure> {
     let run = run_key(&principal.tenant_id, &id?.0)?;
     let JsonBody(SignalBody { name, payload, id }) = body?;
-    let signal_id = id.unwrap_or_else(|| Uuid::new_v4().to_string());
+    let signal_id = id.unwrap_or_else(|| chance::fresh().to_string());
     let answer = json!({"id": run.run, "signalId": signal_id});
     let message = SignalMessage { format: FORMAT, run, signal_id, name, payload };
     Ok(recorded(answer, state.node.signal(message).await?))

@@ -6,13 +6,12 @@ use std::time::Duration;
 
 use oarlock_broker::{Broker, Consumer, Delivery, Error as BrokerError, Message, Publication};
 use oarlock_broker::{Subscription, topology};
-use oarlock_protocol::FORMAT;
 use oarlock_protocol::message::{Answer, AnswerMessage, CancelMessage, Kind, RegisterMessage, WatchMessage};
+use oarlock_protocol::{FORMAT, chance};
 use serde::Serialize;
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
-use uuid::Uuid;
 
 use super::Error;
 use crate::partition::Request;
@@ -110,7 +109,7 @@ impl Asks {
 
     /// A question that was not sent yet.
     pub(super) fn question(&self) -> Question {
-        let id = Uuid::new_v4().to_string();
+        let id = chance::fresh().to_string();
         let (sender, answer) = oneshot::channel();
         lock(&self.pending).insert(id.clone(), sender);
         Question { id, pending: self.pending.clone(), answer }

@@ -52,6 +52,7 @@ impl Node {
             }
             if self.owns(partition) {
                 tokio::select! {
+                    biased;
                     status = here.status() => return Ok(status),
                     // Lost meanwhile: its end is told elsewhere.
                     () = self.loses(partition) => {}
@@ -66,6 +67,7 @@ impl Node {
             tokio::time::timeout(LOOK, asked).await.ok();
             while Instant::now() < until && !self.owns(partition) {
                 tokio::select! {
+                    biased;
                     status = here.status() => return Ok(status),
                     answer = question.answer() => {
                         if !matches!(answer, Some(Answer::Ended { .. })) {

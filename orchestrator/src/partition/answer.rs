@@ -2,7 +2,7 @@
 
 use oarlock_broker::{Message, Publication};
 use oarlock_protocol::message::{Answer, AnswerMessage, Kind};
-use oarlock_protocol::{ErrorDetails, FORMAT, Json, RunKey};
+use oarlock_protocol::{ErrorDetails, FORMAT, Json, RunKey, chance};
 use serde_json::json;
 use tokio::sync::oneshot;
 
@@ -42,7 +42,7 @@ impl Return {
         let body = serde_json::to_vec(&AnswerMessage { format: FORMAT, answer }).unwrap_or_default();
         let message = Message {
             body: body.into(),
-            message_id: uuid::Uuid::new_v4().to_string(),
+            message_id: chance::fresh().to_string(),
             correlation_id: self.correlation_id.clone(),
             kind: Kind::Answer.as_str().to_owned(),
             ..Message::default()

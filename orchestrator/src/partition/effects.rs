@@ -74,7 +74,7 @@ impl Owner {
                 let what = What::Task { attempt: execution_id, queue };
                 self.dispatch(Dispatch { place: place(path), what });
             }
-            Effect::Closed { execution_id, queue, .. } => {
+            Effect::Closed { execution_id, queue, .. } | Effect::HandedOn { execution_id, queue } => {
                 self.admission.closed(&queue, execution_id);
                 self.close_entry(execution_id.into());
             }

@@ -99,6 +99,15 @@ impl Owner {
             }
             let wake = self.next_wake();
             tokio::select! {
+                // In a fixed order, so that a simulated run can be repeated. None is kept waiting: the first three are bounded by
+                // what the others began, and every round looks at commands, timers, health and wish by itself.
+                biased;
+                (run, reference, read) = self.asides.next() => self.take_again(&run, reference, read).await?,
+                (run, removed) = self.removals.next() => self.end_removal(&run, removed),
+                results = self.publisher.done() => {
+                    let refused = self.publisher.settle(results);
+                    self.fail_refused(refused).await?;
+                }
                 received = inbox.receive(ROUND) => {
                     let deliveries = received.map_err(Lost::Inbox)?;
                     last_tag = deliveries.last().map(|delivery| delivery.tag).or(last_tag);
@@ -106,12 +115,6 @@ impl Owner {
                     self.take_deliveries(deliveries, &*acknowledger).await?;
                 }
                 Some(command) = commands.recv() => self.take_command(command).await?,
-                results = self.publisher.done() => {
-                    let refused = self.publisher.settle(results);
-                    self.fail_refused(refused).await?;
-                }
-                (run, reference, read) = self.asides.next() => self.take_again(&run, reference, read).await?,
-                (run, removed) = self.removals.next() => self.end_removal(&run, removed),
                 () = tokio::time::sleep_until(wake) => {}
                 _ = self.health.changed() => {}
                 _ = wish.changed() => {}
@@ -212,6 +215,7 @@ impl Owner {
             let mut parking = pin!(parked::park(&*broker, &delivery.message, &inbox, user, reason));
             let parked = loop {
                 tokio::select! {
+                    biased;
                     parked = &mut parking => break parked,
                     () = tokio::time::sleep(STORE_AGAIN) => self.stay_alive().await?,
                 }

@@ -1,5 +1,6 @@
 //! The first thing an owner does: finds what is open, and publishes again what may never have been published.
 
+use bytes::Bytes;
 use oarlock_engine::admission::Ticket;
 use oarlock_engine::map::Set;
 use oarlock_engine::run::Stage;
@@ -14,15 +15,24 @@ use super::{Lost, runs};
 use crate::layout::Place;
 use crate::store::{Fields, Key, Range, Write};
 
+/// The entry of the outbox that says so: everything open is to be published again, and is not yet.
+const EVERYTHING: &str = "everything";
+
 /// How many timers are read at once.
 const PAGE: usize = 1_000;
 
 impl Owner {
     /// Brings the partition's open work back to life.
     pub(super) async fn take_over(&mut self) -> Result<(), Lost> {
-        let Unconfirmed { entries: unconfirmed, ends } = self.unconfirmed().await?;
+        let Unconfirmed { entries: unconfirmed, ends, everything } = self.unconfirmed().await?;
         // Without the messages, or without the last commits, nobody knows what was published: all of it is, again.
-        let everything = !self.shared.broker.keeps_messages() || self.lease.restarted;
+        let keeps_messages = self.shared.broker.keeps_messages();
+        let everything = everything || !keeps_messages || self.lease.restarted;
+        if everything && keeps_messages {
+            // Where this one breaks off, the next goes through all of it.
+            let (field, value) = (EVERYTHING.to_owned(), Bytes::new());
+            self.batch.writes.push(Write::HashSet { key: Key::Outbox, field, value });
+        }
         let mut taken = Taken::default();
         let mut after: Option<(i64, String)> = None;
         loop {
@@ -52,6 +62,10 @@ impl Owner {
             tracing::info!(open = taken.open.len(), ready = taken.offered, "open work taken over");
         }
         self.load_timers().await?;
+        if everything && keeps_messages {
+            let field = EVERYTHING.to_owned();
+            self.batch.writes.push(Write::HashDelete { key: Key::Outbox, field });
+        }
         self.finish_round().await
     }
 
@@ -73,23 +87,18 @@ impl Owner {
                         tracing::error!(run = %place.run, reason, "a run cannot be loaded");
                     }
                 }
-                if everything || unconfirmed.contains(&attempt.into()) {
-                    let what = What::Task { attempt, queue };
-                    self.dispatch_again(Dispatch { place, what }).await?;
-                }
+                let dispatch = Dispatch { place, what: What::Task { attempt, queue } };
+                self.take_over_attempt(dispatch, everything, unconfirmed).await?;
             }
-            Some(Waiting::HandedOn { attempt, queue }) if taken.open.insert(attempt) => {
-                self.admission.opened(&queue, attempt);
+            Some(Waiting::HandedOn { attempt }) if taken.open.insert(attempt) => {
                 if unconfirmed.contains(&attempt.into()) {
                     self.drop_entry(attempt.into());
                 }
             }
             // A run is not lost with the messages: where it is known, the start is answered.
             Some(Waiting::Child { attempt }) if taken.open.insert(attempt) => {
-                if everything || unconfirmed.contains(&attempt.into()) {
-                    let what = What::Child { attempt };
-                    self.dispatch_again(Dispatch { place, what }).await?;
-                }
+                let dispatch = Dispatch { place, what: What::Child { attempt } };
+                self.take_over_attempt(dispatch, everything, unconfirmed).await?;
             }
             Some(Waiting::Ready { queue, priority }) => {
                 self.admission.offer(&queue, priority, Ticket { run: place.run, path: place.path });
@@ -100,10 +109,27 @@ impl Owner {
         Ok(())
     }
 
+    async fn take_over_attempt(
+        &mut self,
+        dispatch: Dispatch,
+        everything: bool,
+        unconfirmed: &Set<Entry>,
+    ) -> Result<(), Lost> {
+        if unconfirmed.contains(&dispatch.entry()) {
+            return self.dispatch_again(dispatch).await;
+        }
+        if everything {
+            // Into the outbox again: until it is confirmed a later owner has to know of it.
+            self.dispatch(dispatch);
+        }
+        Ok(())
+    }
+
     async fn unconfirmed(&mut self) -> Result<Unconfirmed, Lost> {
         let outbox = self.shared.store.read_hash(self.partition, &Key::Outbox, Fields::All).await?;
         let mut unconfirmed = Unconfirmed::default();
         for (field, value) in outbox {
+            unconfirmed.everything |= field == EVERYTHING;
             unconfirmed.entries.extend(field.parse::<Entry>().ok());
             let place = std::str::from_utf8(&value).ok().and_then(|text| Place::parse(text).ok());
             unconfirmed.ends.extend(place.filter(|place| place.path.is_root()));
@@ -165,6 +191,8 @@ struct Unconfirmed {
     entries: Set<Entry>,
     /// Runs of whose end those that started them may not have heard.
     ends: Vec<Place>,
+    /// Whether a take-over broke off that had to publish everything again.
+    everything: bool,
 }
 
 /// What waits at a place.
@@ -172,7 +200,7 @@ enum Waiting {
     /// An attempt, for its worker.
     Open { attempt: ExecutionId, queue: String },
     /// An attempt that its worker has handed on.
-    HandedOn { attempt: ExecutionId, queue: String },
+    HandedOn { attempt: ExecutionId },
     /// An attempt, for the end of the run that it is.
     Child { attempt: ExecutionId },
     /// A task, for admission.
@@ -186,7 +214,7 @@ fn waiting_in(plan: &Plan, run: &Run, place: &Place) -> Option<Waiting> {
     let queue = work.queue.clone();
     match &work.stage {
         Stage::Open(open) if is_child => Some(Waiting::Child { attempt: open.execution_id }),
-        Stage::Open(open) if open.accepted => Some(Waiting::HandedOn { attempt: open.execution_id, queue }),
+        Stage::Open(open) if open.accepted => Some(Waiting::HandedOn { attempt: open.execution_id }),
         Stage::Open(open) => Some(Waiting::Open { attempt: open.execution_id, queue }),
         // A paused run's tasks are offered when it is resumed.
         Stage::Ready { .. } if run.head.status == WorkflowStatus::Paused => None,

@@ -6,8 +6,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use oarlock_protocol::Span;
-use uuid::Uuid;
+use oarlock_protocol::{Span, chance};
 
 use super::{Claim, Error, Ownership, Token};
 
@@ -76,7 +75,7 @@ impl Lease {
             return Ok(Ownership::HeldBy { holder: holder.clone(), expires_in });
         }
         self.epoch += 1;
-        let token = Token { epoch: self.epoch, nonce: Uuid::new_v4().as_u128() };
+        let token = Token { epoch: self.epoch, nonce: chance::fresh().as_u128() };
         self.holding = Some(Holding { token: token.clone(), holder: claim.holder.clone(), expires_at_ms });
         Ok(Ownership::Owned { token, seq: self.seq, restarted: false })
     }

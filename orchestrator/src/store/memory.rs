@@ -19,7 +19,10 @@ pub struct Memory {
     partitions: OnceLock<Box<[Mutex<Partition>]>>,
 }
 
-#[derive(Default)]
+/// What a store held at some moment.
+pub struct Moment(Vec<Partition>);
+
+#[derive(Clone, Default)]
 struct Partition {
     lease: Lease,
     tables: Tables,
@@ -34,6 +37,22 @@ impl Memory {
     /// An empty store whose leases run by `clock`.
     pub fn with_clock(clock: Clock) -> Self {
         Self { clock, partitions: OnceLock::new() }
+    }
+
+    /// What it holds now, for [`Memory::go_back`].
+    pub fn moment(&self) -> Moment {
+        let partitions = self.partitions.get().map_or(&[][..], |partitions| partitions);
+        let held = partitions.iter().map(|one| one.lock().unwrap_or_else(PoisonError::into_inner).clone());
+        Moment(held.collect())
+    }
+
+    /// Holds again what it held at that moment, as a store does that was restarted without its last commits: for the
+    /// simulation. Partitions that were not there then stay as they are.
+    pub fn go_back(&self, to: &Moment) {
+        let partitions = self.partitions.get().map_or(&[][..], |partitions| partitions);
+        for (standing, held) in partitions.iter().zip(&to.0) {
+            standing.lock().unwrap_or_else(PoisonError::into_inner).clone_from(held);
+        }
     }
 
     fn lock(&self, partition: u32) -> Result<MutexGuard<'_, Partition>, Error> {

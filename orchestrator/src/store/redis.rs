@@ -9,9 +9,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use oarlock_protocol::Span;
+use oarlock_protocol::{Span, chance};
 use redis::{Cmd, FromRedisValue, Pipeline, Value};
-use uuid::Uuid;
 
 use super::lease::{check_count, no_such_partition};
 use super::{Claim, Error, Fields, Key, Ownership, Range, Store, Token, Write};
@@ -179,7 +178,7 @@ impl Store for Redis {
         let repeated = claim.token.is_none().then(|| self.unanswered().remove(&partition)).flatten();
         let (nonce, epoch) = match &claim.token {
             Some(token) => (token.nonce, token.epoch.to_string()),
-            None => (repeated.unwrap_or_else(|| Uuid::new_v4().as_u128()), String::new()),
+            None => (repeated.unwrap_or_else(|| chance::fresh().as_u128()), String::new()),
         };
         let mut call = scripts::OWN.call(&[names.own()]);
         call.arg(&claim.holder).arg(claim.lease.as_millis()).arg(hex(nonce)).arg(epoch);

@@ -2,8 +2,8 @@
 //!
 //! Whoever cannot understand a message parks it: orchestrators and workers. Operators look at it and put it back or drop it.
 
-use oarlock_protocol::Timestamp;
 use oarlock_protocol::error::cut;
+use oarlock_protocol::{Timestamp, chance};
 use uuid::Uuid;
 
 use crate::port::REASON_HEADER;
@@ -73,7 +73,7 @@ fn park_cut(message: &Message, from: &str, user_id: Option<&str>, reason: &str, 
     cut(&mut reason, LONGEST_REASON);
     let mut add = |name: &str, value: String| message.headers.push((name.to_owned(), value));
     add(REASON_HEADER, reason);
-    add(ID, Uuid::now_v7().to_string());
+    add(ID, chance::fresh_by_time().to_string());
     add(FROM, from.to_owned());
     if let Some(user) = user_id {
         add(USER, user.to_owned());

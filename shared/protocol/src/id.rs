@@ -6,6 +6,8 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::chance;
+
 /// Makes a newtype over a UUID with its JSON, text and parse forms.
 macro_rules! uuid_id {
     ($(#[$doc:meta])* $name:ident) => {
@@ -64,7 +66,7 @@ const CHILD_RUNS: Uuid = Uuid::from_u128(0x4d7b_91c2_5e38_5f0a_8b6c_20d4_e917_f3
 impl RunId {
     /// The id of a run without a key: new at every call and sorted by time.
     pub fn random() -> Self {
-        Self(Uuid::now_v7())
+        Self(chance::fresh_by_time())
     }
 
     /// The id of the run that `key` names among the runs of `definition` of `tenant`: the same at every call.
@@ -150,7 +152,7 @@ pub struct WorkerId(String);
 impl WorkerId {
     /// A fresh id that begins with a readable `name`, such as the host's.
     pub fn fresh(name: &str) -> Self {
-        let random = Uuid::new_v4().simple().to_string();
+        let random = chance::fresh().simple().to_string();
         Self(format!("{name}-{}", &random[..12]))
     }
 

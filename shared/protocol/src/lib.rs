@@ -1,8 +1,10 @@
 //! The words of Oarlock: what every crate, worker and stored byte agrees on.
 //!
-//! Pure data with serde, no I/O. JSON form: camelCase fields, SCREAMING_SNAKE_CASE statuses, RFC 3339 UTC times.
+//! Pure data with serde, no I/O; `clock` and `chance` are where time and fresh ids come in. JSON form: camelCase fields, SCREAMING_SNAKE_CASE statuses, RFC 3339 UTC times.
 //! Readers of runs and messages ignore unknown fields; definitions refuse them.
 
+pub mod chance;
+pub mod clock;
 pub mod code;
 pub mod definition;
 pub mod depth;
@@ -21,6 +23,7 @@ pub mod secret;
 pub mod security;
 pub mod time;
 
+pub use clock::Clock;
 pub use duration::Span;
 pub use error::ErrorDetails;
 pub use id::{ExecutionId, RunId, RunKey, TaskInstanceId, WorkerId};

@@ -26,6 +26,8 @@ mod operations;
 mod payloads;
 #[path = "readme.rs"]
 mod readme;
+#[path = "rolled_back.rs"]
+mod rolled_back;
 #[path = "schemas.rs"]
 mod schemas;
 #[path = "system.rs"]

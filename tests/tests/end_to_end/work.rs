@@ -2,11 +2,11 @@
 
 use oarlock_protocol::Json;
 use oarlock_protocol::instance::{TaskStatus, WorkflowStatus};
-use oarlock_worker::{TaskContext, TaskError};
+use oarlock_worker::{Answer, TaskContext, TaskError};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::system::{System, TENANT, request, settings};
+use super::system::{Parts, System, TENANT, eventually, request, settings};
 
 #[derive(Deserialize)]
 struct Order {
@@ -129,4 +129,22 @@ async fn a_key_starts_one_run_however_often_it_is_sent() {
     let mut other = first.clone();
     other.input = json!({"n": 2});
     assert!(system.node.start_run(other).await.unwrap_err().to_string().contains("different request"));
+}
+
+#[tokio::test]
+async fn a_task_that_is_handed_on_keeps_no_place_from_others() {
+    let parts = Parts::fresh().await;
+    let system = parts.node("alone", oarlock_orchestrator::Settings { window: 1, ..settings() }).await;
+    system
+        .register("{id: w, version: 1, tasks: [{id: p, parallel: [{id: a, task: x}, {id: b, task: x}]}]}")
+        .await;
+    let hand_on = |_: Json, _: TaskContext| async { Ok::<_, TaskError>(Answer::<Json>::Accepted) };
+    let _worker = system.worker().task("x", hand_on).build().unwrap().start().await.unwrap();
+    let run = system.begin("w", json!({})).await;
+    let both = || async {
+        let now = system.node.get(&run).await.unwrap()?;
+        let running = now.task_instances.iter().filter(|step| step.status == TaskStatus::Running);
+        (running.filter(|step| !step.attempts.is_empty()).count() == 2).then_some(())
+    };
+    eventually("both are handed on, though there is one place", both).await;
 }

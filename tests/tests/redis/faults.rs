@@ -67,8 +67,12 @@ async fn a_killed_server_goes_on_where_it_was_and_tells_that_it_began_anew() {
     let (token, seq, restarted) = own(&store, 0, None).await;
     assert!(restarted && seq == 2, "commits may be lost since the last take");
     store.release(0, &token).await.unwrap();
+    let (token, _, restarted) = own(&store, 0, None).await;
+    assert!(restarted, "who was told has committed nothing, and may be gone");
+    store.commit(0, &token, 3, &[set(&run(1), "a", "3")]).await.unwrap();
+    store.release(0, &token).await.unwrap();
     let (.., restarted) = own(&store, 0, None).await;
-    assert!(!restarted, "nothing happened since the last take");
+    assert!(!restarted, "who was told has committed since");
     let (.., restarted) = own(&store, 1, None).await;
     assert!(!restarted, "a new partition");
 }

@@ -4,15 +4,15 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
-use chrono::Utc;
 use oarlock_broker::{Delivery, Message, parking};
 use oarlock_protocol::code::Code;
 use oarlock_protocol::message::{Kind, Outcome, TaskMessage};
 use oarlock_protocol::{ErrorDetails, FORMAT, Json, Timestamp};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::channel::Channel;
@@ -47,7 +47,7 @@ pub(super) async fn accept(
             return send(shared, Outgoing::Parked(Box::new(parked))).await;
         }
     };
-    let now = Timestamp::from(Utc::now());
+    let now = shared.clock.now();
     let start_before = message.start_before;
     let (context, input) = TaskContext::begin(message, envelope, now, Instant::now());
     let handler = shared.handlers.get(context.task());

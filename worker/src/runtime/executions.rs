@@ -3,14 +3,15 @@
 //!
 //! Nothing is awaited and nothing is run while the table is locked.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::Bytes;
 use oarlock_protocol::ExecutionId;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use super::channel::{self, Receipt};
 use super::recent::Recent;
@@ -32,7 +33,8 @@ pub(super) struct Executions {
 
 #[derive(Default)]
 struct Table {
-    open: HashMap<ExecutionId, Execution>,
+    /// In the order of their names: what is done for all of them is done in an order that comes again.
+    open: BTreeMap<ExecutionId, Execution>,
     recent: Recent,
     given_back: usize,
     /// Acknowledgements that were handed out and are not done.

@@ -1,12 +1,13 @@
 //! Payloads kept elsewhere, on both sides of a handler: references in its input are read, and a large output is kept.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use oarlock_payloads::Error;
 use oarlock_protocol::code::Code;
 use oarlock_protocol::depth::{DEEPEST, nests_within};
 use oarlock_protocol::payload::holds_reference;
 use oarlock_protocol::{ErrorDetails, Json, RunKey};
+use tokio::time::Instant;
 
 use super::verdict::Ran;
 use super::{Shared, backoff};
@@ -82,6 +83,7 @@ async fn patiently<T, Asked: Future<Output = Result<T, Error>>>(
             tracing::warn!(%error, "asking again; the attempt waits");
         }
         tokio::select! {
+            biased;
             () = tokio::time::sleep(backoff::delay(failures)) => {}
             () = context.cancelled() => {}
         }

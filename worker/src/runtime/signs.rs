@@ -1,6 +1,8 @@
 //! When an attempt that lasts gives its next sign of life. Short tasks give none.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::TaskContext;
 

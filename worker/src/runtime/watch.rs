@@ -3,8 +3,9 @@
 //! A short task costs no timer of its own.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::channel::Receipt;

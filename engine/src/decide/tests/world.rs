@@ -297,6 +297,9 @@ impl World {
             Effect::Closed { path, execution_id, .. } => {
                 assert_eq!(self.published.remove(&execution_id), Some(path), "an attempt closes once");
             }
+            Effect::HandedOn { execution_id, .. } => {
+                assert!(self.published.contains_key(&execution_id), "what is handed on is open");
+            }
             Effect::SetTimer { path, at } => {
                 self.timers.insert(path.clone(), at);
                 self.near.insert(path, at);

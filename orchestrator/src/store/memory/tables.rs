@@ -10,14 +10,14 @@ use oarlock_engine::map::Map;
 use crate::store::{Fields, Key, Range, Write};
 
 /// What a partition holds. An empty hash or set is not kept.
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(super) struct Tables {
     hashes: Map<Key, Map<String, Bytes>>,
     sorted: Map<Key, Sorted>,
 }
 
 /// A sorted set: each member once, found by name and by order.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Sorted {
     scores: Map<Arc<str>, i64>,
     order: BTreeSet<(i64, Arc<str>)>,

@@ -4,7 +4,7 @@
 //! <prefix>:{partitions}:count             string   how many there are
 //! <prefix>:{members}:until                sorted   <member id>, by the end of its time
 //! <prefix>:{members}:entries              hash     <member id> -> the member as JSON
-//! <prefix>:{<tag>}:own                    hash     epoch · nonce · holder · expiresAt · seq · server · restarted
+//! <prefix>:{<tag>}:own                    hash     epoch · nonce · holder · expiresAt · seq · server · restarted · toldAt
 //! <prefix>:{<tag>}:run:<tenant>/<run id>  hash     the parts of one run
 //! <prefix>:{<tag>}:runs:<status>:<tenant> sorted   runs by creation time
 //! <prefix>:{<tag>}:timers                 sorted   places by time

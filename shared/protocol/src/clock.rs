@@ -1,9 +1,9 @@
-//! The clock: where `now` comes from. Decisions get it as data.
+//! The clock: where orchestrators and workers get `now` from. Decisions get it as data; the simulation hands in its own.
 
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use oarlock_protocol::Timestamp;
+use crate::Timestamp;
 
 /// Tells the time.
 #[derive(Clone)]

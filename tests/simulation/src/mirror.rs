@@ -1,0 +1,185 @@
+//! What the store holds, read anew at every commit: runs, timers, outbox, index. `invariants` looks at it.
+//!
+//! It can be copied, so that it goes back together with a store that loses its last commits.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use oarlock_engine::run::{Body, Head, Row, Stage};
+use oarlock_orchestrator::store::{Key, Write};
+use oarlock_protocol::instance::WorkflowStatus;
+use oarlock_protocol::{ExecutionId, Json, RunId, RunKey};
+
+/// A run as it is stored.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct RunView {
+    pub(crate) head: Option<Head>,
+    /// By place.
+    pub(crate) rows: BTreeMap<String, Row>,
+    pub(crate) outputs: BTreeMap<String, Json>,
+    pub(crate) output: Json,
+    /// At which commit a step began, and counted as done.
+    pub(crate) begun: BTreeMap<String, u64>,
+    pub(crate) ended: BTreeMap<String, u64>,
+    /// Whether only the memory of it is left.
+    pub(crate) buried: bool,
+}
+
+/// What the store holds.
+#[derive(Clone, Default)]
+pub(crate) struct Mirror {
+    pub(crate) runs: BTreeMap<RunKey, RunView>,
+    /// Runs that ended, as they were when they were forgotten.
+    pub(crate) forgotten: BTreeMap<RunKey, RunView>,
+    /// By partition.
+    pub(crate) timers: BTreeMap<u32, BTreeMap<String, i64>>,
+    pub(crate) outbox: BTreeMap<u32, BTreeMap<String, String>>,
+    /// By partition and run: the statuses under which it is listed.
+    pub(crate) index: BTreeMap<(u32, String), BTreeSet<String>>,
+    pub(crate) commits: u64,
+}
+
+impl RunView {
+    pub(crate) fn workflow(&self) -> &str {
+        self.head.as_ref().map_or("", |head| &head.workflow_definition_id)
+    }
+
+    pub(crate) fn run_status(&self) -> Option<WorkflowStatus> {
+        self.head.as_ref().map(|head| head.status)
+    }
+
+    /// The status of the step at a place.
+    pub(crate) fn status(&self, path: &str) -> Option<&'static str> {
+        self.rows.get(path).map(|row| row.status.as_str())
+    }
+
+    /// The run that the step at a place has started.
+    pub(crate) fn child(&self, path: &str) -> Option<RunId> {
+        Some(RunId::child_of(self.rows.get(path)?.work()?.latest()?))
+    }
+
+    /// The attempts that are open: each with its place, and whether someone else completes it.
+    pub(crate) fn open(&self) -> impl Iterator<Item = (&str, ExecutionId, bool)> {
+        self.rows.iter().filter_map(|(path, row)| match &row.work()?.stage {
+            Stage::Open(open) => Some((path.as_str(), open.execution_id, open.accepted)),
+            Stage::Ready { .. } | Stage::Waiting { .. } | Stage::Held | Stage::Closed => None,
+        })
+    }
+
+    /// The steps that wait for a signal, each with the name of that.
+    pub(crate) fn awaited(&self) -> Vec<(String, String)> {
+        let waits = self.rows.iter().filter(|(_, row)| !row.status.is_terminal());
+        let signals = waits.filter_map(|(path, row)| match &row.body {
+            Body::Await(wait) => Some((path.clone(), wait.signals.first()?.0.clone())),
+            Body::Plain | Body::Work(_) | Body::Block(_) => None,
+        });
+        signals.collect()
+    }
+
+    fn set(&mut self, field: &str, value: &[u8], commit: u64) -> Result<(), serde_json::Error> {
+        if field == "head" {
+            self.head = Some(serde_json::from_slice(value)?);
+        } else if field == "output" {
+            self.output = serde_json::from_slice(value)?;
+        } else if field == "tombstone" {
+            self.buried = true;
+        } else if let Some(path) = field.strip_prefix("t:") {
+            let row: Row = serde_json::from_slice(value)?;
+            self.begun.entry(path.to_owned()).or_insert(commit);
+            if row.settled {
+                self.ended.entry(path.to_owned()).or_insert(commit);
+            } else {
+                self.ended.remove(path);
+            }
+            self.rows.insert(path.to_owned(), row);
+        } else if let Some(path) = field.strip_prefix("o:") {
+            self.outputs.insert(path.to_owned(), serde_json::from_slice(value)?);
+        }
+        Ok(())
+    }
+
+    fn remove(&mut self, field: &str) {
+        if let Some(path) = field.strip_prefix("t:") {
+            self.rows.remove(path);
+            self.begun.remove(path);
+            self.ended.remove(path);
+        } else if let Some(path) = field.strip_prefix("o:") {
+            self.outputs.remove(path);
+        } else if field == "head" {
+            self.head = None;
+        }
+    }
+}
+
+impl Mirror {
+    /// The run, also where it is forgotten.
+    pub(crate) fn find(&self, run: &RunKey) -> Option<&RunView> {
+        let there = self.runs.get(run).filter(|view| view.head.is_some());
+        there.or_else(|| self.forgotten.get(run))
+    }
+
+    /// Takes in a commit; the runs it touched come back, each as it was before.
+    pub(crate) fn apply(
+        &mut self,
+        partition: u32,
+        writes: &[Write],
+    ) -> Result<BTreeMap<RunKey, Option<RunView>>, String> {
+        self.commits += 1;
+        let mut touched = BTreeMap::new();
+        for write in writes {
+            if let Write::HashSet { key: Key::Run(run), .. }
+            | Write::HashDelete { key: Key::Run(run), .. }
+            | Write::Delete { key: Key::Run(run) } = write
+            {
+                touched.entry(run.clone()).or_insert_with(|| self.runs.get(run).cloned());
+            }
+            self.take(partition, write).map_err(|error| format!("what is stored cannot be read: {error}"))?;
+        }
+        Ok(touched)
+    }
+
+    fn take(&mut self, partition: u32, write: &Write) -> Result<(), serde_json::Error> {
+        let commit = self.commits;
+        match write {
+            Write::HashSet { key: Key::Run(run), field, value } => {
+                self.runs.entry(run.clone()).or_default().set(field, value, commit)?;
+            }
+            Write::HashDelete { key: Key::Run(run), field } => {
+                if let Some(view) = self.runs.get_mut(run) {
+                    view.remove(field);
+                }
+            }
+            Write::Delete { key: Key::Run(run) } => {
+                if let Some(view) = self.runs.remove(run).filter(|view| view.head.is_some()) {
+                    self.forgotten.insert(run.clone(), view);
+                }
+            }
+            Write::HashSet { key: Key::Outbox, field, value } => {
+                let place = String::from_utf8_lossy(value).into_owned();
+                self.outbox.entry(partition).or_default().insert(field.clone(), place);
+            }
+            Write::HashDelete { key: Key::Outbox, field } => {
+                self.outbox.entry(partition).or_default().remove(field);
+            }
+            Write::SortedSet { key: Key::Timers, member, score } => {
+                self.timers.entry(partition).or_default().insert(member.clone(), *score);
+            }
+            Write::SortedRemove { key: Key::Timers, member } => {
+                self.timers.entry(partition).or_default().remove(member);
+            }
+            Write::SortedSet { key: Key::Runs { status, .. }, member, .. } => {
+                self.index.entry((partition, member.clone())).or_default().insert(status.clone());
+            }
+            Write::SortedRemove { key: Key::Runs { status, .. }, member } => {
+                if let Some(statuses) = self.index.get_mut(&(partition, member.clone())) {
+                    statuses.remove(status);
+                }
+            }
+            Write::HashSet { .. }
+            | Write::HashDelete { .. }
+            | Write::SortedSet { .. }
+            | Write::SortedRemove { .. }
+            | Write::Delete { .. } => {}
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,160 @@
+//! A store that lost its last commits: whoever takes over publishes everything open again, and so does the next where that one
+//! breaks off.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use oarlock_broker::embedded::Embedded;
+use oarlock_broker::{
+    Broker, Consumer, Error as BrokerError, Health, Publication, QueueDeclaration, Subscription, topology,
+};
+use oarlock_orchestrator::Settings;
+use oarlock_orchestrator::store::memory::Memory;
+use oarlock_orchestrator::store::{Claim, Error, Fields, Key, Ownership, Range, Store, Token, Write};
+use oarlock_protocol::Span;
+use serde_json::json;
+use tokio::sync::watch;
+
+use super::system::{System, eventually, settings};
+
+/// A broker that outlives its nodes, and takes no tasks when told to.
+struct Lasting {
+    inner: Embedded,
+    refuses: AtomicBool,
+}
+
+#[async_trait]
+impl Broker for Lasting {
+    async fn declare(&self, queue: &QueueDeclaration) -> Result<(), BrokerError> {
+        self.inner.declare(queue).await
+    }
+
+    async fn publish(&self, publications: Vec<Publication>) -> Vec<Result<(), BrokerError>> {
+        let tasks = publications.iter().any(|publication| publication.queue.starts_with(topology::TASKS));
+        if tasks && self.refuses.load(Ordering::Relaxed) {
+            return vec![Err(BrokerError::Unavailable("told to".to_owned())); publications.len()];
+        }
+        self.inner.publish(publications).await
+    }
+
+    async fn consume(&self, subscription: Subscription) -> Result<Box<dyn Consumer>, BrokerError> {
+        self.inner.consume(subscription).await
+    }
+
+    async fn depth(&self, queue: &str) -> Result<u64, BrokerError> {
+        self.inner.depth(queue).await
+    }
+
+    fn health(&self) -> watch::Receiver<Health> {
+        self.inner.health()
+    }
+
+    fn keeps_messages(&self) -> bool {
+        true
+    }
+}
+
+/// A store that tells once that it began anew, and then does not answer so many reads of timers.
+struct Shaken {
+    inner: Memory,
+    began_anew: AtomicBool,
+    unread: AtomicU32,
+}
+
+#[async_trait]
+impl Store for Shaken {
+    async fn partitions(&self, wanted: u32) -> Result<u32, Error> {
+        self.inner.partitions(wanted).await
+    }
+
+    async fn own(&self, partition: u32, claim: &Claim) -> Result<Ownership, Error> {
+        let owned = self.inner.own(partition, claim).await?;
+        Ok(match owned {
+            Ownership::Owned { token, seq, .. } if claim.token.is_none() => {
+                Ownership::Owned { token, seq, restarted: self.began_anew.swap(false, Ordering::Relaxed) }
+            }
+            other => other,
+        })
+    }
+
+    async fn release(&self, partition: u32, token: &Token) -> Result<(), Error> {
+        self.inner.release(partition, token).await
+    }
+
+    async fn commit(&self, partition: u32, token: &Token, seq: u64, writes: &[Write]) -> Result<(), Error> {
+        self.inner.commit(partition, token, seq, writes).await
+    }
+
+    async fn read_hash(
+        &self,
+        partition: u32,
+        key: &Key,
+        fields: Fields,
+    ) -> Result<Vec<(String, Bytes)>, Error> {
+        self.inner.read_hash(partition, key, fields).await
+    }
+
+    async fn read_sorted(
+        &self,
+        partition: u32,
+        key: &Key,
+        range: &Range,
+    ) -> Result<Vec<(String, i64)>, Error> {
+        let fewer = |left: u32| left.checked_sub(1);
+        if self.unread.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer).is_ok() {
+            return Err(Error::Unavailable("told to".to_owned()));
+        }
+        self.inner.read_sorted(partition, key, range).await
+    }
+}
+
+/// A run whose only task was published and confirmed, and whose message is lost with the store's last commits.
+async fn shaken() -> (Arc<Lasting>, Arc<Shaken>) {
+    let broker = Arc::new(Lasting { inner: Embedded::new(), refuses: AtomicBool::new(false) });
+    let (began_anew, unread) = (AtomicBool::new(false), AtomicU32::new(0));
+    let store = Arc::new(Shaken { inner: Memory::new(), began_anew, unread });
+    let first = node(&broker, &store).await;
+    first.register("{id: w, version: 1, tasks: [{id: a, task: x}]}").await;
+    first.begin("w", json!({})).await;
+    first.take(&topology::tasks("x")).await;
+    eventually("its publication is known to be confirmed", || async {
+        outbox(&store).await.is_empty().then_some(())
+    })
+    .await;
+    drop(first);
+    store.began_anew.store(true, Ordering::Relaxed);
+    (broker, store)
+}
+
+async fn node(broker: &Arc<Lasting>, store: &Arc<Shaken>) -> System {
+    let settings = Settings { lease: Span::from_secs(1), ..settings() };
+    System::over(broker.clone(), store.clone(), settings).await
+}
+
+async fn outbox(store: &Shaken) -> Vec<String> {
+    let entries = store.read_hash(0, &Key::Outbox, Fields::All).await.unwrap();
+    entries.into_iter().map(|(entry, _)| entry).collect()
+}
+
+#[tokio::test]
+async fn a_take_over_that_breaks_off_leaves_what_it_had_to_publish_to_the_next() {
+    let (broker, store) = shaken().await;
+    store.unread.store(1, Ordering::Relaxed);
+    let second = node(&broker, &store).await;
+    second.take(&topology::tasks("x")).await;
+    eventually("nothing is left of it", || async { outbox(&store).await.is_empty().then_some(()) }).await;
+}
+
+#[tokio::test]
+async fn what_is_published_again_is_in_the_outbox_until_it_is_confirmed() {
+    let (broker, store) = shaken().await;
+    broker.refuses.store(true, Ordering::Relaxed);
+    let second = node(&broker, &store).await;
+    assert_eq!(outbox(&store).await.len(), 1);
+    drop(second);
+    broker.refuses.store(false, Ordering::Relaxed);
+    let third = node(&broker, &store).await;
+    third.take(&topology::tasks("x")).await;
+}

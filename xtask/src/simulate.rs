@@ -1,0 +1,28 @@
+//! `cargo xtask simulate`: runs seeds of the simulation, one with all of its trace, or many.
+
+use std::path::Path;
+
+use crate::steps::{self, cargo, say};
+
+/// Builds the simulation and hands it what is asked for; whether nothing was found to be wrong.
+pub(crate) fn run(root: &Path, arguments: &[&str]) -> bool {
+    let mut command = cargo(root);
+    // Optimized: a hunt of ten minutes is worth the build.
+    command.args([
+        "run",
+        "--quiet",
+        "--locked",
+        "--profile",
+        "simulation",
+        "--package",
+        "oarlock-simulation",
+        "--",
+    ]);
+    match steps::run(command.args(arguments)) {
+        Ok(()) => true,
+        Err(error) => {
+            say(&format!("xtask simulate: FAILED: {error:#}"));
+            false
+        }
+    }
+}
