@@ -202,6 +202,7 @@ impl Line {
                 consuming.channel.settle_early().await;
             }
             tokio::select! {
+                biased;
                 _ = phase.wait_for(|phase| *phase == Phase::Drained) => break,
                 () = self.changed.notified() => {}
             }

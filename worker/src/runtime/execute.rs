@@ -178,8 +178,9 @@ fn spawn(
 async fn may_begin(context: &TaskContext) -> bool {
     if context.asks_first() {
         tokio::select! {
-            () = context.confirmed() => {}
+            biased;
             () = context.cancelled() => {}
+            () = context.confirmed() => {}
             () = tokio::time::sleep(ANSWER_WITHIN) => {}
         }
     }
