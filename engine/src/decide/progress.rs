@@ -1,14 +1,17 @@
 //! A sign of life of an attempt that lasts.
 
-use oarlock_protocol::FORMAT;
 use oarlock_protocol::instance::TaskStatus;
 use oarlock_protocol::message::{ControlMessage, Order, ProgressMessage};
+use oarlock_protocol::{ExecutionId, FORMAT, TaskInstanceId};
 
 use super::Decider;
 use super::attempt::{before, hand_to};
 use crate::effect::Effect;
 use crate::plan::Step;
 use crate::run::{Row, Stage};
+
+/// So many attempts of one task may have been opened by the commits that a store lost: these are of seconds.
+const AHEAD: u32 = 16;
 
 impl Decider<'_> {
     /// Takes a sign of life: the first says RUNNING and where, the others move the timer in memory.
@@ -82,10 +85,25 @@ impl Decider<'_> {
         }
     }
 
-    /// The attempt is closed or unknown: its worker is told to end it.
+    /// The attempt is closed or unknown: its worker is told to end it, unless it may be opened yet.
     fn closed(&mut self, progress: &ProgressMessage) {
         self.stale("progress of an attempt that is not open");
-        self.answer(progress, Order::Closed);
+        if !self.may_be_opened(progress) {
+            self.answer(progress, Order::Closed);
+        }
+    }
+
+    /// Whether it is one of the next attempts of its task. Then a store has lost the commit that had opened it, and it is
+    /// opened again under the same name: a worker that was told to end it would take the new message for a copy.
+    fn may_be_opened(&self, progress: &ProgressMessage) -> bool {
+        let (path, id) = (&progress.address.task_path, progress.address.execution_id);
+        let Some(row) = self.run.rows.get(path) else {
+            let task = TaskInstanceId::of(self.run.key.run, path.as_str());
+            return self.plan.locate(path).is_some()
+                && (1..=AHEAD).any(|attempt| ExecutionId::of(task, attempt) == id);
+        };
+        let work = row.work().filter(|work| work.stage != Stage::Closed);
+        work.is_some_and(|work| (1..=AHEAD).any(|ahead| work.attempt_named(work.attempt_count + ahead) == id))
     }
 
     fn answer(&mut self, progress: &ProgressMessage, order: Order) {

@@ -2,7 +2,7 @@
 
 use oarlock_protocol::instance::WorkflowStatus::Completed;
 use oarlock_protocol::message::Order;
-use oarlock_protocol::{ExecutionId, TaskPath};
+use oarlock_protocol::{ExecutionId, TaskInstanceId, TaskPath};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -121,6 +121,22 @@ fn a_worker_with_a_closed_or_forged_attempt_is_told_to_end() {
             assert_eq!(world.status("/a"), "SCHEDULED");
         }
         world.complete("/a", json!({}));
+    });
+}
+
+#[test]
+fn a_worker_with_an_attempt_that_the_store_has_lost_is_not_told_to_end() {
+    let step = task("a").with(json!({"retryPolicy": {"maxRetries": 1}}));
+    scenario(workflow(json!([step, task("b")])), |world| {
+        for (path, number) in [("/a", 2), ("/b", 1)] {
+            let task = TaskInstanceId::of(world.run.key.run, path);
+            let sign = world.sign(path, ExecutionId::of(task, number), "one", 0);
+            world.event(Event::Progress(Box::new(sign)));
+            assert_eq!(world.told, [], "{path} may be opened yet, under the same name");
+        }
+        world.complete("/a", json!({}));
+        world.complete("/b", json!({}));
+        world.ended(Completed, "-");
     });
 }
 
