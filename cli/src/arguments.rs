@@ -8,8 +8,10 @@ use oarlock_protocol::instance::WorkflowStatus;
 use oarlock_protocol::{ExecutionId, RunId, Span, TaskPath};
 
 mod bench;
+mod values;
 
 pub(crate) use bench::{Bench, Part};
+use values::{execution_id, run_id, status, task_path};
 
 /// Runs workflows on a fleet of workers, or all in one process.
 #[derive(Debug, Parser)]
@@ -377,28 +379,4 @@ pub(crate) struct Fail {
     /// Trying again may help: the retry policy may take it.
     #[arg(long)]
     pub(crate) retryable: bool,
-}
-
-fn task_path(text: &str) -> Result<TaskPath, String> {
-    if text.len() > 1 && text.starts_with('/') {
-        return Ok(text.into());
-    }
-    Err("a task's path begins with /, such as /charge, as `get` and `explain` print it".to_owned())
-}
-
-fn execution_id(text: &str) -> Result<ExecutionId, String> {
-    text.parse()
-        .map_err(|_| "an attempt's id is a UUID, the `executionId` that `get --json` prints".to_owned())
-}
-
-fn run_id(text: &str) -> Result<RunId, String> {
-    text.parse().map_err(|_| "a run's id is a UUID, as `start` and `list` print it".to_owned())
-}
-
-fn status(text: &str) -> Result<WorkflowStatus, String> {
-    let named = WorkflowStatus::ALL.iter().find(|status| status.as_str().eq_ignore_ascii_case(text));
-    named.copied().ok_or_else(|| {
-        let all: Vec<_> = WorkflowStatus::ALL.iter().map(|status| status.as_str()).collect();
-        format!("a status is one of {}", all.join(", "))
-    })
 }
