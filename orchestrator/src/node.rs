@@ -25,6 +25,7 @@ use crate::{dead, starts};
 
 mod asks;
 mod explain;
+mod gate;
 mod list;
 mod membership;
 mod parked;

@@ -9,11 +9,12 @@ use oarlock_broker::{Subscription, topology};
 use oarlock_protocol::message::{Answer, AnswerMessage, CancelMessage, Kind, RegisterMessage, WatchMessage};
 use oarlock_protocol::{FORMAT, chance};
 use serde::Serialize;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::Error;
+use super::gate::Gate;
 use crate::partition::Request;
 
 /// How long an answer is waited for: a partition without an owner has one again by then, where any node lives.
@@ -32,7 +33,8 @@ pub(super) struct Asks {
     broker: Arc<dyn Broker>,
     node: String,
     pending: Pending,
-    listening: watch::Receiver<bool>,
+    /// Open while its own queue is consumed.
+    listening: Arc<Gate>,
     listener: JoinHandle<()>,
 }
 
@@ -47,8 +49,8 @@ impl Asks {
     /// Begins to listen on the queue of the node of that id.
     pub(super) fn start(broker: Arc<dyn Broker>, node: &str) -> Self {
         let pending = Pending::default();
-        let (tell, listening) = watch::channel(false);
-        let listen = listen_for_ever(broker.clone(), node.to_owned(), pending.clone(), tell);
+        let listening = Arc::<Gate>::default();
+        let listen = listen_for_ever(broker.clone(), node.to_owned(), pending.clone(), listening.clone());
         let listener = tokio::spawn(listen);
         Self { broker, node: node.to_owned(), pending, listening, listener }
     }
@@ -93,7 +95,7 @@ impl Asks {
         question: &Question,
     ) -> Result<(), BrokerError> {
         // Without the queue the answer would have nowhere to go.
-        self.listening.clone().wait_for(|listening| *listening).await.ok();
+        self.listening.pass().await;
         let (kind, body) = message_of(request);
         let message = Message {
             body: body.into(),
@@ -159,12 +161,12 @@ fn message_of(request: &Request) -> (Kind, Vec<u8>) {
     }
 }
 
-async fn listen_for_ever(broker: Arc<dyn Broker>, node: String, pending: Pending, tell: watch::Sender<bool>) {
+async fn listen_for_ever(broker: Arc<dyn Broker>, node: String, pending: Pending, listening: Arc<Gate>) {
     loop {
-        if let Err(error) = listen(&*broker, &node, &pending, &tell).await {
+        if let Err(error) = listen(&*broker, &node, &pending, &listening).await {
             tracing::debug!(%error, "answers of other nodes are not heard now; trying again");
         }
-        tell.send_replace(false);
+        listening.shut();
         tokio::time::sleep(LISTEN_AGAIN).await;
     }
 }
@@ -173,13 +175,13 @@ async fn listen(
     broker: &dyn Broker,
     node: &str,
     pending: &Pending,
-    tell: &watch::Sender<bool>,
+    listening: &Gate,
 ) -> Result<(), BrokerError> {
     broker.declare(&topology::node_declaration(node)).await?;
     let subscription = Subscription { queue: topology::node(node), prefetch: PREFETCH, priority: 0 };
     let mut consumer: Box<dyn Consumer> = broker.consume(subscription).await?;
     let acknowledger = consumer.acknowledger();
-    tell.send_replace(true);
+    listening.open();
     loop {
         let deliveries = consumer.receive(usize::from(PREFETCH)).await?;
         for delivery in &deliveries {
