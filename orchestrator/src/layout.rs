@@ -6,7 +6,7 @@
 //!                                 after its retention: tombstone
 //! Runs(tenant, status)    sorted  <run id>                  by creation time
 //! Timers                  sorted  <tenant>/<run id><path>   by time
-//! Outbox                  hash    <execution id>         -> <tenant>/<run id><path>;  <run id> -> <tenant>/<run id>/;  everything -> nothing
+//! Outbox                  hash    <seq>                   -> {<execution id or run id>: <tenant>/<run id><path>, ...};  everything -> nothing
 //! Definitions             hash    <tenant>/<id>@<version> -> definition;  <tenant>/<id> -> newest version
 //! ```
 //!
@@ -22,6 +22,7 @@ use serde::Serialize;
 
 use crate::store::{Key, Write};
 
+pub mod outbox;
 mod tombstone;
 
 pub use tombstone::{Tombstone, bury, forget};

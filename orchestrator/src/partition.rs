@@ -33,6 +33,7 @@ mod effects;
 mod hearing;
 pub(crate) mod inbox;
 mod lease;
+mod outbox;
 mod owner;
 mod publisher;
 mod removal;

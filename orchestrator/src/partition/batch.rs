@@ -21,6 +21,8 @@ pub(super) struct Batch {
     pub(super) timers: Map<Place, Option<Timestamp>>,
     /// Messages that have to arrive.
     pub(super) dispatches: Vec<Dispatch>,
+    /// Those of them that the commit puts into the outbox.
+    pub(super) outbox: Vec<(Entry, Place)>,
     /// Messages that may be lost: what they tell is told again, or is of no use later.
     pub(super) tell: Vec<Publication>,
     /// Changes to tell those who watch.
@@ -43,7 +45,7 @@ pub(super) struct Dispatch {
 }
 
 /// What is published.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum What {
     /// An attempt, for its task queue.
     Task { attempt: ExecutionId, queue: String },
@@ -55,9 +57,9 @@ pub(super) enum What {
     EndInBrief { reason: String },
 }
 
-/// Names an entry of the outbox: the attempt, or the run where it is the end of that. Ids of both are never the same.
+/// Names what is in the outbox: the attempt, or the run where it is the end of that. Ids of both are never the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Entry(Uuid);
+pub(super) struct Entry(pub(super) Uuid);
 
 impl Dispatch {
     pub(super) fn entry(&self) -> Entry {
@@ -78,19 +80,5 @@ impl Entry {
 impl From<ExecutionId> for Entry {
     fn from(attempt: ExecutionId) -> Self {
         Self(attempt.as_uuid())
-    }
-}
-
-impl std::fmt::Display for Entry {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl std::str::FromStr for Entry {
-    type Err = uuid::Error;
-
-    fn from_str(text: &str) -> Result<Self, uuid::Error> {
-        Uuid::parse_str(text).map(Self)
     }
 }

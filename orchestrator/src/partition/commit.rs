@@ -16,7 +16,7 @@ use super::batch::{Dispatch, Entry, What};
 use super::owner::{Owner, STORE_AGAIN};
 use super::publisher::Outgoing;
 use super::{removal, requests, runs};
-use crate::layout::{self, Place};
+use crate::layout::{self, Place, outbox};
 use crate::store::{self, Key, Write};
 
 /// Confirmed publications leave the outbox within this time even when nothing else is committed.
@@ -45,7 +45,7 @@ impl Owner {
     /// Gives the partition up in order: what is on its way is confirmed where that is soon, and the outbox says so.
     pub(super) async fn leave(&mut self) -> Result<(), Lost> {
         self.publisher.wait_for_all(LEAVE).await;
-        self.flush_at = self.publisher.has_confirmed().then(Instant::now);
+        self.flush_at = self.publisher.outbox().has_done().then(Instant::now);
         self.commit().await
     }
 
@@ -92,7 +92,7 @@ impl Owner {
         let Dispatch { place, what } = refused;
         if matches!(what, What::EndInBrief { .. }) {
             tracing::error!(run = %place.run, %error, "the run that started it cannot be told how it ended");
-            self.close_entry(Entry::of_end(&place.run));
+            self.publisher.close(Entry::of_end(&place.run));
             return Ok(());
         }
         let what = What::EndInBrief { reason: error.to_string() };
@@ -131,10 +131,10 @@ impl Owner {
             .runs
             .iter()
             .any(|key| self.runs.cached(key).is_some_and(|c| !c.run.changes.is_empty()));
-        let others = !self.batch.writes.is_empty() || !self.batch.timers.is_empty();
+        let others = !(self.batch.writes.is_empty() && self.batch.timers.is_empty() && self.batch.outbox.is_empty());
         let others = std::mem::take(&mut self.batch.confirms) || others;
         if !(changed || others || flush) {
-            if self.publisher.has_confirmed() && self.flush_at.is_none() {
+            if self.publisher.outbox().has_done() && self.flush_at.is_none() {
                 self.flush_at = Some(Instant::now() + FLUSH);
             }
             return Ok(());
@@ -142,9 +142,7 @@ impl Owner {
         let mut writes = std::mem::take(&mut self.batch.writes);
         let written = self.write_runs(&mut writes);
         self.write_timers(&mut writes);
-        for entry in self.publisher.take_confirmed() {
-            writes.push(Write::HashDelete { key: Key::Outbox, field: entry.to_string() });
-        }
+        self.write_outbox(&mut writes);
         self.flush_at = None;
         self.commit_until_answered(&writes).await?;
         for (key, paths) in written {
@@ -193,6 +191,20 @@ impl Owner {
                     writes.push(Write::SortedRemove { key: Key::Timers, member });
                 }
             }
+        }
+    }
+
+    fn write_outbox(&mut self, writes: &mut Vec<Write>) {
+        let seq = self.lease.seq + 1;
+        let mut added = std::mem::take(&mut self.batch.outbox);
+        // What was closed by the same batch is not published at all.
+        added.retain(|(entry, _)| self.publisher.awaits(*entry));
+        if let Some(value) = outbox::write(added.iter().map(|(entry, place)| (entry.0, place))) {
+            writes.push(Write::HashSet { key: Key::Outbox, field: outbox::field(seq), value });
+        }
+        added.into_iter().for_each(|(entry, _)| self.publisher.file(entry, seq));
+        for seq in self.publisher.outbox().take_done() {
+            writes.push(Write::HashDelete { key: Key::Outbox, field: outbox::field(seq) });
         }
     }
 

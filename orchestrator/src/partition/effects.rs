@@ -11,7 +11,6 @@ use oarlock_protocol::{ErrorDetails, RunKey, Span, TaskPath, Timestamp};
 use super::batch::{Dispatch, Entry, What};
 use super::owner::Owner;
 use crate::layout::{self, Place};
-use crate::store::{Key, Write};
 use crate::watch::{Change, Changed};
 
 /// The pause before a run is looked at again whose retention is over, but of whose end another run has not heard.
@@ -76,7 +75,7 @@ impl Owner {
             }
             Effect::Closed { execution_id, queue, .. } | Effect::HandedOn { execution_id, queue } => {
                 self.admission.closed(&queue, execution_id);
-                self.close_entry(execution_id.into());
+                self.publisher.close(execution_id.into());
             }
             Effect::SetTimer { path, at } => drop(self.batch.timers.insert(place(path), Some(at))),
             Effect::ClearTimer { path } => drop(self.batch.timers.insert(place(path), None)),
@@ -118,17 +117,9 @@ impl Owner {
     pub(super) fn dispatch(&mut self, dispatch: Dispatch) {
         self.publisher.add(&dispatch);
         if self.publisher.needs_outbox(&dispatch.what) {
-            let (field, value) = (dispatch.entry().to_string(), dispatch.place.to_string().into());
-            self.batch.writes.push(Write::HashSet { key: Key::Outbox, field, value });
+            self.batch.outbox.push((dispatch.entry(), dispatch.place.clone()));
         }
         self.batch.dispatches.push(dispatch);
-    }
-
-    /// It need not be published any more.
-    pub(super) fn close_entry(&mut self, entry: Entry) {
-        if self.publisher.close(entry) {
-            self.batch.writes.push(Write::HashDelete { key: Key::Outbox, field: entry.to_string() });
-        }
     }
 
     fn note(&mut self, change: Change) {

@@ -9,6 +9,7 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 
 use super::batch::{Dispatch, Entry, What};
+use super::outbox::Outbox;
 
 /// The pause before publications that failed are tried again.
 const AGAIN: Duration = Duration::from_millis(500);
@@ -30,10 +31,9 @@ pub(super) struct Publisher {
     broker: Arc<dyn Broker>,
     delivery_limit: u32,
     declared: Set<String>,
-    /// What is not confirmed: what has an entry in the store's outbox.
-    unconfirmed: Map<Entry, Dispatch>,
-    /// What is, and whose entry the next commit removes.
-    confirmed: Vec<Entry>,
+    /// What is not confirmed, and which field of the store's outbox names it, once one does.
+    unconfirmed: Map<Entry, (Dispatch, Option<u64>)>,
+    outbox: Outbox,
     /// What could not be published, and when it is tried again.
     failed: Vec<Dispatch>,
     again_at: Option<Instant>,
@@ -47,14 +47,14 @@ impl Publisher {
             delivery_limit,
             declared: Set::default(),
             unconfirmed: Map::default(),
-            confirmed: Vec::new(),
+            outbox: Outbox::default(),
             failed: Vec::new(),
             again_at: None,
             in_flight: JoinSet::new(),
         }
     }
 
-    /// Whether it needs an entry in the store's outbox. Where messages do not outlive this process a take-over
+    /// Whether the store's outbox has to name it. Where messages do not outlive this process a take-over
     /// publishes every open attempt again, and an outbox would tell it nothing. The end of a run is no open attempt.
     pub(super) fn needs_outbox(&self, what: &What) -> bool {
         match what {
@@ -65,12 +65,31 @@ impl Publisher {
 
     /// Counts it as not yet confirmed.
     pub(super) fn add(&mut self, dispatch: &Dispatch) {
-        self.unconfirmed.insert(dispatch.entry(), dispatch.clone());
+        let unconfirmed = self.unconfirmed.entry(dispatch.entry());
+        let (known, _) = unconfirmed.or_insert_with(|| (dispatch.clone(), None));
+        if known.what != dispatch.what {
+            *known = dispatch.clone();
+        }
     }
 
-    /// It need not be published any more. Whether its entry in the outbox is to be removed.
-    pub(super) fn close(&mut self, entry: Entry) -> bool {
-        self.unconfirmed.remove(&entry).is_some_and(|dispatch| self.needs_outbox(&dispatch.what))
+    /// A field of the outbox names it, from the commit at hand on or since one before.
+    pub(super) fn file(&mut self, entry: Entry, field: u64) {
+        if let Some((_, filed @ None)) = self.unconfirmed.get_mut(&entry) {
+            *filed = Some(field);
+            self.outbox.enter(field, 1);
+        }
+    }
+
+    /// It need not be published any more.
+    pub(super) fn close(&mut self, entry: Entry) {
+        if let Some((_, Some(field))) = self.unconfirmed.remove(&entry) {
+            self.outbox.leave(field);
+        }
+    }
+
+    /// Which fields of the outbox name something that is not confirmed.
+    pub(super) fn outbox(&mut self) -> &mut Outbox {
+        &mut self.outbox
     }
 
     /// Whether it is still to be confirmed.
@@ -165,12 +184,7 @@ impl Publisher {
         for (dispatch, result) in results {
             let open = self.awaits(dispatch.entry());
             match result {
-                Ok(()) if open => {
-                    self.unconfirmed.remove(&dispatch.entry());
-                    if self.needs_outbox(&dispatch.what) {
-                        self.confirmed.push(dispatch.entry());
-                    }
-                }
+                Ok(()) if open => self.close(dispatch.entry()),
                 Err(error @ Error::Refused(_)) if open => refused.push((dispatch, error)),
                 Err(error) if open => {
                     if let (Error::NoQueue(_), What::Task { queue, .. }) = (&error, &dispatch.what) {
@@ -188,15 +202,6 @@ impl Publisher {
             self.again_at = Some(Instant::now() + AGAIN);
         }
         refused
-    }
-
-    /// What is confirmed, and whose outbox entries are to be removed.
-    pub(super) fn take_confirmed(&mut self) -> Vec<Entry> {
-        std::mem::take(&mut self.confirmed)
-    }
-
-    pub(super) fn has_confirmed(&self) -> bool {
-        !self.confirmed.is_empty()
     }
 
     /// When failed publications are tried again.

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use oarlock_engine::admission::Ticket;
-use oarlock_engine::map::Set;
+use oarlock_engine::map::{Map, Set};
 use oarlock_engine::run::Stage;
 use oarlock_engine::{Event, Plan, Run, child_message};
 use oarlock_protocol::ExecutionId;
@@ -13,10 +13,8 @@ use super::batch::{Dispatch, Entry, What};
 use super::owner::Owner;
 use super::{Lost, runs};
 use crate::layout::Place;
+use crate::layout::outbox::{self, EVERYTHING};
 use crate::store::{Fields, Key, Range, Write};
-
-/// The entry of the outbox that says so: everything open is to be published again, and is not yet.
-const EVERYTHING: &str = "everything";
 
 /// How many timers are read at once.
 const PAGE: usize = 1_000;
@@ -24,7 +22,9 @@ const PAGE: usize = 1_000;
 impl Owner {
     /// Brings the partition's open work back to life.
     pub(super) async fn take_over(&mut self) -> Result<(), Lost> {
-        let Unconfirmed { entries: unconfirmed, ends, everything } = self.unconfirmed().await?;
+        let Unconfirmed { entries: unconfirmed, ends, fields, everything } = self.unconfirmed().await?;
+        // Held until all that they name was looked for.
+        fields.iter().for_each(|field| self.publisher.outbox().enter(*field, 1));
         // Without the messages, or without the last commits, nobody knows what was published: all of it is, again.
         let keeps_messages = self.shared.broker.keeps_messages();
         let everything = everything || !keeps_messages || self.lease.restarted;
@@ -57,7 +57,9 @@ impl Owner {
                 break;
             }
         }
-        self.take_over_ends(ends).await?;
+        self.take_over_ends(ends, &unconfirmed).await?;
+        // What is open of them is counted by now; of the others nothing is left to publish.
+        fields.into_iter().for_each(|field| self.publisher.outbox().leave(field));
         if taken.offered + taken.open.len() > 0 {
             tracing::info!(open = taken.open.len(), ready = taken.offered, "open work taken over");
         }
@@ -73,7 +75,7 @@ impl Owner {
         &mut self,
         place: Place,
         everything: bool,
-        unconfirmed: &Set<Entry>,
+        unconfirmed: &Map<Entry, u64>,
         taken: &mut Taken,
     ) -> Result<(), Lost> {
         match self.waiting(&place).await? {
@@ -90,11 +92,6 @@ impl Owner {
                 let dispatch = Dispatch { place, what: What::Task { attempt, queue } };
                 self.take_over_attempt(dispatch, everything, unconfirmed).await?;
             }
-            Some(Waiting::HandedOn { attempt }) if taken.open.insert(attempt) => {
-                if unconfirmed.contains(&attempt.into()) {
-                    self.drop_entry(attempt.into());
-                }
-            }
             // A run is not lost with the messages: where it is known, the start is answered.
             Some(Waiting::Child { attempt }) if taken.open.insert(attempt) => {
                 let dispatch = Dispatch { place, what: What::Child { attempt } };
@@ -104,7 +101,7 @@ impl Owner {
                 self.admission.offer(&queue, priority, Ticket { run: place.run, path: place.path });
                 taken.offered += 1;
             }
-            Some(Waiting::Open { .. } | Waiting::HandedOn { .. } | Waiting::Child { .. }) | None => {}
+            Some(Waiting::Open { .. } | Waiting::Child { .. }) | None => {}
         }
         Ok(())
     }
@@ -113,10 +110,13 @@ impl Owner {
         &mut self,
         dispatch: Dispatch,
         everything: bool,
-        unconfirmed: &Set<Entry>,
+        unconfirmed: &Map<Entry, u64>,
     ) -> Result<(), Lost> {
-        if unconfirmed.contains(&dispatch.entry()) {
-            return self.dispatch_again(dispatch).await;
+        if let Some(field) = unconfirmed.get(&dispatch.entry()) {
+            let entry = dispatch.entry();
+            self.dispatch_again(dispatch).await?;
+            self.publisher.file(entry, *field);
+            return Ok(());
         }
         if everything {
             // Into the outbox again: until it is confirmed a later owner has to know of it.
@@ -129,22 +129,30 @@ impl Owner {
         let outbox = self.shared.store.read_hash(self.partition, &Key::Outbox, Fields::All).await?;
         let mut unconfirmed = Unconfirmed::default();
         for (field, value) in outbox {
-            unconfirmed.everything |= field == EVERYTHING;
-            unconfirmed.entries.extend(field.parse::<Entry>().ok());
-            let place = std::str::from_utf8(&value).ok().and_then(|text| Place::parse(text).ok());
-            unconfirmed.ends.extend(place.filter(|place| place.path.is_root()));
+            let Some(seq) = outbox::seq(&field) else {
+                unconfirmed.everything |= field == EVERYTHING;
+                continue;
+            };
+            unconfirmed.fields.push(seq);
+            match outbox::read(&value) {
+                Ok(entries) => entries.into_iter().for_each(|(id, place)| unconfirmed.take(Entry(id), place, seq)),
+                Err(error) => {
+                    tracing::error!(%error, field, "everything open is published again");
+                    unconfirmed.everything = true;
+                }
+            }
         }
         Ok(unconfirmed)
     }
 
     /// Tells the steps that started runs how these ended, where they may not have heard.
-    async fn take_over_ends(&mut self, ends: Vec<Place>) -> Result<(), Lost> {
+    async fn take_over_ends(&mut self, ends: Vec<Place>, unconfirmed: &Map<Entry, u64>) -> Result<(), Lost> {
         for (number, place) in ends.into_iter().enumerate() {
             match self.runs.get(&self.shared, self.partition, &place.run).await {
                 Ok(Some(cached)) if child_message::result(&cached.run).is_some() => {
-                    self.dispatch_again(Dispatch { place, what: What::End }).await?;
+                    self.take_over_attempt(Dispatch { place, what: What::End }, false, unconfirmed).await?;
                 }
-                Ok(_) => self.drop_entry(Entry::of_end(&place.run)),
+                Ok(_) => {}
                 Err(runs::Error::Store(error)) => return Err(error.into()),
                 Err(error) => tracing::error!(run = %place.run, %error, "a run cannot be taken over"),
             }
@@ -155,10 +163,6 @@ impl Owner {
             }
         }
         Ok(())
-    }
-
-    fn drop_entry(&mut self, entry: Entry) {
-        self.batch.writes.push(Write::HashDelete { key: Key::Outbox, field: entry.to_string() });
     }
 
     /// What waits at a place for a worker or for admission.
@@ -188,19 +192,28 @@ struct Taken {
 /// What the outbox names.
 #[derive(Default)]
 struct Unconfirmed {
-    entries: Set<Entry>,
+    /// With the field that names each.
+    entries: Map<Entry, u64>,
     /// Runs of whose end those that started them may not have heard.
     ends: Vec<Place>,
+    fields: Vec<u64>,
     /// Whether a take-over broke off that had to publish everything again.
     everything: bool,
+}
+
+impl Unconfirmed {
+    fn take(&mut self, entry: Entry, place: Place, field: u64) {
+        self.entries.insert(entry, field);
+        if place.path.is_root() {
+            self.ends.push(place);
+        }
+    }
 }
 
 /// What waits at a place.
 enum Waiting {
     /// An attempt, for its worker.
     Open { attempt: ExecutionId, queue: String },
-    /// An attempt that its worker has handed on.
-    HandedOn { attempt: ExecutionId },
     /// An attempt, for the end of the run that it is.
     Child { attempt: ExecutionId },
     /// A task, for admission.
@@ -214,7 +227,8 @@ fn waiting_in(plan: &Plan, run: &Run, place: &Place) -> Option<Waiting> {
     let queue = work.queue.clone();
     match &work.stage {
         Stage::Open(open) if is_child => Some(Waiting::Child { attempt: open.execution_id }),
-        Stage::Open(open) if open.accepted => Some(Waiting::HandedOn { attempt: open.execution_id }),
+        // Its worker has handed it on: no queue holds it.
+        Stage::Open(open) if open.accepted => None,
         Stage::Open(open) => Some(Waiting::Open { attempt: open.execution_id, queue }),
         // A paused run's tasks are offered when it is resumed.
         Stage::Ready { .. } if run.head.status == WorkflowStatus::Paused => None,

@@ -144,10 +144,11 @@ fn open_attempts_are_published(
 ) -> Result<(), String> {
     let outbox = mirror.outbox.get(&around.partition);
     for (path, attempt, accepted) in view.open() {
-        let listed = outbox.is_some_and(|outbox| outbox.contains_key(&attempt.to_string()));
+        let name = attempt.to_string();
+        let listed = outbox.is_some_and(|outbox| outbox.values().any(|field| field.contains_key(&name)));
         let known = |name: &str| around.confirmed.contains(name);
         let child = format!("{}-start", RunId::child_of(attempt));
-        if !accepted && !listed && !known(&attempt.to_string()) && !known(&child) {
+        if !accepted && !listed && !known(&name) && !known(&child) {
             return Err(format!(
                 "attempt {attempt} of {path} of run {key} is open, no broker has confirmed it, and the outbox does not name it"
             ));

@@ -32,7 +32,7 @@ pub(crate) struct Mirror {
     pub(crate) forgotten: BTreeMap<RunKey, RunView>,
     /// By partition.
     pub(crate) timers: BTreeMap<u32, BTreeMap<String, i64>>,
-    pub(crate) outbox: BTreeMap<u32, BTreeMap<String, String>>,
+    pub(crate) outbox: BTreeMap<u32, BTreeMap<String, BTreeMap<String, String>>>,
     /// By partition and run: the statuses under which it is listed.
     pub(crate) index: BTreeMap<(u32, String), BTreeSet<String>>,
     pub(crate) commits: u64,
@@ -154,8 +154,9 @@ impl Mirror {
                 }
             }
             Write::HashSet { key: Key::Outbox, field, value } => {
-                let place = String::from_utf8_lossy(value).into_owned();
-                self.outbox.entry(partition).or_default().insert(field.clone(), place);
+                // One field says something else: it has no value.
+                let entries = if value.is_empty() { BTreeMap::new() } else { serde_json::from_slice(value)? };
+                self.outbox.entry(partition).or_default().insert(field.clone(), entries);
             }
             Write::HashDelete { key: Key::Outbox, field } => {
                 self.outbox.entry(partition).or_default().remove(field);

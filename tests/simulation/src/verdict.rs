@@ -216,8 +216,8 @@ pub(crate) fn of_the_store(mirror: &Mirror) -> Result<(), String> {
         }
     }
     for (partition, outbox) in &mirror.outbox {
-        if let Some((entry, place)) = outbox.iter().next() {
-            return Err(format!("the outbox of partition {partition} still names {entry} at {place}"));
+        if let Some((field, entries)) = outbox.iter().next() {
+            return Err(format!("the outbox of partition {partition} still has {field}, which names {entries:?}"));
         }
     }
     let remembered = mirror
