@@ -114,6 +114,22 @@ pub(crate) enum Request {
     Operation(OperationMessage),
 }
 
+impl Request {
+    /// The run it is about; none where it is about a definition.
+    fn run(&self) -> Option<RunKey> {
+        Some(match self {
+            Self::Start(start) => {
+                RunKey::new(start.security_context.tenant_id.as_str(), start.workflow_instance_id)
+            }
+            Self::Cancel { run, .. } | Self::Watch(run) => run.clone(),
+            Self::Signal(signal) => signal.run.clone(),
+            Self::Complete(complete) => complete.run.clone(),
+            Self::Operation(operation) => operation.run.clone(),
+            Self::Register { .. } => return None,
+        })
+    }
+}
+
 /// What this node asks of a partition it owns. Whatever cannot be done is answered REFUSED; no answer comes where the
 /// partition was lost meanwhile: whether it was done is unknown then.
 pub(crate) struct Command {

@@ -273,6 +273,7 @@ impl Owner {
             }
         }
         self.batch.forgotten.clear();
+        self.runs.end_round();
         self.runs.shrink(self.shared.cached_runs());
         Ok(())
     }

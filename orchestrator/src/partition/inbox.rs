@@ -21,6 +21,16 @@ pub(super) enum Incoming {
     Request(Request),
 }
 
+impl Incoming {
+    /// The run it is about; none where it is about a definition.
+    pub(super) fn run(&self) -> Option<RunKey> {
+        match self {
+            Self::Event(run, _) => Some(run.clone()),
+            Self::Request(request) => request.run(),
+        }
+    }
+}
+
 #[derive(Deserialize)]
 struct AnyFormat {
     format: u32,

@@ -23,7 +23,7 @@ use super::publisher::Publisher;
 use super::removal::Removals;
 use super::runs::{self, Runs};
 use super::timers::Timers;
-use super::{Command, Lost, Shared, Wish};
+use super::{Command, Lost, PREFETCH, Shared, Wish};
 use crate::parked;
 use crate::watchdog::Pulse;
 
@@ -31,6 +31,11 @@ use crate::watchdog::Pulse;
 pub(super) const ROUND: usize = 256;
 /// The most bytes of messages that one commit answers.
 const ROUND_BYTES: usize = 32 * 1024 * 1024;
+/// Committed messages are acknowledged within this time, many at once: the broker writes each acknowledgement to its disk, between
+/// what runs wait for. Those that come again where this process dies change nothing.
+const ACKNOWLEDGED_WITHIN: Duration = Duration::from_millis(20);
+/// Or as soon as there are so many: well below what the broker hands out unacknowledged.
+const MOST_UNACKNOWLEDGED: usize = PREFETCH as usize / 4;
 /// The pause before a store that does not answer is asked again.
 pub(super) const STORE_AGAIN: Duration = Duration::from_millis(200);
 
@@ -47,10 +52,20 @@ pub(super) struct Owner {
     pub(super) load_timers_at: Instant,
     hearing: Hearing,
     pub(super) flush_at: Option<Instant>,
+    unacknowledged: Option<Unacknowledged>,
     pub(super) health: watch::Receiver<Health>,
     pub(super) pulse: Arc<Pulse>,
     pub(super) removals: Removals,
     pub(super) asides: Asides,
+}
+
+/// Messages of the inbox that were taken and are not acknowledged.
+struct Unacknowledged {
+    /// The last of them.
+    tag: u64,
+    count: usize,
+    /// When they are to be acknowledged.
+    due: Instant,
 }
 
 impl Owner {
@@ -77,6 +92,7 @@ impl Owner {
             load_timers_at: Instant::now(),
             hearing,
             flush_at: None,
+            unacknowledged: None,
             removals: Removals::default(),
             asides: Asides::default(),
         }
@@ -90,7 +106,6 @@ impl Owner {
         wish: &mut watch::Receiver<Wish>,
     ) -> Result<(), Lost> {
         let acknowledger = inbox.acknowledger();
-        let mut last_tag = None;
         while *wish.borrow_and_update() == Wish::Own {
             self.pulse.beat();
             if self.hearing.begins_again(self.broker_takes()) {
@@ -98,6 +113,7 @@ impl Owner {
                 self.runs = Runs::default();
             }
             let wake = self.next_wake();
+            let mut command = None;
             tokio::select! {
                 // In a fixed order, so that a simulated run can be repeated. None is kept waiting: the first three are bounded by
                 // what the others began, and every round looks at commands, timers, health and wish by itself.
@@ -110,11 +126,11 @@ impl Owner {
                 }
                 received = inbox.receive(ROUND) => {
                     let deliveries = received.map_err(Lost::Inbox)?;
-                    last_tag = deliveries.last().map(|delivery| delivery.tag).or(last_tag);
                     self.hearing.heard(deliveries.len());
+                    self.note_taken(&deliveries);
                     self.take_deliveries(deliveries, &*acknowledger).await?;
                 }
-                Some(command) = commands.recv() => self.take_command(command).await?,
+                Some(first) = commands.recv() => command = Some(first),
                 () = tokio::time::sleep_until(wake) => {}
                 _ = self.health.changed() => {}
                 _ = wish.changed() => {}
@@ -122,24 +138,20 @@ impl Owner {
             let began = Instant::now();
             let refused = self.publisher.catch_up();
             self.fail_refused(refused).await?;
-            self.take_waiting_commands(commands).await?;
+            self.take_commands(command, commands).await?;
             self.load_timers().await?;
             if self.hearing.is_done() {
                 self.fire_timers().await?;
             }
             self.finish_round().await?;
-            // What was put aside is in no commit: until it is, it must come again where this process dies.
-            if self.asides.is_empty()
-                && let Some(tag) = last_tag.take()
-            {
-                // Unacknowledged messages come again and change nothing then.
-                acknowledger.ack_through(tag).await.ok();
-            }
+            let now = Instant::now();
+            self.acknowledge(&*acknowledger, |taken| taken.count >= MOST_UNACKNOWLEDGED || taken.due <= now).await;
             if Instant::now() >= self.lease.renew_at() {
                 self.lease.renew(&self.shared, self.partition).await?;
             }
             self.hearing.round_ended(began);
         }
+        self.acknowledge(&*acknowledger, |_| true).await;
         // Closed first: what comes now is for the next owner.
         drop(inbox);
         self.leave().await
@@ -151,9 +163,33 @@ impl Owner {
         let timer = if self.hearing.is_done() { timer } else { self.hearing.ends_at() };
         // What cannot be published now is looked at again when that changes.
         let again = self.publisher.again_at().filter(|_| self.broker_takes() && !self.publisher.is_full());
-        let others = [timer, self.flush_at, again];
+        let acknowledge = self.unacknowledged.as_ref().filter(|_| self.asides.is_empty()).map(|taken| taken.due);
+        let others = [timer, self.flush_at, again, acknowledge];
         let fixed = self.lease.renew_at().min(self.load_timers_at);
         others.into_iter().flatten().min().map_or(fixed, |at| at.min(fixed))
+    }
+
+    fn note_taken(&mut self, deliveries: &[Delivery]) {
+        let Some(last) = deliveries.last() else { return };
+        let due = Instant::now() + ACKNOWLEDGED_WITHIN;
+        let taken = self.unacknowledged.get_or_insert(Unacknowledged { tag: last.tag, count: 0, due });
+        taken.tag = last.tag;
+        taken.count += deliveries.len();
+    }
+
+    /// Acknowledges what was taken, where it is time. All of it is committed or parked by then.
+    async fn acknowledge(
+        &mut self,
+        acknowledger: &dyn Acknowledge,
+        is_time: impl Fn(&Unacknowledged) -> bool,
+    ) {
+        // What was put aside is in no commit: until it is, it must come again where this process dies.
+        if self.asides.is_empty()
+            && let Some(taken) = self.unacknowledged.take_if(|taken| is_time(taken))
+        {
+            // Unacknowledged messages come again and change nothing then.
+            acknowledger.ack_through(taken.tag).await.ok();
+        }
     }
 
     async fn take_deliveries(
@@ -162,9 +198,14 @@ impl Owner {
         acknowledger: &dyn Acknowledge,
     ) -> Result<(), Lost> {
         let mut bytes = 0;
-        for delivery in deliveries {
+        let partitions = self.shared.definitions.partitions();
+        let read = |delivery: &Delivery| inbox::read(&delivery.message, self.partition, partitions);
+        let incoming: Vec<_> = deliveries.iter().map(read).collect();
+        let runs = incoming.iter().flatten().filter_map(Incoming::run);
+        self.runs.read_ahead(&self.shared, self.partition, runs).await;
+        for (delivery, incoming) in deliveries.into_iter().zip(incoming) {
             bytes += delivery.message.body.len();
-            self.take_delivery(&delivery).await?;
+            self.take_delivery(&delivery, incoming).await?;
             if bytes > ROUND_BYTES {
                 self.finish_round().await?;
                 if self.asides.is_empty() {
@@ -176,8 +217,12 @@ impl Owner {
         Ok(())
     }
 
-    async fn take_delivery(&mut self, delivery: &Delivery) -> Result<(), Lost> {
-        match inbox::read(&delivery.message, self.partition, self.shared.definitions.partitions()) {
+    async fn take_delivery(
+        &mut self,
+        delivery: &Delivery,
+        incoming: Result<Incoming, String>,
+    ) -> Result<(), Lost> {
+        match incoming {
             Ok(Incoming::Event(run, event)) => {
                 if let Err(reason) = self.decide(&run, event).await? {
                     self.park(delivery, &reason).await?;

@@ -22,18 +22,23 @@ use crate::definitions;
 pub(crate) const WATCH: Duration = Duration::from_secs(60);
 
 impl Owner {
-    pub(super) async fn take_waiting_commands(
+    /// Takes the commands that wait, behind the one that was taken out already.
+    pub(super) async fn take_commands(
         &mut self,
+        first: Option<Command>,
         commands: &mut mpsc::Receiver<Command>,
     ) -> Result<(), Lost> {
-        for _ in 0..ROUND {
-            let Ok(command) = commands.try_recv() else { break };
+        let waiting = std::iter::from_fn(|| commands.try_recv().ok()).take(ROUND);
+        let commands: Vec<Command> = first.into_iter().chain(waiting).collect();
+        let runs = commands.iter().filter_map(|command| command.request.run());
+        self.runs.read_ahead(&self.shared, self.partition, runs).await;
+        for command in commands {
             self.take_command(command).await?;
         }
         Ok(())
     }
 
-    pub(super) async fn take_command(&mut self, command: Command) -> Result<(), Lost> {
+    async fn take_command(&mut self, command: Command) -> Result<(), Lost> {
         self.take_request(command.request, Asker::Here(command.reply)).await.map(drop)
     }
 

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use oarlock_engine::map::Map;
+use futures_util::future::join_all;
+use oarlock_engine::map::{Map, Set};
 use oarlock_engine::{Plan, Run};
 use oarlock_protocol::RunKey;
 use oarlock_protocol::message::PayloadReference;
@@ -16,6 +17,8 @@ use crate::store::{self, Fields, Key};
 #[derive(Default)]
 pub(super) struct Runs {
     cached: Map<RunKey, Cached>,
+    /// What was read ahead for the round at hand, each until it is asked for.
+    ahead: Map<RunKey, Stored>,
     uses: u64,
 }
 
@@ -68,6 +71,31 @@ impl Runs {
         }
     }
 
+    /// Reads what is not in memory of the runs that a round is about, all at once: one after the other, each would wait for the
+    /// store behind the commits of other partitions. What cannot be read is read again, and told, when it is asked for.
+    pub(super) async fn read_ahead(
+        &mut self,
+        shared: &Shared,
+        partition: u32,
+        runs: impl Iterator<Item = RunKey>,
+    ) {
+        let missing: Set<RunKey> = runs.filter(|run| !self.cached.contains_key(run)).collect();
+        // One alone is read when it is asked for.
+        if missing.len() < 2 {
+            return;
+        }
+        let reads = missing.into_iter().map(|run| async {
+            let stored = read(shared, partition, &run).await.ok()?;
+            Some((run, stored))
+        });
+        self.ahead.extend(join_all(reads).await.into_iter().flatten());
+    }
+
+    /// Forgets what was read ahead: a commit may have changed it.
+    pub(super) fn end_round(&mut self) {
+        self.ahead.clear();
+    }
+
     /// The run, loaded where it is not in memory, or what is remembered of it.
     pub(super) async fn find(
         &mut self,
@@ -76,7 +104,11 @@ impl Runs {
         key: &RunKey,
     ) -> Result<Found<'_>, Error> {
         if !self.cached.contains_key(key) {
-            match read(shared, partition, key).await? {
+            let stored = match self.ahead.remove(key) {
+                Some(stored) => stored,
+                None => read(shared, partition, key).await?,
+            };
+            match stored {
                 Stored::Run(run, plan) if shared.payloads.is_some() => {
                     self.put(run.following_payloads(), plan);
                 }
@@ -109,6 +141,7 @@ impl Runs {
     /// Drops a run from memory.
     pub(super) fn drop(&mut self, key: &RunKey) {
         self.cached.remove(key);
+        self.ahead.remove(key);
     }
 
     /// Drops the least recently used tenth when more than `most` are in memory. Only between commits.
