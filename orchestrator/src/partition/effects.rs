@@ -80,7 +80,6 @@ impl Owner {
             }
             Effect::SetTimer { path, at } => drop(self.batch.timers.insert(place(path), Some(at))),
             Effect::ClearTimer { path } => drop(self.batch.timers.insert(place(path), None)),
-            Effect::Postpone { path, at } => self.timers.set(&place(path), at, now),
             Effect::Tell { control_queue, message } => self.tell(control_queue, &message),
             Effect::TaskChanged { path, status, attempt, error } => {
                 let what = Changed::Task { path, status, attempt, error };
