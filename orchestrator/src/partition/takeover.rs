@@ -5,20 +5,20 @@ use oarlock_engine::admission::Ticket;
 use oarlock_engine::map::Set;
 use oarlock_engine::run::Stage;
 use oarlock_engine::{Event, Plan, Run, child_message};
-use oarlock_protocol::ExecutionId;
 use oarlock_protocol::instance::WorkflowStatus;
-use tokio::time::Instant;
+use oarlock_protocol::{ExecutionId, RunKey, TaskPath, Timestamp};
 
 use super::batch::{Dispatch, Entry, What};
 use super::owner::Owner;
+use super::timers::Stored;
 use super::{Lost, runs};
-use crate::layout::Place;
+use crate::layout::{Place, Timed};
 use crate::store::{Fields, Key, Range, Write};
 
 /// The entry of the outbox that says so: everything open is to be published again, and is not yet.
 const EVERYTHING: &str = "everything";
 
-/// How many timers are read at once.
+/// How many timers are read at once, and the most places that are taken over between two commits.
 const PAGE: usize = 1_000;
 
 impl Owner {
@@ -36,22 +36,30 @@ impl Owner {
         let mut taken = Taken::default();
         let mut after: Option<(i64, String)> = None;
         loop {
-            // Whatever is open or ready has a timer, so the timers name all of it.
+            // Whatever is open or ready has a time limit, so the timers name every run in which something is.
             let range =
                 Range { from: i64::MIN, to: i64::MAX, after: after.take(), limit: PAGE, descending: false };
             let page = self.shared.store.read_sorted(self.partition, &Key::Timers, &range).await?;
             let full = page.len() == PAGE;
-            for place in page.iter().filter_map(|(member, _)| Place::parse(member).ok()) {
-                self.take_over_place(place, everything, &unconfirmed, &mut taken).await?;
+            for (member, at) in &page {
+                // What has ended waits for its time alone, and is not loaded.
+                let Ok(Timed::Run(run)) = Timed::parse(member) else { continue };
+                let at = Timestamp::from_millis(*at);
+                for place in self.waiting_places(run, at).await? {
+                    self.take_over_place(place, everything, &unconfirmed, &mut taken).await?;
+                    taken.places += 1;
+                    self.stay_alive().await?;
+                    if taken.places % PAGE == 0 {
+                        self.commit().await?;
+                        self.perform().await?;
+                    }
+                }
                 self.stay_alive().await?;
             }
             // Page by page, so that the runs of a long backlog need not fit into memory together.
             self.commit().await?;
             self.perform().await?;
-            self.pulse.beat();
-            if Instant::now() >= self.lease.renew_at() {
-                self.lease.renew(&self.shared, self.partition).await?;
-            }
+            self.stay_alive().await?;
             after = page.into_iter().last().map(|(member, at)| (at, member));
             if !full {
                 break;
@@ -161,13 +169,37 @@ impl Owner {
         self.batch.writes.push(Write::HashDelete { key: Key::Outbox, field: entry.to_string() });
     }
 
+    /// The places of a run at which something waits for a worker or for admission, in the order of their time limits. The
+    /// store has `at` for the run.
+    async fn waiting_places(&mut self, run: RunKey, at: Timestamp) -> Result<Vec<Place>, Lost> {
+        let cached = match self.runs.get(&self.shared, self.partition, &run).await {
+            Ok(Some(cached)) => cached,
+            Ok(None) => {
+                self.batch.timers.insert(Timed::Run(run), None);
+                return Ok(Vec::new());
+            }
+            Err(runs::Error::Store(error)) => return Err(error.into()),
+            Err(error) => {
+                tracing::error!(%run, %error, "a run cannot be taken over");
+                return Ok(Vec::new());
+            }
+        };
+        cached.stored = Stored::At(at);
+        let waits = |path: &&TaskPath| waiting_in(&cached.plan, &cached.run, path).is_some();
+        let paths = cached.run.rows.keys().filter(waits);
+        let mut paths: Vec<_> = paths.map(|path| (cached.timers.get(path), path.clone())).collect();
+        paths.sort_unstable();
+        if cached.timers.first().is_none_or(|first| first < at) {
+            // Configured time limits are shorter by now.
+            self.put_into_batch(&run);
+        }
+        Ok(paths.into_iter().map(|(_, path)| Place { run: run.clone(), path }).collect())
+    }
+
     /// What waits at a place for a worker or for admission.
     async fn waiting(&mut self, place: &Place) -> Result<Option<Waiting>, Lost> {
-        if place.path.is_root() {
-            return Ok(None);
-        }
         match self.runs.get(&self.shared, self.partition, &place.run).await {
-            Ok(Some(cached)) => Ok(waiting_in(&cached.plan, &cached.run, place)),
+            Ok(Some(cached)) => Ok(waiting_in(&cached.plan, &cached.run, &place.path)),
             Ok(None) => Ok(None),
             Err(runs::Error::Store(error)) => Err(error.into()),
             Err(error) => {
@@ -183,6 +215,8 @@ impl Owner {
 struct Taken {
     open: Set<ExecutionId>,
     offered: usize,
+    /// How many places were looked at.
+    places: usize,
 }
 
 /// What the outbox names.
@@ -207,8 +241,8 @@ enum Waiting {
     Ready { queue: String, priority: u8 },
 }
 
-fn waiting_in(plan: &Plan, run: &Run, place: &Place) -> Option<Waiting> {
-    let row = run.rows.get(&place.path)?;
+fn waiting_in(plan: &Plan, run: &Run, path: &TaskPath) -> Option<Waiting> {
+    let row = run.rows.get(path)?;
     let work = row.work()?;
     let is_child = plan.work(row.node).is_some_and(|work| work.child.is_some());
     let queue = work.queue.clone();
