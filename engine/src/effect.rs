@@ -49,16 +49,10 @@ pub enum Effect {
         /// Its task queue.
         queue: String,
     },
-    /// Wake the run at this place then, instead of any time set before. Twice: the same time.
+    /// Wake the run at this place then, instead of any time set before; a time that has passed means at once. It is told and
+    /// not stored: [`crate::Timers`] derives the same from the run. Twice: the same time.
     SetTimer {
         /// The place; `/` is the run itself.
-        path: TaskPath,
-        /// When.
-        at: Timestamp,
-    },
-    /// As `SetTimer`, but in memory only: the durable timer may fire early and is set anew then.
-    Postpone {
-        /// The place.
         path: TaskPath,
         /// When.
         at: Timestamp,

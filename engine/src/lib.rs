@@ -20,6 +20,7 @@ pub mod scope;
 pub mod security;
 pub mod settings;
 pub mod task_message;
+pub mod timers;
 pub mod view;
 
 pub use decide::Decider;
@@ -28,3 +29,4 @@ pub use event::Event;
 pub use plan::{NodeId, Plan};
 pub use run::Run;
 pub use settings::Settings;
+pub use timers::Timers;

@@ -232,6 +232,13 @@ pub struct ForEachNode {
     pub batch: Option<usize>,
 }
 
+impl ForEachNode {
+    /// How many iterations it has over so many items.
+    pub(crate) fn iterations(&self, items: usize) -> usize {
+        items.div_ceil(self.batch.unwrap_or(1))
+    }
+}
+
 /// One iteration after the other.
 #[derive(Debug)]
 #[allow(missing_docs, reason = "fields of Loop")]

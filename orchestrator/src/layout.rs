@@ -5,7 +5,9 @@
 //!                                 t:<path> · i:<path> · o:<path>
 //!                                 after its retention: tombstone
 //! Runs(tenant, status)    sorted  <run id>                  by creation time
-//! Timers                  sorted  <tenant>/<run id><path>   by time
+//! Timers                  sorted  <tenant>/<run id>             of a run under way: a time not later than its first timer
+//!                                 <tenant>/<run id>/            of one that has ended: the end of its retention, or of the memory of it
+//!                                 <tenant>/<run id>/:payloads   when its payloads are removed
 //! Outbox                  hash    <seq>                   -> {<execution id or run id>: <tenant>/<run id><path>, ...};  everything -> nothing
 //! Definitions             hash    <tenant>/<id>@<version> -> definition;  <tenant>/<id> -> newest version
 //! ```
@@ -23,8 +25,10 @@ use serde::Serialize;
 use crate::store::{Key, Write};
 
 pub mod outbox;
+mod timed;
 mod tombstone;
 
+pub use timed::Timed;
 pub use tombstone::{Tombstone, bury, forget};
 
 const HEAD: &str = "head";
@@ -51,7 +55,7 @@ impl Unreadable {
     }
 }
 
-/// A place in a run, as timers and outbox name it.
+/// A place in a run, as the outbox and some timers name it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Place {
     /// The run.

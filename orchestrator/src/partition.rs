@@ -42,6 +42,7 @@ mod runs;
 mod takeover;
 mod tell;
 mod timers;
+mod times;
 
 pub(crate) use answer::Return;
 use hearing::Hearing;

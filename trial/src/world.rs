@@ -157,9 +157,7 @@ impl World<'_> {
                 | Effect::StartChild { path, execution_id, again: false, .. } => {
                     self.answer(&path, execution_id);
                 }
-                Effect::SetTimer { path, at } | Effect::Postpone { path, at } => {
-                    self.timers.insert(path, at);
-                }
+                Effect::SetTimer { path, at } => drop(self.timers.insert(path, at)),
                 Effect::ClearTimer { path } => drop(self.timers.remove(&path)),
                 Effect::TaskChanged { path, status, attempt, error } => {
                     if let Some(step) = self.plan.locate(&path) {

@@ -11,6 +11,7 @@ use crate::plan::Step;
 use crate::retry::{self, Decision, History};
 use crate::run::{KEPT_ATTEMPTS, Open, Row, Stage};
 use crate::task_message;
+use crate::timers::Timers;
 
 impl Decider<'_> {
     /// Admission let a ready task out: a new attempt is opened and published.
@@ -78,14 +79,27 @@ impl Decider<'_> {
         Some(&self.row(step)?.work()?.stage)
     }
 
-    /// The limits in time of a task: its own, and the configured ones where it names none.
+    /// The limits in time of a task.
     pub(super) fn timeouts(&self, step: &Step) -> TaskTimeouts {
-        let own = self.plan.work(step).map(|work| work.definition.timeouts).unwrap_or_default();
-        if self.child(step).is_some() {
-            // A child run has limits of its own: only the step's total counts here.
-            return TaskTimeouts { total: own.total, ..TaskTimeouts::default() };
-        }
-        own.or(self.settings.timeouts)
+        self.timers().timeouts(step.node)
+    }
+
+    /// When all attempts of a task must have ended.
+    pub(super) fn deadline(&self, step: &Step) -> Option<Timestamp> {
+        self.timers().deadline(step)
+    }
+
+    pub(super) fn timers(&self) -> Timers<'_> {
+        Timers::new(self.plan, self.run, self.settings)
+    }
+
+    /// Sets the timer of a step as it stands by now, or clears it.
+    pub(super) fn arm(&mut self, step: &Step) {
+        let path = step.path.clone();
+        self.effects.push(match self.timers().at(&path) {
+            Some(at) => Effect::SetTimer { path, at },
+            None => Effect::ClearTimer { path },
+        });
     }
 
     /// Nobody works on the open attempt any more: its time limits begin anew, as for one that was just published.
@@ -103,38 +117,6 @@ impl Decider<'_> {
         }
         self.set_status(step, TaskStatus::Scheduled);
         self.arm(step);
-    }
-
-    /// When all attempts of a task must have ended.
-    pub(super) fn deadline(&self, step: &Step) -> Option<Timestamp> {
-        let total = self.timeouts(step).total?;
-        Some(self.row(step)?.work()?.first_ready.after(total))
-    }
-
-    /// When the open attempt must be looked at: the earliest of its time limits.
-    pub(super) fn due(&self, step: &Step) -> Option<Timestamp> {
-        let (_, open) = self.run.open(&step.path)?;
-        let timeouts = self.timeouts(step);
-        let slack = self.settings.slack;
-        let begun = match open.started {
-            _ if open.accepted => [None, None],
-            None => [open.start_before.map(|at| at.after(slack)), None],
-            Some(started) => {
-                let execution = timeouts.execution.map(|span| started.after(span).after(slack));
-                [execution, timeouts.heartbeat.and_then(|span| Some(open.seen?.after(span)))]
-            }
-        };
-        let deadline = open.deadline.map(|at| at.after(slack));
-        // What was told to end is told again, and not asked whether it lives.
-        let next = open.cancelled_until.or(open.ask_at);
-        begun.into_iter().chain([deadline, next]).flatten().min()
-    }
-
-    /// Sets the durable timer of the open attempt.
-    pub(super) fn arm(&mut self, step: &Step) {
-        if let Some(at) = self.due(step) {
-            self.effects.push(Effect::SetTimer { path: step.path.clone(), at });
-        }
     }
 
     /// Closes the open attempt: it can no longer change anything.
@@ -227,7 +209,7 @@ impl Decider<'_> {
             work.stage = Stage::Waiting { until, since };
         }
         self.set_status(step, TaskStatus::RetryPending);
-        self.effects.push(Effect::SetTimer { path: step.path.clone(), at: until });
+        self.arm(step);
     }
 
     /// Lets the task and the run wait for an operator.
@@ -238,10 +220,7 @@ impl Decider<'_> {
             work.stage = Stage::Held;
         }
         self.set_status(step, TaskStatus::RetryPending);
-        // No time ends what undoes a step: only an operator does.
-        if let Some(at) = self.deadline(step).filter(|_| !self.undoes(step)) {
-            self.effects.push(Effect::SetTimer { path: step.path.clone(), at });
-        }
+        self.arm(step);
         self.pause();
     }
 

@@ -253,18 +253,13 @@ impl Decider<'_> {
     /// Makes a task ready: it waits for admission from now on, unless the run is paused. A child run needs none.
     pub(super) fn make_ready(&mut self, step: &Step) {
         let now = self.now;
-        let queue_time = self.timeouts(step).queue;
-        let deadline = self.deadline(step);
         let is_child = self.child(step).is_some();
         let Some(work) = self.row_mut(step).and_then(Row::work_mut) else { return };
         work.stage = Stage::Ready { since: now };
         let (queue, priority) = (work.queue.clone(), work.priority);
         self.set_status(step, TaskStatus::Ready);
         let path = step.path.clone();
-        let due = [queue_time.map(|span| now.after(span)), deadline].into_iter().flatten().min();
-        if let Some(at) = due {
-            self.effects.push(Effect::SetTimer { path: path.clone(), at });
-        }
+        self.arm(step);
         if self.run.head.status == WorkflowStatus::Paused {
             return;
         }

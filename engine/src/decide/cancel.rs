@@ -63,8 +63,10 @@ impl Decider<'_> {
             // Those whose turn to be done again has not come end like all others.
             block.active += std::mem::take(&mut block.again).len();
         }
-        if matches!(self.plan.node(step).kind, NodeKind::ForEach(_) | NodeKind::Loop(_)) {
-            self.effects.push(Effect::ClearTimer { path: step.path.clone() });
+        if step.node == Plan::ROOT
+            || matches!(self.plan.node(step).kind, NodeKind::ForEach(_) | NodeKind::Loop(_))
+        {
+            self.arm(step);
         }
         for child in self.children_of(step) {
             if self.row(&child).is_some_and(|row| !row.finished()) {

@@ -35,6 +35,7 @@ impl Decider<'_> {
             return self.handle_failure();
         }
         self.run.head.compensating = true;
+        self.arm(&self.plan.root());
         self.go_on_as(WorkflowStatus::Compensating);
         self.touch();
         // What undoes is small; the decision that ended the run may have stored all it may.

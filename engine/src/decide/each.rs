@@ -8,7 +8,6 @@ use oarlock_protocol::{ErrorDetails, Json, JsonMap};
 use serde_json::json;
 
 use super::{Decider, Next};
-use crate::effect::Effect;
 use crate::mapping;
 use crate::plan::{ForEachNode, NodeKind, Step};
 use crate::run::{Block, Body, Ending, Row};
@@ -53,7 +52,7 @@ impl Decider<'_> {
                 return Err(mapping::failed("forEach.items: it gave neither a list nor a map"));
             }
         };
-        if count.div_ceil(each.batch.unwrap_or(1)) > limit {
+        if each.iterations(count) > limit {
             let message = format!(
                 "forEach has {count} items, and at most {limit} iterations are allowed (limits.iterations); hand out several at once with `batch`"
             );
@@ -65,19 +64,17 @@ impl Decider<'_> {
 
     /// How many iterations a `forEach` that was begun has in all.
     pub(super) fn iterations(&self, step: &Step, each: &ForEachNode) -> usize {
-        let row = self.row(step);
-        let items = match (row.and_then(|row| row.block()?.items), row.and_then(|row| row.input.as_ref())) {
-            (Some(count), _) => count,
-            (None, Some(Json::Array(list))) => list.len(),
-            (None, Some(Json::Object(map))) => map.len(),
-            (None, Some(Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_)) | None) => 0,
-        };
-        items.div_ceil(each.batch.unwrap_or(1))
+        each.iterations(self.row(step).map_or(0, Row::items))
     }
 
-    /// Begins as many iterations as may be at work, and in one decision.
+    /// Begins as many iterations as may be at work, and in one decision; a timer goes on with what is left.
     pub(super) fn activate(&mut self, step: &Step) {
         let NodeKind::ForEach(each) = &self.plan.node(step).kind else { return };
+        self.begin_iterations(step, each);
+        self.arm(step);
+    }
+
+    fn begin_iterations(&mut self, step: &Step, each: &ForEachNode) {
         let total = self.iterations(step, each);
         let at_once = each.concurrency.unwrap_or(total);
         loop {
@@ -88,8 +85,7 @@ impl Decider<'_> {
                 return;
             }
             if self.begun_iterations >= CHUNK {
-                let at = self.now;
-                return self.effects.push(Effect::SetTimer { path: step.path.clone(), at });
+                return;
             }
             let again = self.block_mut(step).and_then(|block| block.again.pop());
             let number = again.or_else(|| Some(self.row(step)?.block()?.begun));

@@ -3,10 +3,9 @@
 use oarlock_expression::Limits;
 use oarlock_protocol::code::Code;
 use oarlock_protocol::instance::{TaskStatus, WorkflowStatus};
-use oarlock_protocol::{ErrorDetails, Json, TaskPath};
+use oarlock_protocol::{ErrorDetails, Json};
 
 use super::Decider;
-use crate::effect::Effect;
 use crate::mapping;
 use crate::plan::{Plan, Step};
 use crate::run::{Ending, Row};
@@ -88,7 +87,7 @@ impl Decider<'_> {
         // A run that ended because a decision stored too much still has its handlers run.
         self.stored_bytes = 0;
         // The handlers have time limits of their own; the run's is over or no longer matters.
-        self.effects.push(Effect::ClearTimer { path: TaskPath::root() });
+        self.arm(&self.plan.root());
         self.begin_block(&handlers, None);
     }
 
@@ -112,8 +111,7 @@ impl Decider<'_> {
         if status == WorkflowStatus::Completed {
             self.drop_all_variables();
         }
-        let kept = self.plan.definition.retention.unwrap_or(self.settings.retention);
-        self.effects.push(Effect::SetTimer { path: TaskPath::root(), at: self.now.after(kept) });
+        self.arm(&self.plan.root());
         self.tell_parent();
     }
 }

@@ -33,6 +33,7 @@ impl Decider<'_> {
         self.set_run_status(WorkflowStatus::Paused);
         for step in self.tasks_at(|stage| matches!(stage, Stage::Ready { .. })) {
             self.withdraw(&step);
+            self.arm(&step);
         }
     }
 

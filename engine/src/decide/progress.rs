@@ -14,7 +14,7 @@ use crate::run::{Row, Stage};
 const AHEAD: u32 = 16;
 
 impl Decider<'_> {
-    /// Takes a sign of life: the first says RUNNING and where, the others move the timer in memory.
+    /// Takes a sign of life: the first says RUNNING and where, the others move the timer.
     pub(super) fn on_progress(&mut self, progress: &ProgressMessage) {
         let path = &progress.address.task_path;
         let step = self.plan.locate(path);
@@ -49,7 +49,7 @@ impl Decider<'_> {
         self.answer(progress, order);
     }
 
-    /// A worker holds the attempt: stored, with a durable timer.
+    /// A worker holds the attempt: stored.
     fn begun(&mut self, step: &Step, progress: &ProgressMessage) {
         let now = self.now;
         let Some(row) = self.row_mut(step) else { return };
@@ -74,15 +74,12 @@ impl Decider<'_> {
     /// The worker still lives: known in memory only, since a take-over gives every heartbeat its full time again.
     fn beat(&mut self, step: &Step, n: u64) {
         let now = self.now;
-        let path = step.path.clone();
-        let row = self.run.rows.get_mut(&path);
+        let row = self.run.rows.get_mut(&step.path);
         if let Some(Stage::Open(open)) = row.and_then(Row::work_mut).map(|work| &mut work.stage) {
             open.seen = Some(now);
             open.progress = Some(n);
         }
-        if let Some(at) = self.due(step) {
-            self.effects.push(Effect::Postpone { path, at });
-        }
+        self.arm(step);
     }
 
     /// The attempt is closed or unknown: its worker is told to end it, unless it may be opened yet.

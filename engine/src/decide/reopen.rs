@@ -3,7 +3,6 @@
 use oarlock_protocol::instance::{TaskStatus, WorkflowStatus};
 
 use super::{Decider, Next};
-use crate::effect::Effect;
 use crate::plan::{NodeKind, Plan, Step, Wait};
 use crate::run::{Body, Row};
 
@@ -19,11 +18,8 @@ impl Decider<'_> {
         self.run.changes.output |= self.run.output.take().is_some();
         self.set_run_status(WorkflowStatus::Running);
         self.touch();
-        self.effects.push(match self.plan.definition.timeouts.total {
-            // Its time counts anew.
-            Some(total) => Effect::SetTimer { path: root.path.clone(), at: self.now.after(total) },
-            None => Effect::ClearTimer { path: root.path.clone() },
-        });
+        // Its time counts anew.
+        self.arm(&root);
         if let Some(handlers) = self.plan.node(Plan::ROOT).on_error {
             self.remove_all(&self.plan.child(&root, handlers));
         }
@@ -38,23 +34,13 @@ impl Decider<'_> {
             }
         }
         self.run.derive(self.plan);
-        for step in ready.iter().filter(|step| !self.waits_for_its_turn(step)).cloned().collect::<Vec<_>>() {
+        for step in
+            ready.iter().filter(|step| !self.timers().waits_for_its_turn(step)).cloned().collect::<Vec<_>>()
+        {
             self.make_ready(&step);
         }
-        blocks.retain(|block| !self.waits_for_its_turn(block));
+        blocks.retain(|block| !self.timers().waits_for_its_turn(block));
         blocks.iter().for_each(|block| self.go_on_again(block));
-    }
-
-    /// Whether a step is, or is inside, an iteration that is to be done again when others have ended.
-    fn waits_for_its_turn(&self, step: &Step) -> bool {
-        let mut around = std::iter::once(step.clone()).chain(self.plan.around(step));
-        around.any(|step| self.is_of_for_each(&step) && self.row(&step).is_some_and(is_pending))
-    }
-
-    fn is_of_for_each(&self, step: &Step) -> bool {
-        let is_iteration = matches!(self.plan.node(step).kind, NodeKind::Iteration(_));
-        let around = self.plan.parent(step).filter(|_| is_iteration);
-        around.is_some_and(|around| matches!(self.plan.node(&around).kind, NodeKind::ForEach(_)))
     }
 
     /// The turn of an iteration that is done again.
@@ -68,7 +54,7 @@ impl Decider<'_> {
             let Some(row) = self.row(&step).filter(|row| !row.settled) else { continue };
             let is_ready = row.work().is_some() && is_pending(row);
             let is_block = row.block().is_some();
-            if self.waits_for_its_turn(&step) {
+            if self.timers().waits_for_its_turn(&step) {
                 continue;
             }
             if is_ready {
@@ -163,12 +149,12 @@ impl Decider<'_> {
         if step.node == Plan::ROOT {
             return;
         }
-        if self.is_of_for_each(step) {
+        if self.plan.is_of_for_each(step) {
             // At most `concurrency` of them at once.
             return self.set_status(step, TaskStatus::Pending);
         }
         self.set_status(step, TaskStatus::Running);
-        if !self.waits_for_its_turn(step) {
+        if !self.timers().waits_for_its_turn(step) {
             self.begin_variables(step);
         }
     }

@@ -7,7 +7,6 @@ use oarlock_protocol::{ErrorDetails, Span};
 
 use super::each::CHUNK;
 use super::{Decider, Next};
-use crate::effect::Effect;
 use crate::mapping;
 use crate::plan::{LoopNode, NodeKind, Step};
 use crate::run::{Block, Body, Ending, Row};
@@ -76,16 +75,14 @@ impl Decider<'_> {
         if let Some(block) = self.row_mut(step).and_then(Row::block_mut) {
             block.pause = Some(until);
         }
-        self.effects.push(Effect::SetTimer { path: step.path.clone(), at: until });
+        self.arm(step);
     }
 
     /// The timer of a loop: its pause may be over.
     pub(super) fn loop_timer(&mut self, step: &Step) {
         let paused = self.row(step).filter(|row| !row.status.is_terminal()).and_then(Row::block);
         match paused.and_then(|block| block.pause) {
-            Some(until) if self.now < until => {
-                self.effects.push(Effect::SetTimer { path: step.path.clone(), at: until });
-            }
+            Some(until) if self.now < until => self.arm(step),
             Some(_) => {
                 if let Some(block) = self.row_mut(step).and_then(Row::block_mut) {
                     block.pause = None;

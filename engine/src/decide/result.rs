@@ -98,7 +98,6 @@ impl Decider<'_> {
             return self.attempt_failed(step, invalid_output(&message));
         }
         let at = self.now.after(Span::from_millis(after_ms.min(LONGEST.as_millis())));
-        let deadline = self.deadline(step);
         let since = self.now;
         if let Some(work) = self.row_mut(step).and_then(Row::work_mut) {
             work.refusals = 0;
@@ -106,8 +105,7 @@ impl Decider<'_> {
             work.stage = Stage::Waiting { until: at, since };
         }
         self.set_status(step, TaskStatus::RetryPending);
-        let at = deadline.map_or(at, |deadline| deadline.min(at));
-        self.effects.push(Effect::SetTimer { path: step.path.clone(), at });
+        self.arm(step);
     }
 
     /// The worker has handed the task on: someone else completes it.
@@ -132,10 +130,7 @@ impl Decider<'_> {
         self.set_status(step, TaskStatus::Running);
         self.touch();
         self.effects.push(Effect::HandedOn { execution_id, queue });
-        match self.due(step) {
-            Some(at) => self.effects.push(Effect::SetTimer { path: step.path.clone(), at }),
-            None => self.effects.push(Effect::ClearTimer { path: step.path.clone() }),
-        }
+        self.arm(step);
     }
 
     pub(super) fn completed(&mut self, step: &Step, output: Json) {

@@ -5,7 +5,7 @@ use oarlock_protocol::depth::{DEEPEST, nests_within};
 use oarlock_protocol::instance::{WorkflowMetrics, WorkflowStatus};
 use oarlock_protocol::message::StartMessage;
 use oarlock_protocol::name::check_tenant;
-use oarlock_protocol::{ErrorDetails, FORMAT, RunKey, TaskPath, Timestamp};
+use oarlock_protocol::{ErrorDetails, FORMAT, RunKey, Timestamp};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -148,10 +148,8 @@ fn begin(plan: &Plan, mut run: Run, settings: &Settings, now: Timestamp) -> (Run
     (run.changes.head, run.changes.input) = (true, true);
     let mut decider = Decider::new(plan, &mut run, settings, now);
     decider.effects.push(Effect::RunChanged { from: None, to: WorkflowStatus::Running });
-    if let Some(total) = plan.definition.timeouts.total {
-        decider.effects.push(Effect::SetTimer { path: TaskPath::root(), at: now.after(total) });
-    }
     decider.begin_block(&plan.root(), None);
+    decider.arm(&plan.root());
     decider.settle_agenda();
     decider.tell_parent_of_start();
     let effects = decider.finish();

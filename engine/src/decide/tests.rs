@@ -9,6 +9,7 @@ mod compensation;
 mod completions;
 mod conditions;
 mod cost;
+mod derived;
 mod failure;
 mod for_each;
 mod for_each_cost;

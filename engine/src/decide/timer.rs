@@ -29,9 +29,7 @@ impl Decider<'_> {
             Some(Stage::Waiting { .. }) if self.deadline(step).is_some_and(|end| self.now >= end) => {
                 self.timed_out(step);
             }
-            Some(Stage::Waiting { until, .. }) if self.now < until => {
-                self.rearm(step, self.deadline(step).map_or(until, |end| end.min(until)));
-            }
+            Some(Stage::Waiting { until, .. }) if self.now < until => self.arm(step),
             Some(Stage::Waiting { since, .. }) => self.waited(step, since),
             Some(Stage::Ready { since }) => self.ready_timer(step, since),
             Some(Stage::Open(open)) => self.open_timer(step, &open),
@@ -42,29 +40,18 @@ impl Decider<'_> {
 
     /// The run's own timer: its total time is over, or its retention.
     fn run_timer(&mut self) {
-        let head = &self.run.head;
-        if head.status.is_terminal() {
-            let kept = self.plan.definition.retention.unwrap_or(self.settings.retention);
-            let until = head.end_time.unwrap_or(head.updated_at).after(kept);
-            if self.now >= until {
-                self.effects.push(Effect::Forget);
-            } else {
-                self.effects.push(Effect::SetTimer { path: TaskPath::root(), at: until });
-            }
-            return;
+        let root = self.plan.root();
+        match self.timers().at(&root.path) {
+            None => return self.stale("timer of a run without a time limit"),
+            Some(until) if self.now < until => return self.arm(&root),
+            Some(_) => {}
         }
-        let Some(total) =
-            self.plan.definition.timeouts.total.filter(|_| !head.handling && !head.compensating)
-        else {
-            return self.stale("timer of a run without a time limit");
-        };
-        let until = head.opened_at.unwrap_or(head.created_at).after(total);
-        if self.now < until {
-            self.effects.push(Effect::SetTimer { path: TaskPath::root(), at: until });
-        } else if head.ending.is_none() {
-            let error = ErrorDetails::system(Code::TimeoutTotal, format!("the run took longer than {total}"));
-            self.end_block(&self.plan.root(), Ending::TimedOut { error });
+        if self.run.head.status.is_terminal() {
+            return self.effects.push(Effect::Forget);
         }
+        let total = self.plan.definition.timeouts.total.unwrap_or_default();
+        let error = ErrorDetails::system(Code::TimeoutTotal, format!("the run took longer than {total}"));
+        self.end_block(&root, Ending::TimedOut { error });
     }
 
     /// The delay of a retry is over.
@@ -89,10 +76,7 @@ impl Decider<'_> {
                 let message = format!("no worker was free for it within {span}");
                 self.attempt_failed(step, ErrorDetails::system(Code::TimeoutQueue, message));
             }
-            _ => {
-                let at = [deadline, queue_time.map(|span| since.after(span))].into_iter().flatten().min();
-                at.into_iter().for_each(|at| self.rearm(step, at));
-            }
+            _ => self.arm(step),
         }
     }
 
@@ -106,7 +90,7 @@ impl Decider<'_> {
         match self.deadline(step) {
             Some(_) if self.undoes(step) => self.stale("timer of a held compensation"),
             Some(deadline) if self.now >= deadline => self.timed_out(step),
-            Some(deadline) => self.rearm(step, deadline),
+            Some(_) => self.arm(step),
             None => self.stale("timer of a held task"),
         }
     }
@@ -134,11 +118,7 @@ impl Decider<'_> {
             None if open.cancelled_until.is_none() && open.ask_at.is_some_and(|at| self.now >= at) => {
                 self.ask_child(step, open);
             }
-            None => {
-                if let Some(at) = self.due(step) {
-                    self.rearm(step, at);
-                }
-            }
+            None => self.arm(step),
         }
     }
 
@@ -189,10 +169,6 @@ impl Decider<'_> {
             return self.hold(step, error);
         }
         self.fail(step, TaskStatus::TimedOut, error, None);
-    }
-
-    fn rearm(&mut self, step: &Step, at: Timestamp) {
-        self.effects.push(Effect::SetTimer { path: step.path.clone(), at });
     }
 }
 

@@ -22,16 +22,13 @@ impl Decider<'_> {
                 return self.fail(step, TaskStatus::Failed, error, None);
             }
         };
-        let at = [awaiting.until.map(|(at, _)| at), awaiting.timeout].into_iter().flatten().min();
         self.put_row(step, TaskStatus::Running, Body::Await(awaiting.clone()));
         self.tell_status(step);
         if let Some((index, name, payload)) = self.take_from_mailbox(wait, &awaiting) {
             return self.awaited(step, index, &name, payload);
         }
         self.run.waits.insert(step.path.clone());
-        if let Some(at) = at {
-            self.effects.push(Effect::SetTimer { path: step.path.clone(), at });
-        }
+        self.arm(step);
     }
 
     fn awaiting(&self, step: &Step, wait: &AwaitNode) -> Result<Awaiting, ErrorDetails> {
@@ -137,9 +134,7 @@ impl Decider<'_> {
         if timeout.is_some_and(|timeout| self.now >= timeout) {
             return self.waited_too_long(step);
         }
-        if let Some(at) = [until.map(|(at, _)| at), timeout].into_iter().flatten().min() {
-            self.effects.push(Effect::SetTimer { path: step.path.clone(), at });
-        }
+        self.arm(step);
     }
 
     fn waited_too_long(&mut self, step: &Step) {

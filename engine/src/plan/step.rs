@@ -75,6 +75,13 @@ impl Plan {
         Some(Step { node, path: TaskPath::from(format!("{}[{number}]", step.path).as_str()) })
     }
 
+    /// Whether a step is an iteration of a `forEach`.
+    pub fn is_of_for_each(&self, step: &Step) -> bool {
+        let is_iteration = matches!(self.node(step).kind, NodeKind::Iteration(_));
+        let around = self.parent(step).filter(|_| is_iteration);
+        around.is_some_and(|around| matches!(self.node(&around).kind, NodeKind::ForEach(_)))
+    }
+
     /// The iterations of a step that may have a row, where `begun` were begun.
     pub fn kept(&self, step: &Step, begun: usize) -> Vec<Step> {
         let first = match &self.node(step).kind {

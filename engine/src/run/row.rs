@@ -238,6 +238,16 @@ impl Row {
         self.settled && self.block().is_none_or(|block| block.active == 0 && !block.rest)
     }
 
+    /// How many items a `forEach` that was begun goes over.
+    pub(crate) fn items(&self) -> usize {
+        match (self.block().and_then(|block| block.items), &self.input) {
+            (Some(count), _) => count,
+            (None, Some(Json::Array(list))) => list.len(),
+            (None, Some(Json::Object(map))) => map.len(),
+            (None, Some(Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_)) | None) => 0,
+        }
+    }
+
     /// The task for workers, where it is one.
     pub fn work(&self) -> Option<&Work> {
         match &self.body {

@@ -75,7 +75,8 @@ mod tests {
     #[test]
     fn nothing_is_not_written_and_what_is_no_outbox_is_refused() {
         assert_eq!(write(std::iter::empty()), None);
-        for value in ["", "[]", "{\"x\":\"acme/\"}", "{\"67e55044-10b1-426f-9247-bb680e5fe0c8\":\"nowhere\"}"] {
+        for value in ["", "[]", "{\"x\":\"acme/\"}", "{\"67e55044-10b1-426f-9247-bb680e5fe0c8\":\"nowhere\"}"]
+        {
             assert!(read(value.as_bytes()).is_err(), "{value}");
         }
         assert_eq!((seq("17"), seq(EVERYTHING), field(17).as_str()), (Some(17), None, "17"));

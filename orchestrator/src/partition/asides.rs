@@ -79,7 +79,7 @@ impl Asides {
     }
 
     /// Whether something of the run waits already: what comes later waits behind it.
-    fn is_waiting(&self, run: &RunKey) -> bool {
+    pub(super) fn is_waiting(&self, run: &RunKey) -> bool {
         self.waiting.contains_key(run)
     }
 

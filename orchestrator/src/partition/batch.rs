@@ -6,7 +6,7 @@ use oarlock_protocol::{ExecutionId, RunKey, Timestamp};
 use uuid::Uuid;
 
 use super::answer::{Reply, Return};
-use crate::layout::Place;
+use crate::layout::{Place, Timed};
 use crate::store::Write;
 use crate::watch::Change;
 
@@ -17,8 +17,8 @@ pub(super) struct Batch {
     pub(super) writes: Vec<Write>,
     /// The runs that changed.
     pub(super) runs: Vec<RunKey>,
-    /// The last word on each timer: a time, or none.
-    pub(super) timers: Map<Place, Option<Timestamp>>,
+    /// The last word on each timer that is written: a time, or none.
+    pub(super) timers: Map<Timed, Option<Timestamp>>,
     /// Messages that have to arrive.
     pub(super) dispatches: Vec<Dispatch>,
     /// Those of them that the commit puts into the outbox.

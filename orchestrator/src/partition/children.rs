@@ -118,7 +118,7 @@ impl Owner {
                 self.batch.writes.push(layout::bury(run));
                 let until = self.shared.clock.now().after(self.remembered(true));
                 let place = Place { run: run.clone(), path: TaskPath::root() };
-                self.batch.timers.insert(place, Some(until));
+                self.batch.timers.insert(place.into(), Some(until));
                 child_message::never_began(parent)
             }
         };

@@ -125,13 +125,15 @@ impl Owner {
     }
 
     pub(super) async fn commit(&mut self) -> Result<(), Lost> {
+        self.settle_timers();
         let flush = self.flush_at.is_some_and(|at| at <= Instant::now());
         let changed = self
             .batch
             .runs
             .iter()
             .any(|key| self.runs.cached(key).is_some_and(|c| !c.run.changes.is_empty()));
-        let others = !(self.batch.writes.is_empty() && self.batch.timers.is_empty() && self.batch.outbox.is_empty());
+        let others =
+            !(self.batch.writes.is_empty() && self.batch.timers.is_empty() && self.batch.outbox.is_empty());
         let others = std::mem::take(&mut self.batch.confirms) || others;
         if !(changed || others || flush) {
             if self.publisher.outbox().has_done() && self.flush_at.is_none() {
@@ -168,30 +170,13 @@ impl Owner {
                 let remember = if cached.run.head.parent.is_some() { child } else { own };
                 let stays = layout::forget(&cached.run, remember.as_millis() > 0, writes);
                 let place = Place { run: key.clone(), path: TaskPath::root() };
-                self.batch.timers.insert(place, stays.then_some(now.after(remember)));
+                self.batch.timers.insert(place.into(), stays.then_some(now.after(remember)));
                 if self.shared.settings.payloads.is_some() {
-                    self.batch.timers.insert(removal::place(key), Some(now));
+                    self.batch.timers.insert(removal::place(key).into(), Some(now));
                 }
             }
         }
         written
-    }
-
-    fn write_timers(&mut self, writes: &mut Vec<Write>) {
-        let now = self.shared.clock.now();
-        for (place, at) in std::mem::take(&mut self.batch.timers) {
-            let member = place.to_string();
-            match at {
-                Some(at) => {
-                    self.timers.set(&place, at, now);
-                    writes.push(Write::SortedSet { key: Key::Timers, member, score: at.as_millis() });
-                }
-                None => {
-                    self.timers.clear(&place);
-                    writes.push(Write::SortedRemove { key: Key::Timers, member });
-                }
-            }
-        }
     }
 
     fn write_outbox(&mut self, writes: &mut Vec<Write>) {

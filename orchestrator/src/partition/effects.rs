@@ -46,17 +46,22 @@ fn verdict(effects: &[Effect]) -> Verdict {
 impl Owner {
     /// Takes them in, and tells what the decision came to for who asked for it.
     pub(super) fn take_effects(&mut self, key: &RunKey, effects: Vec<Effect>) -> Verdict {
-        if let Some(cached) = self.runs.cached(key)
-            && !std::mem::replace(&mut cached.in_batch, true)
-        {
-            self.batch.runs.push(key.clone());
-        }
+        self.put_into_batch(key);
         let now = self.shared.clock.now();
         let verdict = verdict(&effects);
         for effect in effects {
             self.take_effect(key, effect, now);
         }
         verdict
+    }
+
+    /// The next commit stores what has changed in the run.
+    pub(super) fn put_into_batch(&mut self, key: &RunKey) {
+        if let Some(cached) = self.runs.cached(key)
+            && !std::mem::replace(&mut cached.in_batch, true)
+        {
+            self.batch.runs.push(key.clone());
+        }
     }
 
     fn take_effect(&mut self, key: &RunKey, effect: Effect, now: Timestamp) {
@@ -77,9 +82,8 @@ impl Owner {
                 self.admission.closed(&queue, execution_id);
                 self.publisher.close(execution_id.into());
             }
-            Effect::SetTimer { path, at } => drop(self.batch.timers.insert(place(path), Some(at))),
-            Effect::ClearTimer { path } => drop(self.batch.timers.insert(place(path), None)),
-            Effect::Postpone { path, at } => self.timers.set(&place(path), at, now),
+            Effect::SetTimer { path, at } => self.set_timer(place(path), Some(at)),
+            Effect::ClearTimer { path } => self.set_timer(place(path), None),
             Effect::Tell { control_queue, message } => self.tell(control_queue, &message),
             Effect::TaskChanged { path, status, attempt, error } => {
                 let what = Changed::Task { path, status, attempt, error };
@@ -107,7 +111,7 @@ impl Owner {
             Effect::Rejected { .. } => {}
             // What has started it is still to hear how it ended.
             Effect::Forget if self.publisher.awaits(Entry::of_end(key)) => {
-                self.batch.timers.insert(place(TaskPath::root()), Some(now.after(UNTOLD)));
+                self.batch.timers.insert(place(TaskPath::root()).into(), Some(now.after(UNTOLD)));
             }
             Effect::Forget => self.batch.forgotten.push(key.clone()),
         }

@@ -145,7 +145,8 @@ impl Owner {
             }
             self.finish_round().await?;
             let now = Instant::now();
-            self.acknowledge(&*acknowledger, |taken| taken.count >= MOST_UNACKNOWLEDGED || taken.due <= now).await;
+            self.acknowledge(&*acknowledger, |taken| taken.count >= MOST_UNACKNOWLEDGED || taken.due <= now)
+                .await;
             if Instant::now() >= self.lease.renew_at() {
                 self.lease.renew(&self.shared, self.partition).await?;
             }
@@ -163,7 +164,8 @@ impl Owner {
         let timer = if self.hearing.is_done() { timer } else { self.hearing.ends_at() };
         // What cannot be published now is looked at again when that changes.
         let again = self.publisher.again_at().filter(|_| self.broker_takes() && !self.publisher.is_full());
-        let acknowledge = self.unacknowledged.as_ref().filter(|_| self.asides.is_empty()).map(|taken| taken.due);
+        let acknowledge =
+            self.unacknowledged.as_ref().filter(|_| self.asides.is_empty()).map(|taken| taken.due);
         let others = [timer, self.flush_at, again, acknowledge];
         let fixed = self.lease.renew_at().min(self.load_timers_at);
         others.into_iter().flatten().min().map_or(fixed, |at| at.min(fixed))

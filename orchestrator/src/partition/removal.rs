@@ -59,12 +59,12 @@ impl Owner {
     /// Begins the removal that a timer asks for. The timer stays until it is done.
     pub(super) async fn begin_removal(&mut self, place: Place) -> Result<(), Lost> {
         let Some(payloads) = self.shared.settings.payloads.clone() else {
-            self.batch.timers.insert(place, None);
+            self.batch.timers.insert(place.into(), None);
             return Ok(());
         };
         match self.runs.get(&self.shared, self.partition, &place.run).await {
             // The same key has started it anew since: what lies there goes with that one.
-            Ok(Some(_)) => drop(self.batch.timers.insert(place, None)),
+            Ok(Some(_)) => drop(self.batch.timers.insert(place.into(), None)),
             Err(runs::Error::Store(error)) => return Err(error.into()),
             Ok(None) | Err(_) => {
                 let full = self.removals.under_way.len() >= AT_ONCE;
@@ -76,7 +76,7 @@ impl Owner {
                         (run, removed)
                     });
                 }
-                self.batch.timers.insert(place, Some(again));
+                self.batch.timers.insert(place.into(), Some(again));
             }
         }
         Ok(())
@@ -87,7 +87,7 @@ impl Owner {
         match removed {
             Ok(()) => {
                 self.removals.complained = false;
-                self.batch.timers.insert(place(run), None);
+                self.batch.timers.insert(place(run).into(), None);
             }
             Err(error) => {
                 self.shared.counters.failed_removals.fetch_add(1, Ordering::Relaxed);

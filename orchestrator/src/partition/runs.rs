@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use futures_util::future::join_all;
 use oarlock_engine::map::{Map, Set};
-use oarlock_engine::{Plan, Run};
-use oarlock_protocol::RunKey;
+use oarlock_engine::{self as engine, Plan, Run};
 use oarlock_protocol::message::PayloadReference;
+use oarlock_protocol::{RunKey, TaskPath};
 
 use super::Shared;
+use super::timers::Stored;
+use super::times::Times;
 use crate::definitions;
 use crate::layout::{StoredRun, Tombstone, Unreadable};
 use crate::store::{self, Fields, Key};
@@ -18,7 +20,7 @@ use crate::store::{self, Fields, Key};
 pub(super) struct Runs {
     cached: Map<RunKey, Cached>,
     /// What was read ahead for the round at hand, each until it is asked for.
-    ahead: Map<RunKey, Stored>,
+    ahead: Map<RunKey, Read>,
     uses: u64,
 }
 
@@ -28,6 +30,10 @@ pub(super) struct Cached {
     pub(super) plan: Arc<Plan>,
     /// Whether the batch at hand names it.
     pub(super) in_batch: bool,
+    /// The places that wait for a time, and for which.
+    pub(super) timers: Times<TaskPath>,
+    /// What the store has of that.
+    pub(super) stored: Stored,
     /// Payloads that its latest decisions looked into: the next one may need them again.
     pub(super) opened: Vec<PayloadReference>,
     used: u64,
@@ -85,8 +91,8 @@ impl Runs {
             return;
         }
         let reads = missing.into_iter().map(|run| async {
-            let stored = read(shared, partition, &run).await.ok()?;
-            Some((run, stored))
+            let read = read(shared, partition, &run).await.ok()?;
+            Some((run, read))
         });
         self.ahead.extend(join_all(reads).await.into_iter().flatten());
     }
@@ -104,17 +110,23 @@ impl Runs {
         key: &RunKey,
     ) -> Result<Found<'_>, Error> {
         if !self.cached.contains_key(key) {
-            let stored = match self.ahead.remove(key) {
-                Some(stored) => stored,
+            let read = match self.ahead.remove(key) {
+                Some(read) => read,
                 None => read(shared, partition, key).await?,
             };
-            match stored {
-                Stored::Run(run, plan) if shared.payloads.is_some() => {
-                    self.put(run.following_payloads(), plan);
+            match read {
+                Read::Run(run, plan) => {
+                    let run = if shared.payloads.is_some() { run.following_payloads() } else { *run };
+                    let ended = run.head.status.is_terminal();
+                    let timers = engine::Timers::new(&plan, &run, &shared.settings.engine).all().collect();
+                    self.put(run, plan);
+                    if let Some(cached) = self.cached.get_mut(key) {
+                        cached.timers = timers;
+                        cached.stored = if ended { Stored::Ended } else { Stored::Unknown };
+                    }
                 }
-                Stored::Run(run, plan) => self.put(*run, plan),
-                Stored::Tombstone(tombstone) => return Ok(Found::Tombstone(tombstone)),
-                Stored::Nothing => return Ok(Found::Nothing),
+                Read::Tombstone(tombstone) => return Ok(Found::Tombstone(tombstone)),
+                Read::Nothing => return Ok(Found::Nothing),
             }
         }
         self.uses += 1;
@@ -129,13 +141,13 @@ impl Runs {
         self.cached.get_mut(key)
     }
 
-    /// Takes a run in.
+    /// Takes a run in that was just started.
     pub(super) fn put(&mut self, run: Run, plan: Arc<Plan>) {
         self.uses += 1;
-        self.cached.insert(
-            run.key.clone(),
-            Cached { run, plan, in_batch: false, opened: Vec::new(), used: self.uses },
-        );
+        let (timers, stored, used) = (Times::default(), Stored::Nothing, self.uses);
+        let key = run.key.clone();
+        let cached = Cached { run, plan, in_batch: false, timers, stored, opened: Vec::new(), used };
+        self.cached.insert(key, cached);
     }
 
     /// Drops a run from memory.
@@ -163,22 +175,22 @@ pub(crate) async fn load(
     key: &RunKey,
 ) -> Result<Option<(Run, Arc<Plan>)>, Error> {
     match read(shared, partition, key).await? {
-        Stored::Run(run, plan) => Ok(Some((*run, plan))),
-        Stored::Tombstone(_) | Stored::Nothing => Ok(None),
+        Read::Run(run, plan) => Ok(Some((*run, plan))),
+        Read::Tombstone(_) | Read::Nothing => Ok(None),
     }
 }
 
-enum Stored {
+enum Read {
     Run(Box<Run>, Arc<Plan>),
     Tombstone(Tombstone),
     Nothing,
 }
 
-async fn read(shared: &Shared, partition: u32, key: &RunKey) -> Result<Stored, Error> {
+async fn read(shared: &Shared, partition: u32, key: &RunKey) -> Result<Read, Error> {
     let fields = shared.store.read_hash(partition, &Key::Run(key.clone()), Fields::All).await?;
     let tombstone = Tombstone::read(&fields)?;
     let Some(stored) = StoredRun::read(fields)? else {
-        return Ok(tombstone.map_or(Stored::Nothing, Stored::Tombstone));
+        return Ok(tombstone.map_or(Read::Nothing, Read::Tombstone));
     };
     let (id, version) = (stored.head.workflow_definition_id.clone(), stored.head.workflow_definition_version);
     let plan =
@@ -187,5 +199,5 @@ async fn read(shared: &Shared, partition: u32, key: &RunKey) -> Result<Stored, E
             other => Error::Definition(other),
         })?;
     let run = stored.into_run(key.clone(), &plan, shared.clock.now())?;
-    Ok(Stored::Run(Box::new(run), plan))
+    Ok(Read::Run(Box::new(run), plan))
 }

@@ -5,18 +5,18 @@ use oarlock_engine::admission::Ticket;
 use oarlock_engine::map::{Map, Set};
 use oarlock_engine::run::Stage;
 use oarlock_engine::{Event, Plan, Run, child_message};
-use oarlock_protocol::ExecutionId;
 use oarlock_protocol::instance::WorkflowStatus;
-use tokio::time::Instant;
+use oarlock_protocol::{ExecutionId, RunKey, TaskPath, Timestamp};
 
 use super::batch::{Dispatch, Entry, What};
 use super::owner::Owner;
+use super::timers::Stored;
 use super::{Lost, runs};
-use crate::layout::Place;
 use crate::layout::outbox::{self, EVERYTHING};
+use crate::layout::{Place, Timed};
 use crate::store::{Fields, Key, Range, Write};
 
-/// How many timers are read at once.
+/// How many timers are read at once, and the most places that are taken over between two commits.
 const PAGE: usize = 1_000;
 
 impl Owner {
@@ -36,30 +36,43 @@ impl Owner {
         let mut taken = Taken::default();
         let mut after: Option<(i64, String)> = None;
         loop {
-            // Whatever is open or ready has a timer, so the timers name all of it.
+            // Whatever is open or ready has a time limit, so the timers name every run in which something is.
             let range =
                 Range { from: i64::MIN, to: i64::MAX, after: after.take(), limit: PAGE, descending: false };
             let page = self.shared.store.read_sorted(self.partition, &Key::Timers, &range).await?;
             let full = page.len() == PAGE;
-            for place in page.iter().filter_map(|(member, _)| Place::parse(member).ok()) {
-                self.take_over_place(place, everything, &unconfirmed, &mut taken).await?;
+            for (member, at) in &page {
+                // What has ended waits for its time alone, and is not loaded.
+                let Ok(Timed::Run(run)) = Timed::parse(member) else { continue };
+                let at = Timestamp::from_millis(*at);
+                let places = self.waiting_places(run, at).await?;
+                taken.misses |= places.is_none();
+                for place in places.unwrap_or_default() {
+                    self.take_over_place(place, everything, &unconfirmed, &mut taken).await?;
+                    taken.places += 1;
+                    self.stay_alive().await?;
+                    if taken.places % PAGE == 0 {
+                        self.commit().await?;
+                        self.perform().await?;
+                    }
+                }
                 self.stay_alive().await?;
             }
             // Page by page, so that the runs of a long backlog need not fit into memory together.
             self.commit().await?;
             self.perform().await?;
-            self.pulse.beat();
-            if Instant::now() >= self.lease.renew_at() {
-                self.lease.renew(&self.shared, self.partition).await?;
-            }
+            self.stay_alive().await?;
             after = page.into_iter().last().map(|(member, at)| (at, member));
             if !full {
                 break;
             }
         }
-        self.take_over_ends(ends, &unconfirmed).await?;
-        // What is open of them is counted by now; of the others nothing is left to publish.
-        fields.into_iter().for_each(|field| self.publisher.outbox().leave(field));
+        taken.misses |= !self.take_over_ends(ends, &unconfirmed).await?;
+        // What is open of them is counted by now; of the others nothing is left to publish. What could not be read may be among
+        // them: then they stay for the next owner.
+        if !taken.misses {
+            fields.into_iter().for_each(|field| self.publisher.outbox().leave(field));
+        }
         if taken.offered + taken.open.len() > 0 {
             tracing::info!(open = taken.open.len(), ready = taken.offered, "open work taken over");
         }
@@ -135,7 +148,9 @@ impl Owner {
             };
             unconfirmed.fields.push(seq);
             match outbox::read(&value) {
-                Ok(entries) => entries.into_iter().for_each(|(id, place)| unconfirmed.take(Entry(id), place, seq)),
+                Ok(entries) => {
+                    entries.into_iter().for_each(|(id, place)| unconfirmed.take(Entry(id), place, seq))
+                }
                 Err(error) => {
                     tracing::error!(%error, field, "everything open is published again");
                     unconfirmed.everything = true;
@@ -145,8 +160,13 @@ impl Owner {
         Ok(unconfirmed)
     }
 
-    /// Tells the steps that started runs how these ended, where they may not have heard.
-    async fn take_over_ends(&mut self, ends: Vec<Place>, unconfirmed: &Map<Entry, u64>) -> Result<(), Lost> {
+    /// Tells the steps that started runs how these ended, where they may not have heard; whether all could be read.
+    async fn take_over_ends(
+        &mut self,
+        ends: Vec<Place>,
+        unconfirmed: &Map<Entry, u64>,
+    ) -> Result<bool, Lost> {
+        let mut all = true;
         for (number, place) in ends.into_iter().enumerate() {
             match self.runs.get(&self.shared, self.partition, &place.run).await {
                 Ok(Some(cached)) if child_message::result(&cached.run).is_some() => {
@@ -154,7 +174,10 @@ impl Owner {
                 }
                 Ok(_) => {}
                 Err(runs::Error::Store(error)) => return Err(error.into()),
-                Err(error) => tracing::error!(run = %place.run, %error, "a run cannot be taken over"),
+                Err(error) => {
+                    tracing::error!(run = %place.run, %error, "a run cannot be taken over");
+                    all = false;
+                }
             }
             self.stay_alive().await?;
             if number % PAGE == PAGE - 1 {
@@ -162,16 +185,40 @@ impl Owner {
                 self.perform().await?;
             }
         }
-        Ok(())
+        Ok(all)
+    }
+
+    /// The places of a run at which something waits for a worker or for admission, in the order of their time limits. The
+    /// store has `at` for the run. None where the run cannot be read.
+    async fn waiting_places(&mut self, run: RunKey, at: Timestamp) -> Result<Option<Vec<Place>>, Lost> {
+        let cached = match self.runs.get(&self.shared, self.partition, &run).await {
+            Ok(Some(cached)) => cached,
+            Ok(None) => {
+                self.batch.timers.insert(Timed::Run(run), None);
+                return Ok(Some(Vec::new()));
+            }
+            Err(runs::Error::Store(error)) => return Err(error.into()),
+            Err(error) => {
+                tracing::error!(%run, %error, "a run cannot be taken over");
+                return Ok(None);
+            }
+        };
+        cached.stored = Stored::At(at);
+        let waits = |path: &&TaskPath| waiting_in(&cached.plan, &cached.run, path).is_some();
+        let paths = cached.run.rows.keys().filter(waits);
+        let mut paths: Vec<_> = paths.map(|path| (cached.timers.get(path), path.clone())).collect();
+        paths.sort_unstable();
+        if cached.timers.first().is_none_or(|first| first < at) {
+            // Configured time limits are shorter by now.
+            self.put_into_batch(&run);
+        }
+        Ok(Some(paths.into_iter().map(|(_, path)| Place { run: run.clone(), path }).collect()))
     }
 
     /// What waits at a place for a worker or for admission.
     async fn waiting(&mut self, place: &Place) -> Result<Option<Waiting>, Lost> {
-        if place.path.is_root() {
-            return Ok(None);
-        }
         match self.runs.get(&self.shared, self.partition, &place.run).await {
-            Ok(Some(cached)) => Ok(waiting_in(&cached.plan, &cached.run, place)),
+            Ok(Some(cached)) => Ok(waiting_in(&cached.plan, &cached.run, &place.path)),
             Ok(None) => Ok(None),
             Err(runs::Error::Store(error)) => Err(error.into()),
             Err(error) => {
@@ -185,8 +232,12 @@ impl Owner {
 /// What a take-over has found so far.
 #[derive(Default)]
 struct Taken {
+    /// Whether a run could not be read.
+    misses: bool,
     open: Set<ExecutionId>,
     offered: usize,
+    /// How many places were looked at.
+    places: usize,
 }
 
 /// What the outbox names.
@@ -220,8 +271,8 @@ enum Waiting {
     Ready { queue: String, priority: u8 },
 }
 
-fn waiting_in(plan: &Plan, run: &Run, place: &Place) -> Option<Waiting> {
-    let row = run.rows.get(&place.path)?;
+fn waiting_in(plan: &Plan, run: &Run, path: &TaskPath) -> Option<Waiting> {
+    let row = run.rows.get(path)?;
     let work = row.work()?;
     let is_child = plan.work(row.node).is_some_and(|work| work.child.is_some());
     let queue = work.queue.clone();

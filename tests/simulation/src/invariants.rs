@@ -44,7 +44,7 @@ pub(crate) fn check(
             an_end_is_final(key, before, view)?;
             attempts_close_once(key, before, view)?;
         }
-        open_work_has_timers(mirror, key, view, around.partition)?;
+        open_work_has_a_timer(mirror, key, view, around.partition)?;
         if around.watches_outbox {
             open_attempts_are_published(mirror, key, view, around)?;
         }
@@ -108,32 +108,56 @@ fn attempts_close_once(key: &RunKey, before: &RunView, view: &RunView) -> Result
     Ok(())
 }
 
-fn open_work_has_timers(mirror: &Mirror, key: &RunKey, view: &RunView, partition: u32) -> Result<(), String> {
-    let paused = view.run_status() == Some(WorkflowStatus::Paused);
+/// What is open, ready or waits makes the store wake the owner of the run, and in time; what has ended waits for its end.
+fn open_work_has_a_timer(
+    mirror: &Mirror,
+    key: &RunKey,
+    view: &RunView,
+    partition: u32,
+) -> Result<(), String> {
     let timers = mirror.timers.get(&partition);
-    let timed = |path: &str| timers.is_some_and(|timers| timers.contains_key(&format!("{key}{path}")));
-    for (path, row) in &view.rows {
-        let needs = match &row.body {
-            Body::Work(work) => match &work.stage {
-                Stage::Open(open) => !open.accepted || open.deadline.is_some(),
-                Stage::Waiting { .. } => true,
-                Stage::Ready { .. } => !paused,
-                Stage::Held | Stage::Closed => false,
-            },
-            Body::Await(wait) => {
-                !row.status.is_terminal() && (wait.until.is_some() || wait.timeout.is_some())
-            }
-            Body::Block(block) => block.pause.is_some() && !row.settled && block.ending.is_none(),
-            Body::Plain => false,
+    let stored = |member: String| timers.and_then(|timers| timers.get(&member)).copied();
+    let (woken, kept) = (stored(key.to_string()), stored(format!("{key}/")));
+    if view.run_status().is_some_and(|status| status.is_terminal()) {
+        return match (woken, kept) {
+            (_, None) => Err(format!("run {key} has ended and no timer forgets it")),
+            (Some(_), _) => Err(format!("run {key} has ended, and a take-over would load it")),
+            (None, Some(_)) => Ok(()),
         };
-        if needs && !timed(path) {
-            return Err(format!("{path} of run {key} is {} and has no timer", row.status.as_str()));
+    }
+    if kept.is_some() {
+        return Err(format!("run {key} is under way and has a timer that forgets it"));
+    }
+    let paused = view.run_status() == Some(WorkflowStatus::Paused);
+    for (path, row) in &view.rows {
+        let Some(limit) = latest_wake(row, paused) else { continue };
+        if woken.is_none_or(|at| at > limit) {
+            let status = row.status.as_str();
+            return Err(format!("{path} of run {key} is {status} until {limit}, and its timer is {woken:?}"));
         }
     }
-    if view.run_status().is_some_and(|status| status.is_terminal()) && !timed("/") {
-        return Err(format!("run {key} has ended and no timer forgets it"));
-    }
     Ok(())
+}
+
+/// By when the owner must be woken because of a row, where it must; any time does where limits of the configuration decide.
+fn latest_wake(row: &Row, paused: bool) -> Option<i64> {
+    match &row.body {
+        Body::Work(work) => match &work.stage {
+            Stage::Open(open) => (!open.accepted || open.deadline.is_some()).then_some(i64::MAX),
+            Stage::Waiting { until, .. } => Some(until.as_millis()),
+            Stage::Ready { .. } => (!paused).then_some(i64::MAX),
+            Stage::Held | Stage::Closed => None,
+        },
+        Body::Await(wait) => {
+            let times = [wait.until.map(|(at, _)| at), wait.timeout].into_iter().flatten();
+            times.min().filter(|_| !row.status.is_terminal()).map(|at| at.as_millis())
+        }
+        Body::Block(block) => {
+            let pause = block.pause.filter(|_| !row.settled && block.ending.is_none());
+            pause.map(|at| at.as_millis())
+        }
+        Body::Plain => None,
+    }
 }
 
 fn open_attempts_are_published(

@@ -217,7 +217,9 @@ pub(crate) fn of_the_store(mirror: &Mirror) -> Result<(), String> {
     }
     for (partition, outbox) in &mirror.outbox {
         if let Some((field, entries)) = outbox.iter().next() {
-            return Err(format!("the outbox of partition {partition} still has {field}, which names {entries:?}"));
+            return Err(format!(
+                "the outbox of partition {partition} still has {field}, which names {entries:?}"
+            ));
         }
     }
     let remembered = mirror

@@ -34,6 +34,8 @@ mod schemas;
 mod system;
 #[path = "take_over.rs"]
 mod take_over;
+#[path = "timers.rs"]
+mod timers;
 #[path = "whole.rs"]
 mod whole;
 #[path = "work.rs"]

@@ -6,8 +6,9 @@ use oarlock_protocol::instance::{TaskStatus, WorkflowStatus};
 use oarlock_protocol::{Json, TaskPath};
 
 use super::world::World;
-use crate::plan::NodeKind;
+use crate::plan::{NodeKind, Step};
 use crate::run::{Block, Body, Row, Run, Stage};
+use crate::timers::Timers;
 
 /// What must hold from one event to the next.
 #[derive(Default)]
@@ -24,6 +25,7 @@ impl Invariants {
         a_status_that_ends_is_told_once(world);
         what_waits_is_known_outside(world);
         whatever_is_open_has_a_timer(world);
+        timers_follow_from_the_run(world);
         variables_belong_to_what_is_at_work(world);
         waits_are_known(&world.run);
         assert_eq!(progress(&world.run), progress(loaded), "progress is derived from what is stored");
@@ -118,6 +120,13 @@ fn whatever_is_open_has_a_timer(world: &World) {
     }
 }
 
+/// What the effects have set and cleared is what an owner derives that knows the run alone.
+fn timers_follow_from_the_run(world: &World) {
+    if !world.forgotten {
+        assert_eq!(world.timers, world.derived_timers(), "timers follow from the run");
+    }
+}
+
 /// Whether the next move of a block comes from neither a step in it nor the block around it.
 fn goes_on_by_itself(world: &World, row: &Row, block: &Block, path: &TaskPath) -> bool {
     if block.ending.is_some() || row.finished() || (row.status.is_terminal() && !block.rest) {
@@ -134,7 +143,10 @@ fn goes_on_by_itself(world: &World, row: &Row, block: &Block, path: &TaskPath) -
             let total = items.div_ceil(each.batch.unwrap_or(1));
             let at_once = each.concurrency.unwrap_or(total);
             assert!(block.active <= at_once, "{path}: {} iterations are at work", block.active);
-            (block.begun < total || !block.again.is_empty()) && block.active < at_once
+            let is_left = block.begun < total || !block.again.is_empty();
+            let step = Step { node: row.node, path: path.clone() };
+            let timers = Timers::new(&world.plan, &world.run, &world.settings);
+            is_left && block.active < at_once && !timers.waits_for_its_turn(&step)
         }
         NodeKind::Loop(_) => block.active == 0,
         _ => false,

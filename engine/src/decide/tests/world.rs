@@ -19,6 +19,7 @@ use crate::payloads::{AtHand, Read};
 use crate::plan::Plan;
 use crate::run::Run;
 use crate::settings::Settings;
+use crate::timers::Timers;
 use crate::view;
 
 /// When every scenario begins.
@@ -83,7 +84,7 @@ pub(super) struct World {
     pub(super) offers: VecDeque<TaskPath>,
     /// Open attempts, and where they stand.
     pub(super) published: BTreeMap<ExecutionId, TaskPath>,
-    /// Timers as stored.
+    /// Timers, as the effects have set them.
     pub(super) timers: BTreeMap<TaskPath, Timestamp>,
     /// What workers were told since the last look.
     pub(super) told: Vec<(String, Order)>,
@@ -105,8 +106,6 @@ pub(super) struct World {
     pub(super) admits: bool,
     /// Payloads kept elsewhere.
     pub(super) kept: Vec<(PayloadReference, Read)>,
-    /// Timers as memory knows them: later than stored ones while heartbeats come.
-    near: BTreeMap<TaskPath, Timestamp>,
     store: Store,
     faults: Faults,
     invariants: Option<Invariants>,
@@ -190,7 +189,6 @@ impl World {
             written: Written::default(),
             admits: true,
             kept: setup.kept.clone(),
-            near: BTreeMap::new(),
             store: Store::default(),
             faults,
             invariants,
@@ -265,10 +263,19 @@ impl World {
         let Some(mut invariants) = self.invariants.take() else { return };
         invariants.check(self, &self.loaded());
         self.invariants = Some(invariants);
-        if self.faults == Faults::Crashes {
+        if self.faults == Faults::Crashes && !self.forgotten {
             self.run = self.loaded();
-            self.near = self.timers.clone();
+            let derived = self.derived_timers();
+            // Whoever holds an attempt has its full time again to give a sign of life.
+            let later = |path: &TaskPath| derived.get(path).is_some_and(|at| *at >= self.timers[path]);
+            assert!(self.timers.keys().all(later) && derived.len() == self.timers.len(), "{derived:?}");
+            self.timers = derived;
         }
+    }
+
+    /// The timers that follow from the run alone.
+    pub(super) fn derived_timers(&self) -> BTreeMap<TaskPath, Timestamp> {
+        Timers::new(&self.plan, &self.run, &self.settings).all().collect()
     }
 
     fn loaded(&self) -> Run {
@@ -300,15 +307,8 @@ impl World {
             Effect::HandedOn { execution_id, .. } => {
                 assert!(self.published.contains_key(&execution_id), "what is handed on is open");
             }
-            Effect::SetTimer { path, at } => {
-                self.timers.insert(path.clone(), at);
-                self.near.insert(path, at);
-            }
-            Effect::Postpone { path, at } => drop(self.near.insert(path, at)),
-            Effect::ClearTimer { path } => {
-                self.timers.remove(&path);
-                self.near.remove(&path);
-            }
+            Effect::SetTimer { path, at } => drop(self.timers.insert(path, at)),
+            Effect::ClearTimer { path } => drop(self.timers.remove(&path)),
             Effect::Tell { control_queue, message: ControlMessage { order, .. } } => {
                 self.told.push((control_queue, order));
             }
@@ -341,7 +341,6 @@ impl World {
         while let Some((path, at)) = self.next_timer().filter(|(_, at)| *at <= until) {
             self.now = self.now.max(at);
             self.timers.remove(&path);
-            self.near.remove(&path);
             self.event(Event::Timer { path });
         }
         self.now = until;
@@ -349,14 +348,13 @@ impl World {
 
     /// The timer that is due first.
     pub(super) fn next_timer(&self) -> Option<(TaskPath, Timestamp)> {
-        self.near.iter().map(|(path, at)| (path.clone(), *at)).min_by_key(|(_, at)| *at)
+        self.timers.iter().map(|(path, at)| (path.clone(), *at)).min_by_key(|(_, at)| *at)
     }
 
     /// Fires the timer that is due first, where one is due by now.
     pub(super) fn settle_once(&mut self) {
         if let Some((path, _)) = self.next_timer().filter(|(_, at)| *at <= self.now) {
             self.timers.remove(&path);
-            self.near.remove(&path);
             self.event(Event::Timer { path });
         }
     }
@@ -427,7 +425,7 @@ fn harmless(effect: &Effect, timer: bool) -> bool {
     match effect {
         Effect::Stale { .. } | Effect::Tell { .. } | Effect::Rejected { .. } => true,
         // A timer that fires early is set anew; a run whose time is over is forgotten again.
-        Effect::SetTimer { .. } | Effect::Forget => timer,
+        Effect::SetTimer { .. } | Effect::ClearTimer { .. } | Effect::Forget => timer,
         _ => false,
     }
 }

@@ -1,0 +1,65 @@
+//! What an entry of the timers is for.
+
+use oarlock_protocol::RunKey;
+
+use super::{Place, Unreadable};
+
+/// What waits for a time.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Timed {
+    /// A run under way, which is to be looked at: no place in it waits for an earlier time.
+    Run(RunKey),
+    /// What is left of a run that has ended: `/` for the run itself, or the memory of it; another place for what it has
+    /// kept elsewhere.
+    Place(Place),
+}
+
+impl Timed {
+    /// Reads the text of an entry.
+    ///
+    /// # Errors
+    /// A text that names neither a run nor a place.
+    pub fn parse(text: &str) -> Result<Self, Unreadable> {
+        match text.split_once('/') {
+            Some((tenant, run)) if !run.contains('/') => {
+                let run = run.parse().map_err(|_| Unreadable::new("a timer", text))?;
+                Ok(Self::Run(RunKey::new(tenant, run)))
+            }
+            _ => Place::parse(text).map(Self::Place),
+        }
+    }
+}
+
+impl From<Place> for Timed {
+    fn from(place: Place) -> Self {
+        Self::Place(place)
+    }
+}
+
+impl std::fmt::Display for Timed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Run(run) => run.fmt(f),
+            Self::Place(place) => place.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use oarlock_protocol::{RunId, TaskPath};
+
+    use super::*;
+
+    #[test]
+    fn a_timer_is_read_as_it_was_written() {
+        let run = RunKey::new("acme", RunId::keyed("acme", "d", "k"));
+        let place = |path| Timed::Place(Place { run: run.clone(), path: TaskPath::from(path) });
+        for timed in [Timed::Run(run.clone()), place("/"), place("/:payloads")] {
+            assert_eq!(Timed::parse(&timed.to_string()).unwrap(), timed);
+        }
+        for text in ["", "/", "acme", "acme/", "acme/x", "acme/not-a-uuid/", "//"] {
+            assert!(Timed::parse(text).is_err(), "{text}");
+        }
+    }
+}
