@@ -28,7 +28,9 @@ pub(super) fn unless<T: PartialEq>(value: T, usual: &T) -> Option<T> {
 }
 
 /// Reads a field that may be `null`, which is not the same as one that is left out.
-pub(super) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(from: D) -> Result<Option<T>, D::Error> {
+pub(super) fn present<'de, T: Deserialize<'de>, D: Deserializer<'de>>(
+    from: D,
+) -> Result<Option<T>, D::Error> {
     T::deserialize(from).map(Some)
 }
 

@@ -1,12 +1,13 @@
 //! Reads the parts of a run. Nothing that is stored can make it panic: what it does not understand is [`Unreadable`].
 
 use bytes::Bytes;
-use oarlock_engine::run::{Head, Row, Run};
 use oarlock_engine::Plan;
+use oarlock_engine::run::{Head, Row, Run};
 use oarlock_protocol::{Json, RunId, RunKey, TaskPath, Timestamp};
 
 use super::{
-    HEAD, INPUT, MAILBOX, ORIGIN, OUTPUT, SCOPED, TASK, TASK_INPUT, TASK_OUTPUT, Unreadable, VARIABLE, head, row,
+    HEAD, INPUT, MAILBOX, ORIGIN, OUTPUT, SCOPED, TASK, TASK_INPUT, TASK_OUTPUT, Unreadable, VARIABLE, head,
+    row,
 };
 
 /// The parts of a run as they were read, before a plan makes them a run.

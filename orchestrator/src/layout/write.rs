@@ -84,8 +84,8 @@ impl Fields<'_> {
             self.set(HEAD.to_owned(), head);
             match output {
                 Some(output) if changes.output && !has_output => self.set(OUTPUT.to_owned(), bytes(output)),
-                // A run that is opened again has none.
-                None if changes.output => self.gone.push(OUTPUT.to_owned()),
+                // Only where it was opened again can there be one of before.
+                None if changes.output && run.head.generation > 0 => self.gone.push(OUTPUT.to_owned()),
                 Some(_) | None => {}
             }
         }
@@ -103,7 +103,8 @@ impl Fields<'_> {
             Some(_) | None if is_anew => self.gone.push(of(prefix, path)),
             Some(_) | None => {}
         };
-        let [new_input, new_output] = [&changes.inputs, &changes.outputs].map(|changed| changed.contains(path));
+        let [new_input, new_output] =
+            [&changes.inputs, &changes.outputs].map(|changed| changed.contains(path));
         data(TASK_INPUT, row.input.as_ref(), encoded.has_input, new_input);
         data(TASK_OUTPUT, row.output.as_ref(), encoded.has_output, new_output);
     }

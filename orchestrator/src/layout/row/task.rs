@@ -209,8 +209,9 @@ impl<'a> Task<'a> {
         };
         let before = attempt_count - kept;
         let numbered = (before..).zip(self.attempts);
-        work.attempts =
-            numbered.map(|(before, stored)| stored.into_attempt(before.wrapping_add(1), &work, base)).collect();
+        work.attempts = numbered
+            .map(|(before, stored)| stored.into_attempt(before.wrapping_add(1), &work, base))
+            .collect();
         let first_sent = self.first_sent.map(|time| time.map(from));
         work.first_dispatch = first_sent.unwrap_or_else(|| usual_first(&work.attempts));
         Ok(work)

@@ -30,18 +30,22 @@ fn a_large_input_of_a_run_lies_beside_its_head() {
 }
 
 #[test]
-fn a_finished_run_has_its_small_output_in_its_head_and_none_where_it_is_null() {
+fn a_finished_run_has_its_small_output_in_its_head_and_writes_none_where_it_is_null() {
     let (plan, mut run, mut stored) = started(json!({"n": 1}));
     admit(&plan, &mut run, 1, "/a");
     complete(&plan, &mut run, 9, "/a", json!({}));
-    stored.commit(&mut run);
-    assert_eq!(stored.fields(), ["head", "origin", "t:/a"]);
-    assert_eq!(stored.load(&run, &plan).output, run.output);
-    run.output = Some(Json::Null);
-    run.changes.output = true;
+    assert_eq!((&run.output, run.changes.output), (&Some(Json::Null), true));
+    let mut writes = Vec::new();
+    write_changes(&mut run.clone(), &mut writes);
+    assert_eq!(writes.len(), 2, "{writes:?}");
     stored.commit(&mut run);
     assert!(!stored.text("head").contains("output"));
     assert_eq!(stored.load(&run, &plan).output, None);
+    run.output = Some(json!({"n": 2}));
+    run.changes.output = true;
+    stored.commit(&mut run);
+    assert_eq!(stored.fields(), ["head", "origin", "t:/a"]);
+    assert_eq!(stored.load(&run, &plan).output, run.output);
 }
 
 #[test]
@@ -49,7 +53,8 @@ fn a_head_of_which_a_part_is_missing_or_strange_is_unreadable_and_says_what() {
     let (_, _, stored) = started(json!({"n": 1}));
     let read = |origin: Option<&str>, head: Option<&str>| {
         let fields = [("origin", origin), ("head", head), ("t:/a", Some("{}"))].into_iter();
-        let fields = fields.filter_map(|(field, value)| Some((field.to_owned(), Bytes::from(value?.to_owned()))));
+        let fields =
+            fields.filter_map(|(field, value)| Some((field.to_owned(), Bytes::from(value?.to_owned()))));
         StoredRun::read(fields.collect()).map(|stored| stored.is_some()).map_err(|error| error.to_string())
     };
     let (origin, head) = (stored.text("origin"), stored.text("head"));

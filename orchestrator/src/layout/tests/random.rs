@@ -36,7 +36,8 @@ fn path() -> TaskPath {
 /// Times that follow from others by chance, times that do not, and the ends of all time.
 fn time() -> impl Strategy<Value = Timestamp> {
     let few = (0..3i64).prop_map(|later| BEGIN + later);
-    let times = prop_oneof![8 => few, 4 => (0..10_000_000i64).prop_map(|later| BEGIN + later), 1 => any::<i64>()];
+    let times =
+        prop_oneof![8 => few, 4 => (0..10_000_000i64).prop_map(|later| BEGIN + later), 1 => any::<i64>()];
     times.prop_map(Timestamp::from_millis)
 }
 
@@ -44,7 +45,7 @@ fn maybe_time() -> impl Strategy<Value = Option<Timestamp>> {
     prop::option::of(time())
 }
 
-fn data() -> impl Strategy<Value = Json> {
+fn data() -> BoxedStrategy<Json> {
     let leaf = prop_oneof![
         Just(Json::Null),
         any::<bool>().prop_map(Json::from),
@@ -58,20 +59,21 @@ fn data() -> impl Strategy<Value = Json> {
         let map = prop::collection::vec((".{0,4}", inner), 0..3);
         prop_oneof![list, map.prop_map(|entries| Json::Object(entries.into_iter().collect()))]
     })
+    .boxed()
 }
 
-fn error() -> impl Strategy<Value = ErrorDetails> {
-    (select(&["BUSY", "WORSE", ""][..]), ".{0,5}", data(), any::<bool>()).prop_map(
-        |(code, message, details, retryable)| ErrorDetails {
+fn error() -> BoxedStrategy<ErrorDetails> {
+    (select(&["BUSY", "WORSE", ""][..]), ".{0,5}", data(), any::<bool>())
+        .prop_map(|(code, message, details, retryable)| ErrorDetails {
             code: code.to_owned(),
             message,
             details,
             retryable,
-        },
-    )
+        })
+        .boxed()
 }
 
-fn ending() -> impl Strategy<Value = Ending> {
+fn ending() -> BoxedStrategy<Ending> {
     prop_oneof![
         error().prop_map(|error| Ending::Failed { error, failed_at: "/x".into() }),
         Just(Ending::Cancelled { reason: "enough".to_owned() }),
@@ -79,6 +81,7 @@ fn ending() -> impl Strategy<Value = Ending> {
         Just(Ending::Enough),
         any::<bool>().prop_map(|with_output| Ending::Completed { with_output }),
     ]
+    .boxed()
 }
 
 fn word() -> impl Strategy<Value = String> {
@@ -86,18 +89,22 @@ fn word() -> impl Strategy<Value = String> {
 }
 
 fn metrics() -> impl Strategy<Value = TaskMetrics> {
-    (0..4u64, 0..2u64, prop_oneof![Just(0), any::<u64>()]).prop_map(|(execution_time_ms, cpu_time_ms, memory_bytes)| {
-        TaskMetrics { execution_time_ms, cpu_time_ms, memory_bytes }
-    })
+    (0..4u64, 0..2u64, prop_oneof![Just(0), any::<u64>()]).prop_map(
+        |(execution_time_ms, cpu_time_ms, memory_bytes)| TaskMetrics {
+            execution_time_ms,
+            cpu_time_ms,
+            memory_bytes,
+        },
+    )
 }
 
 /// An attempt whose id is still to be given.
-fn attempt() -> impl Strategy<Value = Attempt> {
+fn attempt() -> BoxedStrategy<Attempt> {
     let workers = (prop::option::of(word()), prop::collection::vec(word(), 0..3), 0..3u32);
     let times = (time(), time(), maybe_time(), maybe_time());
     let outcome = (prop::option::of(error()), prop::option::of(metrics()));
-    (word(), workers, times, outcome).prop_map(|(queue, (worker, earlier, deliveries), times, (error, metrics))| {
-        Attempt {
+    (word(), workers, times, outcome)
+        .prop_map(|(queue, (worker, earlier, deliveries), times, (error, metrics))| Attempt {
             execution_id: ExecutionId::from_uuid(Uuid::nil()),
             queue,
             worker_id: worker.map(WorkerId::from),
@@ -109,14 +116,14 @@ fn attempt() -> impl Strategy<Value = Attempt> {
             end_time: times.3,
             error,
             metrics,
-        }
-    })
+        })
+        .boxed()
 }
 
-fn open() -> impl Strategy<Value = Open> {
+fn open() -> BoxedStrategy<Open> {
     let times = (maybe_time(), maybe_time(), maybe_time(), maybe_time(), maybe_time(), maybe_time());
-    (times, prop::option::of(any::<u64>()), prop::option::of(word()), any::<bool>()).prop_map(
-        |(times, progress, control_queue, accepted)| Open {
+    (times, prop::option::of(any::<u64>()), prop::option::of(word()), any::<bool>())
+        .prop_map(|(times, progress, control_queue, accepted)| Open {
             execution_id: ExecutionId::from_uuid(Uuid::nil()),
             start_before: times.0,
             deadline: times.1,
@@ -127,11 +134,11 @@ fn open() -> impl Strategy<Value = Open> {
             accepted,
             ask_at: times.4,
             cancelled_until: times.5,
-        },
-    )
+        })
+        .boxed()
 }
 
-fn stage() -> impl Strategy<Value = Stage> {
+fn stage() -> BoxedStrategy<Stage> {
     prop_oneof![
         time().prop_map(|since| Stage::Ready { since }),
         open().prop_map(Stage::Open),
@@ -139,6 +146,7 @@ fn stage() -> impl Strategy<Value = Stage> {
         Just(Stage::Held),
         Just(Stage::Closed),
     ]
+    .boxed()
 }
 
 fn attempts() -> impl Strategy<Value = Vec<Attempt>> {
@@ -149,14 +157,18 @@ fn attempts() -> impl Strategy<Value = Vec<Attempt>> {
 }
 
 /// A task of any past: retried, made anew by a later generation, with ids that nothing derives.
-fn work() -> impl Strategy<Value = Work> {
+fn work() -> BoxedStrategy<Work> {
     let marks = (word(), prop_oneof![Just(4), any::<u8>()], 0..3u64, prop::option::of(any::<u64>()));
     let numbers = (0..3u32, prop_oneof![3 => Just(0u32), 1 => 0..1000u32, 1 => Just(u32::MAX)], 0..3u32);
     let times = (time(), maybe_time());
     let rest = (prop::option::of(data()), any::<bool>(), prop::bool::weighted(0.2), any::<u8>());
-    (marks, numbers, times, rest, stage(), attempts()).prop_map(
-        |(marks, numbers, times, (state, uncertain, is_odd, odd), stage, attempts)| {
-            let id = if is_odd { TaskInstanceId::of(run_id(), "/") } else { TaskInstanceId::of(run_id(), path().as_str()) };
+    (marks, numbers, times, rest, stage(), attempts())
+        .prop_map(|(marks, numbers, times, (state, uncertain, is_odd, odd), stage, attempts)| {
+            let id = if is_odd {
+                TaskInstanceId::of(run_id(), "/")
+            } else {
+                TaskInstanceId::of(run_id(), path().as_str())
+            };
             let kept = u32::try_from(attempts.len()).unwrap();
             let mut work = Work {
                 id,
@@ -176,8 +188,8 @@ fn work() -> impl Strategy<Value = Work> {
             };
             name_attempts(&mut work, kept, odd);
             work
-        },
-    )
+        })
+        .boxed()
 }
 
 /// Names attempts by their numbers, but for the one at `odd`.
@@ -195,29 +207,33 @@ fn name_attempts(work: &mut Work, kept: u32, odd: u8) {
     }
 }
 
-fn body() -> impl Strategy<Value = Body> {
+fn body() -> BoxedStrategy<Body> {
     let some = || prop::option::of(0..3usize);
     let block = (some(), prop::option::of(ending()), some(), any::<bool>(), maybe_time()).prop_map(
         |(case, ending, items, rest, pause)| Block { case, ending, items, rest, pause, ..Block::default() },
     );
     let until = prop::option::of((time(), 0..3usize));
     let signals = prop::collection::vec((word(), 0..3usize), 0..3);
-    let wait = (until, maybe_time(), signals)
-        .prop_map(|(until, timeout, signals)| Awaiting { until, timeout, signals });
+    let wait = (until, maybe_time(), signals).prop_map(|(until, timeout, signals)| Awaiting {
+        until,
+        timeout,
+        signals,
+    });
     prop_oneof![
         1 => Just(Body::Plain),
         5 => work().prop_map(|work| Body::Work(Box::new(work))),
         2 => block.prop_map(Body::Block),
         2 => wait.prop_map(Body::Await),
     ]
+    .boxed()
 }
 
 fn any_row() -> impl Strategy<Value = Row> {
     let times = (time(), time(), maybe_time(), maybe_time());
     let data = (prop::option::of(data()), prop::option::of(data()));
     let failed_at = prop::option::of(word().prop_map(|text| TaskPath::from(text.as_str())));
-    (select(&STATUSES[..]), any::<bool>(), times, data, prop::option::of(error()), failed_at, body()).prop_map(
-        |(status, settled, times, (input, output), error, failed_at, body)| Row {
+    (select(&STATUSES[..]), any::<bool>(), times, data, prop::option::of(error()), failed_at, body())
+        .prop_map(|(status, settled, times, (input, output), error, failed_at, body)| Row {
             node: NodeId::default(),
             status,
             settled,
@@ -231,8 +247,7 @@ fn any_row() -> impl Strategy<Value = Row> {
             failed_at,
             body,
             is_partial: false,
-        },
-    )
+        })
 }
 
 fn any_head() -> impl Strategy<Value = Head> {
@@ -300,7 +315,7 @@ fn inside(data: Option<&Json>) -> Option<Json> {
 /// `PROPTEST_CASES` asks for more.
 fn config() -> ProptestConfig {
     let asked = ProptestConfig::default();
-    ProptestConfig { cases: asked.cases.max(2_000), failure_persistence: None, ..asked }
+    ProptestConfig { cases: asked.cases.max(500), failure_persistence: None, ..asked }
 }
 
 proptest! {
