@@ -15,8 +15,10 @@ use super::{
 pub struct StoredRun {
     /// The head: names the definition.
     pub head: Head,
-    input: Option<Json>,
-    output: Option<Json>,
+    /// What the run was started with, where that is small.
+    pub input: Option<Json>,
+    /// What it ended with, where that is small.
+    pub output: Option<Json>,
     parts: Vec<(String, Bytes)>,
 }
 
