@@ -52,48 +52,35 @@ pub struct Run {
     pub(crate) met: Map<TaskPath, usize>,
 }
 
-/// The part of a run that is small, of bounded size, and changes with every event.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+/// The part of a run that is small and of bounded size: what its start fixed, and what changes with every event.
+#[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "fields of WorkflowInstance, told in docs/data-model.md")]
 pub struct Head {
     pub format: u32,
     pub workflow_definition_id: String,
     pub workflow_definition_version: u32,
     pub status: WorkflowStatus,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_time: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorDetails>,
     /// Where the error arose.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed_at: Option<TaskPath>,
     /// How the run is to end, once all that is open has closed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ending: Option<Ending>,
     /// Whether the workflow's own error handlers have been started.
     pub handling: bool,
     /// Whether an operator let it pause: only an operator lets it go on.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub held_back: bool,
     /// When an operator opened it again the last time: its total time counts from then.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub opened_at: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correlation_id: Option<String>,
     /// The step that started it, where a run did.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Parent>,
     /// How often an operator has opened it again.
-    #[serde(default, skip_serializing_if = "is_zero")]
     pub generation: u64,
     /// Whether what was done is being undone, or has been.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub compensating: bool,
     /// How many tasks that can be undone have closed: gives the order in which they are undone.
-    #[serde(default, skip_serializing_if = "is_zero")]
     pub closings: u64,
     pub created_by: String,
     pub security_context: SecurityContext,
@@ -137,15 +124,15 @@ pub enum Ending {
 /// Which parts of a run a decision changed.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Changes {
-    /// The head.
+    /// Of the head, what changes after the start.
     pub head: bool,
-    /// The input: only by the start.
-    pub input: bool,
+    /// What the start fixes, the input among it: only by the start.
+    pub origin: bool,
     /// The output: only by what ends the run.
     pub output: bool,
     /// Variables, by name.
     pub variables: BTreeSet<String>,
-    /// Rows without input and output, by place.
+    /// Rows, by place.
     pub rows: Set<TaskPath>,
     /// Inputs of rows, by place.
     pub inputs: Set<TaskPath>,
@@ -157,11 +144,6 @@ pub struct Changes {
     pub removed: Set<TaskPath>,
     /// The mailbox.
     pub mailbox: bool,
-}
-
-#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde hands it so")]
-fn is_zero(value: &u64) -> bool {
-    *value == 0
 }
 
 impl Changes {
@@ -215,17 +197,19 @@ impl Run {
         }
     }
 
-    /// The row at `path`, for a change.
+    /// The row at `path`, for a change. None also where memory holds only a part of it: a row is written as a whole,
+    /// and what is forgotten would be lost.
     pub fn row_mut(&mut self, path: &TaskPath) -> Option<&mut Row> {
+        let row = self.rows.get_mut(path).filter(|row| !row.is_partial)?;
         if !self.changes.rows.contains(path) {
             self.changes.rows.insert(path.clone());
         }
-        self.rows.get_mut(path)
+        Some(row)
     }
 
     /// Gives the row at `path` its input.
     pub fn set_input(&mut self, path: &TaskPath, input: Json) {
-        if let Some(row) = self.rows.get_mut(path) {
+        if let Some(row) = self.rows.get_mut(path).filter(|row| !row.is_partial) {
             row.input = Some(input);
             self.changes.inputs.insert(path.clone());
         }
@@ -233,7 +217,7 @@ impl Run {
 
     /// Gives the row at `path` its output.
     pub fn set_output(&mut self, path: &TaskPath, output: Json) {
-        if let Some(row) = self.rows.get_mut(path) {
+        if let Some(row) = self.rows.get_mut(path).filter(|row| !row.is_partial) {
             row.output = Some(output);
             self.changes.outputs.insert(path.clone());
         }

@@ -79,6 +79,7 @@ impl Decider<'_> {
             error: None,
             failed_at: None,
             body,
+            is_partial: false,
         };
         let path = step.path.clone();
         self.run.changes.rows.insert(path.clone());

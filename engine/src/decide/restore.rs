@@ -41,6 +41,7 @@ impl Run {
             error: None,
             failed_at: None,
             body: Body::Block(block),
+            is_partial: false,
         };
         self.rows.insert(TaskPath::root(), row);
     }
@@ -109,7 +110,8 @@ impl Run {
     }
 
     /// Drops from memory what no later decision can need: the data of settled steps that no expression reads.
-    /// Only for rows that are already written.
+    /// Only for rows that are already written. What is done is only removed, never changed again, so the store keeps it
+    /// as it is: [`Run::row_mut`] sees to that.
     pub fn compact(&mut self, plan: &Plan, written: &[TaskPath]) {
         for path in written {
             let Some(row) = self.rows.get_mut(path) else { continue };
@@ -118,7 +120,7 @@ impl Run {
             if !row.finished() || !is_done || plan.node(row.node).referenced {
                 continue;
             }
-            (row.input, row.output) = (None, None);
+            (row.input, row.output, row.is_partial) = (None, None, true);
             if let Some(work) = row.work_mut() {
                 work.attempts = Vec::new();
             }

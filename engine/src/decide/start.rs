@@ -21,10 +21,10 @@ use crate::{mapping, schema, security};
 #[derive(Clone, Debug, PartialEq)]
 pub struct Refusal(pub ErrorDetails);
 
-/// The longest correlation id and user id, in bytes: both lie in the head, which is written with every event.
+/// The longest correlation id and user id, in bytes: every task carries them, and every list of runs reads them.
 const LONGEST_MARK: usize = 512;
 
-/// The largest security context, in bytes of JSON: it lies in the head too.
+/// The largest security context, in bytes of JSON: it lies beside them.
 const LARGEST_CONTEXT: usize = 64 * 1024;
 
 /// The namespace of request digests.
@@ -145,7 +145,7 @@ fn invalid(message: &str) -> Refusal {
 fn begin(plan: &Plan, mut run: Run, settings: &Settings, now: Timestamp) -> (Run, Vec<Effect>) {
     run.variables = plan.definition.variables.clone();
     run.changes.variables = run.variables.keys().cloned().collect();
-    (run.changes.head, run.changes.input) = (true, true);
+    (run.changes.head, run.changes.origin) = (true, true);
     let mut decider = Decider::new(plan, &mut run, settings, now);
     decider.effects.push(Effect::RunChanged { from: None, to: WorkflowStatus::Running });
     decider.begin_block(&plan.root(), None);

@@ -19,6 +19,7 @@ mod joins;
 mod limits;
 mod loops;
 mod mappings;
+mod memory;
 mod operations;
 mod operators;
 mod order;

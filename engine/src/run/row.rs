@@ -2,44 +2,35 @@
 
 use oarlock_protocol::instance::{Attempt, TaskStatus};
 use oarlock_protocol::{ErrorDetails, ExecutionId, Json, TaskInstanceId, TaskPath, Timestamp};
-use serde::{Deserialize, Serialize};
 
 use super::Ending;
 use crate::plan::NodeId;
 
 /// One step of the run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq)]
 #[allow(missing_docs, reason = "fields of TaskInstance, told in docs/data-model.md")]
 pub struct Row {
     /// Its step in the plan: derived from its place.
-    #[serde(skip)]
     pub node: NodeId,
     pub status: TaskStatus,
     /// Whether what waits for it may go on: ended, and no error handler of it is at work.
     pub settled: bool,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_time: Option<Timestamp>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub end_time: Option<Timestamp>,
-    /// Stored apart, as the output is: a row is written whenever it changes, and they are large and do not.
-    #[serde(skip)]
     pub input: Option<Json>,
-    #[serde(skip)]
     pub output: Option<Json>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<ErrorDetails>,
     /// Where the error arose, for a block that failed by a child.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub failed_at: Option<TaskPath>,
     pub body: Body,
+    /// Whether memory has forgotten its data and attempts: it is done, and never changed or written again.
+    pub is_partial: bool,
 }
 
 /// What a row holds beside, by the kind of its step.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "body", rename_all = "SCREAMING_SNAKE_CASE")]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Body {
     /// Nothing: `set`, `terminate`, and whatever was skipped or failed before it began.
     Plain,
@@ -52,13 +43,11 @@ pub enum Body {
 }
 
 /// A task for workers: its attempts.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Work {
     /// Names it over all attempts.
     pub id: TaskInstanceId,
     /// In which generation of the run it was made: one that was made anew counts its attempts anew.
-    #[serde(default, skip_serializing_if = "super::is_zero")]
     pub generation: u64,
     /// Its task queue, as routed.
     pub queue: String,
@@ -71,20 +60,16 @@ pub struct Work {
     /// How many attempts there were: names the next one.
     pub attempt_count: u32,
     /// How often workers refused it in a row.
-    #[serde(default)]
     pub refusals: u32,
     /// When it was first ready: its total timeout counts from here.
     pub first_ready: Timestamp,
     /// When its first attempt was dispatched.
     pub first_dispatch: Option<Timestamp>,
     /// What its last look left behind, where it was DEFERRED.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub state: Option<Json>,
     /// Whether an attempt ended without saying what it had done: a timeout, a worker that was lost.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub uncertain: bool,
     /// Of a task that can be undone: as which of these it closed, from 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub closed_as: Option<u64>,
     /// Its latest attempts, the oldest first; the open one, where there is one, is the last.
     pub attempts: Vec<Attempt>,
@@ -94,8 +79,7 @@ pub struct Work {
 pub const KEPT_ATTEMPTS: usize = 50;
 
 /// Where the next move of an unfinished task comes from.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "stage", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "camelCase")]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Stage {
     /// From admission.
     Ready {
@@ -118,96 +102,69 @@ pub enum Stage {
 }
 
 /// The open attempt of a task.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Open {
     /// Names it.
     pub execution_id: ExecutionId,
     /// A worker that has not begun by then does not begin.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub start_before: Option<Timestamp>,
     /// All attempts end by then.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deadline: Option<Timestamp>,
     /// When a worker was first known to have begun.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started: Option<Timestamp>,
     /// The greatest progress seen.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub progress: Option<u64>,
     /// The last sign of life; in memory it is newer than stored.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub seen: Option<Timestamp>,
     /// Where its worker hears.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub control_queue: Option<String>,
     /// Whether its worker has handed it on: someone else completes it, and only the total time limits it.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub accepted: bool,
     /// Of a child run: when it is asked next whether it lives.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ask_at: Option<Timestamp>,
     /// Where it was told to end: until when an answer is waited for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cancelled_until: Option<Timestamp>,
 }
 
 /// A step with children, and its progress.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Block {
     /// The case a `switch` took.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub case: Option<usize>,
     /// Set when it is to end early: nothing more is begun in it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ending: Option<Ending>,
     /// How many items a `forEach` has, where they are kept elsewhere.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub items: Option<usize>,
     /// Whether enough of it was done before all of it: its other children go on, and it is finished when they are.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub rest: bool,
     /// Until when a `loop` pauses before its next iteration.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pause: Option<Timestamp>,
     /// Iterations that were begun. Derived.
-    #[serde(skip)]
     pub begun: usize,
     /// Iterations of an opened run that are to be done again and have not begun, the next last: they are PENDING.
     /// Derived.
-    #[serde(skip)]
     pub again: Vec<usize>,
     /// Children that are settled. Derived.
-    #[serde(skip)]
     pub settled: usize,
     /// Children that were begun and have not finished: not settled, or something is still open in them. Derived.
-    #[serde(skip)]
     pub active: usize,
     /// Children that ended COMPLETED. Derived.
-    #[serde(skip)]
     pub completed: usize,
     /// Children that ended FAILED or TIMED_OUT, whatever recovered them. Derived.
-    #[serde(skip)]
     pub failed: usize,
     /// How many children, counted from the first, are all settled; kept where one of them waits for all before it.
     /// Derived.
-    #[serde(skip)]
     pub frontier: usize,
 }
 
 /// A step that waits for a time or a signal.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Awaiting {
     /// The time it waits for, where it waits for one, and as which of the things it waits for.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<(Timestamp, usize)>,
     /// When it has waited too long.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<Timestamp>,
     /// The names of the signals it waits for, each with its number among the things it waits for.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub signals: Vec<(String, usize)>,
 }
 

@@ -112,7 +112,7 @@ impl Node {
     }
 
     async fn head(&self, run: &RunKey) -> Result<Option<Head>, Error> {
-        let fields = Fields::Named(vec![layout::head_field()]);
+        let fields = Fields::Named(layout::head_fields());
         let partition = run.run.partition(self.partitions());
         let read = self.shared.store.read_hash(partition, &Key::Run(run.clone()), fields).await?;
         let stored = StoredRun::read(read).map_err(|e| Error::Unreadable(e.to_string()))?;

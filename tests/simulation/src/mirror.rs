@@ -4,19 +4,26 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
 use oarlock_engine::run::{Body, Head, Row, Stage};
+use oarlock_orchestrator::layout::{self, StoredRun, Unreadable};
 use oarlock_orchestrator::store::{Key, Write};
 use oarlock_protocol::instance::WorkflowStatus;
-use oarlock_protocol::{ExecutionId, Json, RunId, RunKey};
+use oarlock_protocol::{ExecutionId, Json, RunId, RunKey, TaskPath};
 
 /// A run as it is stored.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RunView {
     pub(crate) head: Option<Head>,
+    /// What its start fixed: the head cannot be read without it.
+    origin: Bytes,
     /// By place.
     pub(crate) rows: BTreeMap<String, Row>,
-    pub(crate) outputs: BTreeMap<String, Json>,
-    pub(crate) output: Json,
+    /// Those that lie beside their rows.
+    outputs: BTreeMap<String, Json>,
+    /// The run's own, in its head or beside it.
+    small_output: Option<Json>,
+    large_output: Option<Json>,
     /// At which commit a step began, and counted as done.
     pub(crate) begun: BTreeMap<String, u64>,
     pub(crate) ended: BTreeMap<String, u64>,
@@ -36,6 +43,21 @@ pub(crate) struct Mirror {
     /// By partition and run: the statuses under which it is listed.
     pub(crate) index: BTreeMap<(u32, String), BTreeSet<String>>,
     pub(crate) commits: u64,
+}
+
+/// Why something that is stored cannot be read.
+struct Told(String);
+
+impl From<Unreadable> for Told {
+    fn from(error: Unreadable) -> Self {
+        Self(error.to_string())
+    }
+}
+
+impl From<serde_json::Error> for Told {
+    fn from(error: serde_json::Error) -> Self {
+        Self(error.to_string())
+    }
 }
 
 impl RunView {
@@ -75,15 +97,31 @@ impl RunView {
         signals.collect()
     }
 
-    fn set(&mut self, field: &str, value: &[u8], commit: u64) -> Result<(), serde_json::Error> {
-        if field == "head" {
-            self.head = Some(serde_json::from_slice(value)?);
+    /// The output of the run.
+    pub(crate) fn output(&self) -> &Json {
+        self.small_output.as_ref().or(self.large_output.as_ref()).unwrap_or(&Json::Null)
+    }
+
+    /// The output of the step at a place.
+    pub(crate) fn output_of(&self, path: &str) -> Option<&Json> {
+        self.rows.get(path).and_then(|row| row.output.as_ref()).or_else(|| self.outputs.get(path))
+    }
+
+    fn set(&mut self, run: RunId, field: &str, value: &Bytes, commit: u64) -> Result<(), Told> {
+        if field == "origin" {
+            self.origin = value.clone();
+        } else if field == "head" {
+            let parts = [(field, value), ("origin", &self.origin)];
+            let parts = parts.map(|(field, value)| (field.to_owned(), value.clone())).to_vec();
+            let stored = StoredRun::read(parts)?;
+            self.small_output = stored.as_ref().and_then(|stored| stored.output.clone());
+            self.head = stored.map(|stored| stored.head);
         } else if field == "output" {
-            self.output = serde_json::from_slice(value)?;
+            self.large_output = serde_json::from_slice(value)?;
         } else if field == "tombstone" {
             self.buried = true;
         } else if let Some(path) = field.strip_prefix("t:") {
-            let row: Row = serde_json::from_slice(value)?;
+            let row = layout::read_row(run, &TaskPath::from(path), value)?;
             self.begun.entry(path.to_owned()).or_insert(commit);
             if row.settled {
                 self.ended.entry(path.to_owned()).or_insert(commit);
@@ -104,6 +142,8 @@ impl RunView {
             self.ended.remove(path);
         } else if let Some(path) = field.strip_prefix("o:") {
             self.outputs.remove(path);
+        } else if field == "output" {
+            self.large_output = None;
         } else if field == "head" {
             self.head = None;
         }
@@ -132,16 +172,17 @@ impl Mirror {
             {
                 touched.entry(run.clone()).or_insert_with(|| self.runs.get(run).cloned());
             }
-            self.take(partition, write).map_err(|error| format!("what is stored cannot be read: {error}"))?;
+            self.take(partition, write)
+                .map_err(|Told(error)| format!("what is stored cannot be read: {error}"))?;
         }
         Ok(touched)
     }
 
-    fn take(&mut self, partition: u32, write: &Write) -> Result<(), serde_json::Error> {
+    fn take(&mut self, partition: u32, write: &Write) -> Result<(), Told> {
         let commit = self.commits;
         match write {
             Write::HashSet { key: Key::Run(run), field, value } => {
-                self.runs.entry(run.clone()).or_default().set(field, value, commit)?;
+                self.runs.entry(run.clone()).or_default().set(run.run, field, value, commit)?;
             }
             Write::HashDelete { key: Key::Run(run), field } => {
                 if let Some(view) = self.runs.get_mut(run) {

@@ -26,7 +26,7 @@ pub(crate) fn of_runs(
         mirror.forgotten.iter().chain(mirror.runs.iter().filter(|(_, view)| view.head.is_some())).collect();
     let x_of = |run: RunId| {
         let view = all.iter().find(|(key, _)| key.run == run)?.1;
-        view.output["x"].as_i64()
+        view.output()["x"].as_i64()
     };
     for (key, view) in &all {
         let flow =
@@ -107,14 +107,14 @@ fn exactly(key: &RunKey, view: &RunView, part: &Part) -> Result<(), String> {
         }
     }
     for (path, collected) in part.collected.iter().filter(|(path, _)| !is_loose(part, path)) {
-        let seen = view.outputs.get(path);
+        let seen = view.output_of(path);
         if view.status(path) == Some("COMPLETED") && seen != Some(collected) {
             return Err(format!(
                 "{path} of run {key} is foretold to collect {collected} and collected {seen:?}"
             ));
         }
     }
-    let x = view.output["x"].as_i64();
+    let x = view.output()["x"].as_i64();
     if view.run_status() == Some(WorkflowStatus::Completed)
         && !x.is_some_and(|x| (part.least..=part.most).contains(&x))
     {

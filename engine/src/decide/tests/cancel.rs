@@ -121,7 +121,7 @@ fn a_cancel_after_the_end_changes_nothing() {
 fn an_endless_reason_is_cut() {
     scenario(workflow(json!([task("a")])), |world| {
         world.event(crate::event::Event::Cancel { reason: "why ".repeat(100_000) });
-        assert!(serde_json::to_string(&world.run.head).unwrap().len() < 20_000);
+        assert!(format!("{:?}", world.run.head).len() < 20_000);
         world.advance(10_000);
         world.ended(Cancelled, "CANCELLED");
     });

@@ -81,7 +81,7 @@ fn an_error_keeps_no_more_than_it_may() {
         let huge =
             ErrorDetails { code: "C".repeat(5_000), message: "m".repeat(100_000), details, retryable: true };
         world.answer("/a", Outcome::Failed { error: huge });
-        let row = serde_json::to_string(&world.run.rows["/a"]).unwrap();
+        let row = format!("{:?}", world.run.rows["/a"]);
         assert!(row.len() < 40_000, "{}", row.len());
         world.advance(1_000);
         world.complete("/a", json!({}));

@@ -100,7 +100,7 @@ fn a_start_writes_every_part_and_says_what_follows() {
     let setup = Setup::from(workflow(json!([task("a")])).with(extra));
     let plan = steps::plan(setup.definition.clone());
     let (run, effects) = start(&plan, request(&setup), &setup.settings, BEGIN).unwrap();
-    assert!(run.changes.head && run.changes.input && run.changes.variables.contains("x"));
+    assert!(run.changes.head && run.changes.origin && run.changes.variables.contains("x"));
     assert_eq!(effects[0], Effect::RunChanged { from: None, to: Running });
     let timers = effects.iter().filter(|effect| matches!(effect, Effect::SetTimer { .. })).count();
     let offers = effects.iter().filter(|effect| matches!(effect, Effect::Offer { .. })).count();

@@ -2,24 +2,25 @@
 
 use std::collections::BTreeMap;
 
-use oarlock_protocol::{Json, RunKey, TaskPath, Timestamp};
-use serde::Serialize;
+use oarlock_protocol::{Json, JsonMap, RunKey, TaskPath, Timestamp};
 
+use crate::mapping::size;
 use crate::plan::Plan;
-use crate::run::Run;
+use crate::run::{Head, Mailbox, Row, Run};
 
-/// The written parts of one run, as bytes.
+/// The written parts of one run.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Store {
-    head: Vec<u8>,
-    input: Vec<u8>,
-    output: Option<Vec<u8>>,
-    variables: BTreeMap<String, Vec<u8>>,
-    rows: BTreeMap<TaskPath, Vec<u8>>,
-    inputs: BTreeMap<TaskPath, Vec<u8>>,
-    outputs: BTreeMap<TaskPath, Vec<u8>>,
-    scoped: BTreeMap<TaskPath, Vec<u8>>,
-    mailbox: Option<Vec<u8>>,
+    head: Option<Head>,
+    input: Json,
+    output: Option<Json>,
+    variables: JsonMap,
+    /// Without their data.
+    rows: BTreeMap<TaskPath, Row>,
+    inputs: BTreeMap<TaskPath, Json>,
+    outputs: BTreeMap<TaskPath, Json>,
+    scoped: BTreeMap<TaskPath, JsonMap>,
+    mailbox: Mailbox,
 }
 
 /// What one event wrote.
@@ -27,15 +28,20 @@ pub(super) struct Store {
 pub(super) struct Written {
     /// The places of the rows.
     pub(super) rows: Vec<TaskPath>,
-    /// How many bytes there were in all.
+    /// About how many bytes there were in all.
     pub(super) bytes: usize,
 }
 
 impl Written {
-    fn json(&mut self, value: &impl Serialize) -> Vec<u8> {
-        let json = serde_json::to_vec(value).unwrap();
-        self.bytes += json.len();
-        json
+    /// Counts a row or head. How many bytes it is stored in is not known here; its text for people has more.
+    fn part<T: std::fmt::Debug>(&mut self, part: T) -> T {
+        self.bytes += format!("{part:?}").len() / 2;
+        part
+    }
+
+    fn json(&mut self, value: &Json) -> Json {
+        self.bytes += size(value);
+        value.clone()
     }
 }
 
@@ -45,13 +51,13 @@ impl Store {
         let changes = std::mem::take(&mut run.changes);
         let mut written = Written::default();
         if changes.head {
-            self.head = written.json(&run.head);
+            self.head = Some(written.part(run.head.clone()));
         }
-        if changes.input {
+        if changes.origin {
             self.input = written.json(&run.input);
         }
         if changes.output {
-            self.output = Some(written.json(&run.output));
+            self.output = run.output.as_ref().map(|output| written.json(output));
         }
         for name in changes.variables {
             let value = written.json(&run.variables[&name]);
@@ -64,25 +70,27 @@ impl Store {
         }
         written.rows = changes.rows.into_iter().filter(|path| !path.is_root()).collect();
         for path in written.rows.clone() {
-            let row = written.json(&run.rows[&path]);
+            let row = &run.rows[&path];
+            assert!(!row.is_partial, "{path} is written again without what memory forgot of it");
+            let row = written.part(Row { input: None, output: None, ..row.clone() });
             self.rows.insert(path, row);
         }
         for path in changes.inputs {
-            let input = written.json(&run.rows[&path].input);
+            let input = written.json(run.rows[&path].input.as_ref().unwrap());
             self.inputs.insert(path, input);
         }
         for path in changes.outputs {
-            let output = written.json(&run.rows[&path].output);
+            let output = written.json(run.rows[&path].output.as_ref().unwrap());
             self.outputs.insert(path, output);
         }
         for path in changes.scoped {
             match run.scoped.get(&path) {
-                Some(variables) => drop(self.scoped.insert(path, written.json(variables))),
+                Some(variables) => drop(self.scoped.insert(path, written.part(variables.clone()))),
                 None => drop(self.scoped.remove(&path)),
             }
         }
         if changes.mailbox {
-            self.mailbox = Some(written.json(&run.mailbox));
+            self.mailbox = written.part(run.mailbox.clone());
         }
         written
     }
@@ -96,27 +104,18 @@ impl Store {
 
     /// The run as another owner would load it.
     pub(super) fn load(&self, key: &RunKey, plan: &Plan, now: Timestamp) -> Run {
-        let head = serde_json::from_slice(&self.head).unwrap();
-        let mut run = Run::new(key.clone(), head, serde_json::from_slice(&self.input).unwrap());
-        run.output = self.output.as_ref().and_then(|output| serde_json::from_slice(output).unwrap());
-        for (name, value) in &self.variables {
-            run.variables.insert(name.clone(), serde_json::from_slice::<Json>(value).unwrap());
-        }
-        for (path, row) in &self.rows {
-            run.rows.insert(path.clone(), serde_json::from_slice(row).unwrap());
-        }
+        let mut run = Run::new(key.clone(), self.head.clone().unwrap(), self.input.clone());
+        run.output = self.output.clone().filter(|output| !output.is_null());
+        run.variables = self.variables.clone();
+        run.rows = self.rows.clone().into_iter().collect();
         for (path, input) in &self.inputs {
-            run.rows.get_mut(path).unwrap().input = serde_json::from_slice(input).unwrap();
+            run.rows.get_mut(path).unwrap().input = Some(input.clone());
         }
         for (path, output) in &self.outputs {
-            run.rows.get_mut(path).unwrap().output = serde_json::from_slice(output).unwrap();
+            run.rows.get_mut(path).unwrap().output = Some(output.clone());
         }
-        for (path, variables) in &self.scoped {
-            run.scoped.insert(path.clone(), serde_json::from_slice(variables).unwrap());
-        }
-        if let Some(mailbox) = &self.mailbox {
-            run.mailbox = serde_json::from_slice(mailbox).unwrap();
-        }
+        run.scoped = self.scoped.clone().into_iter().collect();
+        run.mailbox = self.mailbox.clone();
         run.restore(plan, now).unwrap();
         run
     }
