@@ -73,7 +73,7 @@ fn what_a_place_that_is_free_begins_needs_no_timer_any_more() {
     let each = for_each("f", json!({"items": "${ input.items }"}), json!([task("t")]));
     let setup = Setup { input: json!({"items": vec![0; 260]}), ..Setup::from(workflow(json!([each]))) };
     let mut world = World::start_unchecked(&setup);
-    let both = |world: &World| (timed(world, "/f"), world.timers.get(&TaskPath::from("/f")).is_some());
+    let both = |world: &World| (timed(world, "/f"), world.timers.contains_key(&TaskPath::from("/f")));
     assert_eq!((world.published.len(), both(&world)), (256, (Some(0), true)), "it goes on at once");
     world.complete("/f[0]/t", json!({}));
     assert_eq!((world.published.len(), both(&world)), (259, (None, false)), "it has gone on by itself");
