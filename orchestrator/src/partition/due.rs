@@ -179,6 +179,10 @@ impl Owner {
             if cached.stored == Stored::Unknown {
                 cached.stored = self.timers.get(&run).map_or(Stored::Unknown, Stored::At);
             }
+            if cached.stored == Stored::Unknown && cached.run.changes.is_empty() {
+                // Nothing waits for an earlier time than before: what is there will do.
+                continue;
+            }
             match (cached.stored.moves_to(cached.timers.first(), now), cached.stored) {
                 (Some(at), _) => {
                     cached.stored = at.map_or(Stored::Nothing, Stored::At);

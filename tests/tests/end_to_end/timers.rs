@@ -178,9 +178,9 @@ const RUNS: &str = "{id: ended, version: 1, tasks: [{id: a, task: step}]}
 ---
 {id: ready, version: 1, tasks: [{id: p, parallel: [{id: a, task: hold}, {id: b, task: hold}]}]}
 ---
-{id: waiting, version: 1, tasks: [{id: a, wait: {duration: 1h}}]}
+{id: waiting, version: 1, tasks: [{id: a, wait: {duration: 50s}}]}
 ---
-{id: retrying, version: 1, tasks: [{id: a, task: try, retryPolicy: {maxRetries: 3, initialDelay: 1h}}]}
+{id: retrying, version: 1, tasks: [{id: a, task: try, retryPolicy: {maxRetries: 3, initialDelay: 50s}}]}
 ---
 {id: child, version: 1, tasks: [{id: a, workflow: {id: open}}]}";
 
@@ -226,7 +226,7 @@ async fn a_take_over_finds_what_is_open_ready_waits_and_is_tried_again_and_loads
     for run in [&runs[3], &runs[4]] {
         assert_eq!(second.node.get(run).await.unwrap().unwrap().status, WorkflowStatus::Running);
     }
-    ahead.by_seconds(3_700);
+    ahead.by_seconds(60);
     for run in [&runs[3], &runs[4]] {
         assert_eq!(second.end(run).await.status, WorkflowStatus::Completed);
     }

@@ -83,10 +83,33 @@ fn variant(row: &Row) -> &'static str {
     }
 }
 
+fn stored_row(path: &str) -> Row {
+    let stored = fixture()[&format!("t:{path}")].to_string();
+    read_row(run_id(), &TaskPath::from(path), stored.as_bytes()).unwrap()
+}
+
+#[test]
+fn the_error_of_a_task_is_that_of_its_latest_failed_attempt_until_it_has_completed() {
+    assert_eq!(stored_row("/waiting").error.unwrap().code, "BUSY");
+    assert_eq!(stored_row("/retried").error, None);
+    assert_eq!(stored_row("/openWithAll").error, None);
+}
+
+#[test]
+fn a_row_that_lacks_something_or_contradicts_itself_is_unreadable() {
+    let read =
+        |row: &str| read_row(run_id(), &TaskPath::from("/a"), row.as_bytes()).map_err(|e| e.to_string());
+    assert!(read(r#"{"status":"READY","at":1,"task":{"queue":"q","count":1,"attempts":[{}]}}"#).is_ok());
+    let error = read(r#"{"status":"READY","at":1,"task":{"queue":"q","count":1,"attempts":[{},{}]}}"#);
+    assert!(error.unwrap_err().contains("2 attempts of 1"));
+    for bad in ["", "{}", r#"{"status":"READY"}"#, r#"{"at":1}"#, r#"{"status":"READY","at":1,"task":{}}"#] {
+        assert!(read(bad).unwrap_err().contains("the row /a of run"), "{bad}");
+    }
+}
+
 #[test]
 fn what_is_left_out_of_a_stored_row_has_its_usual_value() {
-    let stored = fixture()["t:/closed"].to_string();
-    let row = read_row(run_id(), &TaskPath::from("/closed"), stored.as_bytes()).unwrap();
+    let row = stored_row("/closed");
     let work = row.work().unwrap();
     let attempt = &work.attempts[0];
     assert!(row.settled);

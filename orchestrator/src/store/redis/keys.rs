@@ -7,7 +7,7 @@
 //! <prefix>:{<tag>}:own                    hash     epoch · nonce · holder · expiresAt · seq · server · restarted · toldAt
 //! <prefix>:{<tag>}:run:<tenant>/<run id>  hash     the parts of one run
 //! <prefix>:{<tag>}:runs:<status>:<tenant> sorted   runs by creation time
-//! <prefix>:{<tag>}:timers                 sorted   places by time
+//! <prefix>:{<tag>}:timers                 sorted   runs under way and what is left of ended ones, by time
 //! <prefix>:{<tag>}:outbox                 hash     open attempts whose publication is not confirmed
 //! <prefix>:{<tag>}:definitions            hash     workflow definitions
 //! ```
