@@ -12,7 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 /// The largest input or output that lies inside what it belongs to, in bytes of JSON. It is written again with that, as
 /// a field of its own is not; below this size another field costs a store more than the bytes.
-pub(super) const SMALL: usize = 256;
+pub(super) const SMALL: usize = 512;
 
 /// Most heads and rows take less.
 const USUAL_BYTES: usize = 512;

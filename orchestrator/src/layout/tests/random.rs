@@ -309,7 +309,7 @@ fn metrics_of(counts: &[u64]) -> WorkflowMetrics {
 
 /// Data where it lies inside.
 fn inside(data: Option<&Json>) -> Option<Json> {
-    data.filter(|data| data.to_string().len() <= 256).cloned()
+    data.filter(|data| data.to_string().len() <= 512).cloned()
 }
 
 /// `PROPTEST_CASES` asks for more.

@@ -21,13 +21,15 @@ use tokio::task::JoinSet;
 
 use super::address::Node;
 use super::{declare, reason};
-use crate::{Error, QueueDeclaration, QueueKind, topology};
+use crate::{Error, QueueDeclaration, topology};
 use side::Side;
 
 mod batch;
 mod side;
 
 const TASKS: &str = "oarlock.floor.tasks";
+/// How often the floor lets a task be delivered: nothing comes near it.
+const DELIVERY_LIMIT: u32 = 10;
 const INBOX: &str = "oarlock.floor.inbox.";
 /// The most queues of results that a floor has.
 pub const MOST_INBOXES: usize = 4;
@@ -78,8 +80,7 @@ impl Floor {
         let [first, _] = &floor.consuming;
         let channel = first.create_channel().await.map_err(|error| reason::unavailable(&error))?;
         for name in floor.queues() {
-            let declaration =
-                QueueDeclaration { name, kind: QueueKind::Durable, delivery_limit: None, dead_letter: None };
+            let declaration = declaration(name);
             let options = QueueDeclareOptions { durable: true, ..QueueDeclareOptions::default() };
             let name = declaration.name.as_str().into();
             let declared = channel.queue_declare(name, options, declare::arguments(&declaration)).await;
@@ -140,6 +141,14 @@ impl Floor {
         }
         Ok(took)
     }
+}
+
+/// Its queues are those of Oarlock by another name: with the same limit of deliveries, and the same care for dead letters.
+fn declaration(name: String) -> QueueDeclaration {
+    if name == TASKS {
+        return QueueDeclaration { name, ..topology::tasks_declaration("", DELIVERY_LIMIT) };
+    }
+    QueueDeclaration { name, ..topology::inbox_declaration(0) }
 }
 
 fn queues(inboxes: usize) -> impl Iterator<Item = String> {
