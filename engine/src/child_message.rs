@@ -11,7 +11,10 @@ use oarlock_protocol::{
 use serde_json::json;
 
 use crate::plan::Plan;
-use crate::run::Run;
+use crate::run::{Ending, Run};
+
+/// Who had a run cancelled, in the details of the error that tells of it.
+const REQUESTED_BY: &str = "requestedBy";
 
 /// The start of the run that the open attempt at `path` is; none where no such attempt is open there.
 pub fn start(plan: &Plan, run: &Run, path: &TaskPath) -> Option<StartMessage> {
@@ -39,7 +42,7 @@ pub fn cancel(run: &Run, path: &TaskPath, execution_id: ExecutionId) -> CancelMe
     CancelMessage {
         format: FORMAT,
         run: RunKey::new(run.key.tenant.clone(), RunId::child_of(execution_id)),
-        reason: format!("{path} of run {}, which had started it, ended", run.key.run),
+        reason: reason(&address),
         requested_by: name(run.key.run),
         parent: Some(Parent { address, depth: run.depth() + 1, wait: true }),
     }
@@ -53,7 +56,12 @@ pub fn result(run: &Run) -> Option<ResultMessage> {
     let outcome = match run.head.status {
         _ if !parent.wait => Outcome::Completed { output: json!({"workflowInstanceId": child}) },
         WorkflowStatus::Completed => Outcome::Completed { output: run.output.clone().unwrap_or_default() },
-        WorkflowStatus::Cancelled => Outcome::Failed { error: ended(run, Code::Cancelled, "was cancelled") },
+        WorkflowStatus::Cancelled => {
+            let error = ended(run, Code::Cancelled, "was cancelled");
+            let why = ErrorDetails::system(Code::Cancelled, reason(&parent.address)).message;
+            let by_parent = matches!(&run.head.ending, Some(Ending::Cancelled { reason }) if *reason == why);
+            Outcome::Failed { error: if by_parent { asked(error, parent.address.run.run) } else { error } }
+        }
         WorkflowStatus::Failed => Outcome::Failed { error: ended(run, Code::ChildFailed, "failed") },
         WorkflowStatus::TimedOut => Outcome::Failed { error: ended(run, Code::ChildFailed, "timed out") },
         WorkflowStatus::Pending
@@ -98,8 +106,22 @@ pub fn lost(parent: AttemptAddress) -> ResultMessage {
 
 /// Tells the step that its run was cancelled before it had begun.
 pub fn never_began(parent: AttemptAddress) -> ResultMessage {
-    let child = RunId::child_of(parent.execution_id);
-    fail(parent, child, Code::Cancelled, "the run was cancelled before it had begun")
+    let (child, above) = (RunId::child_of(parent.execution_id), parent.run.run);
+    let told = ErrorDetails {
+        details: json!({"workflowInstanceId": child}),
+        ..ErrorDetails::system(Code::Cancelled, "the run was cancelled before it had begun")
+    };
+    answer(parent, child, Outcome::Failed { error: asked(told, above) })
+}
+
+/// Whether a run tells that it ended because the run above it had asked for that.
+pub(crate) fn says_it_was_asked(error: &ErrorDetails, above: RunId) -> bool {
+    error.details[REQUESTED_BY] == name(above)
+}
+
+fn asked(mut error: ErrorDetails, above: RunId) -> ErrorDetails {
+    error.details[REQUESTED_BY] = name(above).into();
+    error
 }
 
 /// Tells the step how its run ended, where the broker takes no message that tells all of it.
@@ -143,6 +165,11 @@ fn answer(parent: AttemptAddress, child: RunId, outcome: Outcome) -> ResultMessa
         metrics: TaskMetrics::default(),
         deliveries: 1,
     }
+}
+
+/// Why a run ends with the step that started it. By these words it knows at its end who had asked for that.
+fn reason(parent: &AttemptAddress) -> String {
+    format!("{} of run {}, which had started it, ended", parent.task_path, parent.run.run)
 }
 
 /// What a run calls itself where others give the name of a worker or a user.

@@ -54,9 +54,20 @@ pub struct Node {
     /// Who looks at parked messages.
     looking: tokio::sync::Mutex<()>,
     /// The partitions.
-    tasks: Mutex<Vec<JoinHandle<()>>>,
+    tasks: Mutex<Tasks>,
     /// What else runs: beats, starts of producers, dead letters.
-    services: Vec<JoinHandle<()>>,
+    services: Tasks,
+}
+
+/// Tasks that end with whoever holds them. Who stops may be stopped in turn: a partition left alone would hold its messages, and
+/// while this process lives nobody else would get them.
+#[derive(Default)]
+struct Tasks(Vec<JoinHandle<()>>);
+
+impl Drop for Tasks {
+    fn drop(&mut self) {
+        self.0.iter().for_each(JoinHandle::abort);
+    }
 }
 
 /// A partition, as its node sees it.
@@ -149,14 +160,14 @@ impl Node {
         });
         let name = shared.settings.node.clone();
         let me = Member { id: format!("{name}-{}", chance::fresh().simple()), name };
-        let (mut slots, mut tasks) = (Vec::new(), Vec::new());
+        let (mut slots, mut tasks) = (Vec::new(), Tasks::default());
         let pulses: Vec<Arc<Pulse>> = (0..partitions).map(|_| Arc::default()).collect();
         for (partition, pulse) in (0..partitions).zip(&pulses) {
             let (wish, wished) = watch::channel(Wish::Leave);
             let (tell, owned) = watch::channel(false);
             let (commands, task) = partition::spawn(shared.clone(), partition, wished, tell, pulse.clone());
             slots.push(Slot { wish, owned, commands });
-            tasks.push(task);
+            tasks.0.push(task);
         }
         if shared.settings.watchdog {
             watchdog::watch(pulses, shared.settings.lease, watchdog::end_stalled);
@@ -165,11 +176,11 @@ impl Node {
         let (tell, membership) = watch::channel(Membership::default());
         let lease = shared.settings.lease;
         let beats = membership::beat_for_ever(members.clone(), me.clone(), lease, slots.clone(), tell);
-        let services = vec![
+        let services = Tasks(vec![
             tokio::spawn(beats),
             tokio::spawn(starts::route_for_ever(shared.clone())),
             tokio::spawn(dead::answer_for_ever(shared.broker.clone(), me.name.clone())),
-        ];
+        ]);
         let asks = Asks::start(shared.broker.clone(), &me.id);
         Ok(Node {
             shared,
@@ -224,24 +235,23 @@ impl Node {
         &self.shared.counters
     }
 
-    /// Hands the partitions over: tells the others first, then gives each up after a last commit.
+    /// Hands the partitions over: tells the others first, then gives each up after a last commit. Who stops waiting for it ends
+    /// what is left of them at once.
     pub async fn stop(&self) {
-        for service in &self.services {
-            service.abort();
-        }
+        self.services.0.iter().for_each(JoinHandle::abort);
         if let Err(error) = self.members.leave(&self.me.id).await {
             tracing::warn!(%error, "the others are not told that this node leaves; they notice when its lease is over");
         }
         for slot in self.slots.iter() {
             slot.wish.send_replace(Wish::End);
         }
-        let tasks = std::mem::take(&mut *self.tasks());
-        for task in tasks {
+        let mut tasks = std::mem::take(&mut *self.tasks());
+        for task in &mut tasks.0 {
             task.await.ok();
         }
     }
 
-    fn tasks(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+    fn tasks(&self) -> MutexGuard<'_, Tasks> {
         // A panic elsewhere leaves the list whole.
         self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -373,14 +383,6 @@ impl Node {
 
     fn partitions(&self) -> u32 {
         self.shared.definitions.partitions()
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        for task in self.tasks().iter().chain(&self.services) {
-            task.abort();
-        }
     }
 }
 

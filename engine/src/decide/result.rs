@@ -14,7 +14,7 @@ use crate::effect::Effect;
 use crate::plan::{Step, WorkNode};
 use crate::run::{Ending, Row, Stage};
 use crate::scope::TaskData;
-use crate::{mapping, schema};
+use crate::{child_message, mapping, schema};
 
 /// The largest `state` of a DEFERRED answer, in bytes of JSON: it lies in the task's row, which is written often.
 const LARGEST_STATE: usize = 16 * 1024;
@@ -57,6 +57,11 @@ impl Decider<'_> {
                     self.attempt_failed(step, error);
                 }
             },
+            Outcome::Failed { error } if self.was_told_to_end_by_nobody(step, &error) => {
+                let error = error.bounded();
+                self.close_attempt(step, Close { error: Some(&error), ..close });
+                self.offer_again(step, error);
+            }
             Outcome::Failed { error } => {
                 let error = error.bounded();
                 self.close_attempt(step, Close { error: Some(&error), ..close });
@@ -68,7 +73,7 @@ impl Decider<'_> {
             Outcome::Refused => {
                 let error = unknown_task(self.plan.work(step), &result.worker_id);
                 self.close_attempt(step, Close { error: Some(&error), ..close });
-                self.refused(step, error);
+                self.offer_again(step, error);
             }
             Outcome::Deferred { after_ms, state } => {
                 self.close_attempt(step, close);
@@ -192,8 +197,20 @@ impl Decider<'_> {
         }
     }
 
-    /// The worker does not know the task: it is offered again a little later, to one that was deployed meanwhile.
-    fn refused(&mut self, step: &Step, error: ErrorDetails) {
+    /// Whether an attempt ended because it was told to, by an orchestrator whose commits the store has lost since. As the run
+    /// stands nothing ended the task, so this is no failure of it. The worker may repeat the answer to the same attempt as often
+    /// as it is asked: only another one is executed. A run that a step started may have been cancelled by itself: then it does not
+    /// say that this run had asked for it.
+    fn was_told_to_end_by_nobody(&self, step: &Step, error: &ErrorDetails) -> bool {
+        let told = self.run.open(&step.path).is_some_and(|(_, open)| open.cancelled_until.is_some());
+        let is_cancelled = error.code == Code::Cancelled.as_str();
+        let by_this_run = || child_message::says_it_was_asked(error, self.run.key.run);
+        is_cancelled && !told && (self.child(step).is_none() || by_this_run())
+    }
+
+    /// The attempt came to nothing, and not by the task's fault: it is offered again a little later, and no retry is spent. To a
+    /// worker that was deployed meanwhile, where this one does not know it. Bounded: a task may give any code itself, again and again.
+    fn offer_again(&mut self, step: &Step, error: ErrorDetails) {
         let Some(work) = self.row_mut(step).and_then(Row::work_mut) else { return };
         work.refusals += 1;
         let refusals = work.refusals;

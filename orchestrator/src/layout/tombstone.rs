@@ -31,6 +31,11 @@ impl Tombstone {
         let Some((_, value)) = fields.iter().find(|(field, _)| field == TOMBSTONE) else { return Ok(None) };
         serde_json::from_slice(value).map(Some).map_err(|e| Unreadable::new("a run's tombstone", e))
     }
+
+    /// Whether the run was cancelled before it had begun.
+    pub fn is_of_nothing(&self) -> bool {
+        self.request_digest.is_empty()
+    }
 }
 
 /// The writes that remove an ended run. Where a key or another run had started it and `remember`, a tombstone stays;

@@ -59,7 +59,7 @@ impl Node {
         if !missing.is_empty() {
             problems.push(format!("not owned yet: partition {}", missing.join(", ")));
         }
-        if self.tasks().iter().any(tokio::task::JoinHandle::is_finished) {
+        if self.tasks().0.iter().any(tokio::task::JoinHandle::is_finished) {
             problems.push("the node is stopping".to_owned());
         }
         Readiness {

@@ -26,6 +26,8 @@ enum Known {
     UnderWay,
     /// It was there, and is forgotten.
     Forgotten,
+    /// It was cancelled before it had begun.
+    Buried,
     /// It never was.
     Nothing,
 }
@@ -85,6 +87,7 @@ impl Owner {
                 return Ok(None);
             }
             Known::Forgotten => child_message::lost(parent.address),
+            Known::Buried => child_message::never_began(parent.address),
             Known::Nothing => match self.begin_run(request, &run).await? {
                 Answer::Refused { error } => child_message::refused(parent.address, &error),
                 Answer::Accepted { .. }
@@ -113,6 +116,7 @@ impl Owner {
             Known::Told(result) => *result,
             Known::UnderWay => return Ok(self.decide(run, Event::Cancel { reason }).await?.err()),
             Known::Forgotten => child_message::lost(parent),
+            Known::Buried => child_message::never_began(parent),
             Known::Nothing => {
                 // Its start may still come.
                 self.batch.writes.push(layout::bury(run));
@@ -140,6 +144,7 @@ impl Owner {
                 Some(result) => Known::Told(Box::new(result)),
                 None => Known::UnderWay,
             },
+            Ok(Found::Tombstone(tombstone)) if tombstone.is_of_nothing() => Known::Buried,
             Ok(Found::Tombstone(_)) => Known::Forgotten,
             Ok(Found::Nothing) => Known::Nothing,
             Err(runs::Error::Store(error)) => return Err(error.into()),

@@ -277,7 +277,7 @@ pub enum Order {
         /// Why, for people.
         reason: String,
     },
-    /// The attempt is closed: end it, no answer is wanted.
+    /// The attempt is closed: end it and answer as to a cancel. That counts only where a store has lost what had closed it.
     Closed,
 }
 

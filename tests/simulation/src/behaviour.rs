@@ -77,18 +77,22 @@ impl Behaviour {
         }
     }
 
-    /// Whether the task completes in the end, and with which attempt.
-    pub(crate) fn foretold(&self, work: &Work) -> (bool, u32) {
+    /// Whether the task completes in the end, and with which attempt. Some may have ended because a worker was told to, by
+    /// commits that the store has lost since: they spend no retry, and the next of them does what its number says.
+    pub(crate) fn foretold(&self, work: &Work, ended: &dyn Fn(u32) -> bool) -> (bool, u32) {
         let (retries, pauses) = work.retries.unwrap_or((0, false));
-        if self.fails == 0 {
-            return (true, self.defers + 1);
+        let (mut number, mut failed) = (1, 0);
+        loop {
+            match self.deed(number) {
+                _ if ended(number) => {}
+                Deed::Complete(_) | Deed::Accept(_) => return (true, number),
+                Deed::Defer => {}
+                Deed::Fail { fatal: true } => return (false, number),
+                Deed::Fail { fatal: false } | Deed::Panic if pauses => {}
+                Deed::Fail { fatal: false } | Deed::Panic if failed == retries => return (false, number),
+                Deed::Fail { fatal: false } | Deed::Panic => failed += 1,
+            }
+            number += 1;
         }
-        if self.fatal {
-            return (false, self.defers + 1);
-        }
-        if pauses || retries >= self.fails {
-            return (true, self.defers + self.fails + 1);
-        }
-        (false, self.defers + retries + 1)
     }
 }

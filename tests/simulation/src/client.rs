@@ -140,7 +140,12 @@ impl Client {
                 Asked::Unknown => "unknown",
             }
         ));
-        !matches!(asked, Asked::Unknown)
+        match asked {
+            Asked::Done => true,
+            // A run that had failed may be opened again, and wait for its signal then.
+            Asked::TooLate => !name.starts_with("signal "),
+            Asked::Unknown => false,
+        }
     }
 
     async fn start(&self) -> Asked {

@@ -79,6 +79,14 @@ impl RunView {
         Some(RunId::child_of(self.rows.get(path)?.work()?.latest()?))
     }
 
+    /// Whether an attempt of a task ended because its worker was told to, and was followed by another.
+    pub(crate) fn was_told_to_end(&self, path: &str, number: u32) -> bool {
+        let Some(work) = self.rows.get(path).and_then(Row::work) else { return false };
+        let Some(last) = work.attempt_count.checked_sub(number) else { return false };
+        let attempt = work.attempts.iter().rev().nth(last as usize).filter(|_| last > 0);
+        attempt.and_then(|attempt| attempt.error.as_ref()).is_some_and(|error| error.code == "CANCELLED")
+    }
+
     /// The attempts that are open: each with its place, and whether someone else completes it.
     pub(crate) fn open(&self) -> impl Iterator<Item = (&str, ExecutionId, bool)> {
         self.rows.iter().filter_map(|(path, row)| match &row.work()?.stage {

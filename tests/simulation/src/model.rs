@@ -1,7 +1,8 @@
 //! The reference model: what a run must come to, from its workflow and what the handlers do. It knows nothing of the engine.
 //!
 //! Where only time decides (who is first, what was still stopped) it says so, and its word is a range instead of a value.
-//! A wait that may come too late, a time limit and the end of a run that another starts are taken as they were seen.
+//! A wait that may come too late, a time limit, the end of a run that another starts, and attempts that were told to end by commits
+//! which the store has lost since, are taken as they were seen.
 
 use std::collections::BTreeMap;
 
@@ -48,6 +49,8 @@ pub(crate) struct Model<'a> {
     pub(crate) run: RunId,
     pub(crate) seen: &'a RunView,
     pub(crate) children: &'a dyn Fn(RunId) -> Option<i64>,
+    /// Whether the store has lost commits: only then an attempt may have been told to end that is followed by another.
+    pub(crate) rolled_back: bool,
 }
 
 impl Part {
@@ -180,7 +183,8 @@ impl Model<'_> {
             let part = Part { loose: vec![path.to_owned()], most: behaviour.n, ..Part::default() };
             return (part, if done { End::Done } else { End::Failed });
         }
-        let (completes, attempts) = behaviour.foretold(work);
+        let (completes, attempts) =
+            behaviour.foretold(work, &|number| self.rolled_back && self.seen.was_told_to_end(path, number));
         let mut part = if completes { Part::adds(behaviour.n) } else { Part::default() };
         part.attempts.insert(path.to_owned(), attempts);
         (part, if completes { End::Done } else { End::Failed })

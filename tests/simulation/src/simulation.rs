@@ -151,7 +151,7 @@ async fn course(fleet: &Arc<Fleet>, hands: &Arc<Hands>, flows: &[Flow], orders: 
     tending.abort();
     let verdict = fleet
         .database
-        .look(|mirror| verdict::of_runs(mirror, flows, orders, hands, size.early_ack_s < 100, world.seed));
+        .look(|mirror| verdict::of_runs(mirror, flows, orders, hands, size.early_ack_s < 100, world));
     world.check(verdict);
     world.check(begun_as_often_as_told(fleet, hands));
     nothing_is_left(fleet, size).await;

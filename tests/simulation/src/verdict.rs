@@ -1,6 +1,7 @@
 //! The last look: what the runs came to against the model, and that nothing is left over.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::Ordering;
 
 use oarlock_engine::run::{Row, Stage};
 use oarlock_protocol::instance::WorkflowStatus;
@@ -12,6 +13,7 @@ use crate::flow::{Flow, Kind, Step};
 use crate::hands::Hands;
 use crate::mirror::{Mirror, RunView};
 use crate::model::{Foretold, Model, Part};
+use crate::world::World;
 
 /// Looks at every run that ended.
 pub(crate) fn of_runs(
@@ -20,7 +22,7 @@ pub(crate) fn of_runs(
     orders: &[Order],
     hands: &Hands,
     lenient: bool,
-    seed: u64,
+    world: &World,
 ) -> Result<(), String> {
     let all: BTreeMap<&RunKey, &RunView> =
         mirror.forgotten.iter().chain(mirror.runs.iter().filter(|(_, view)| view.head.is_some())).collect();
@@ -32,7 +34,8 @@ pub(crate) fn of_runs(
         let flow =
             flows.iter().find(|flow| flow.id == view.workflow()).ok_or("a run of an unknown workflow")?;
         let order = orders.iter().find(|order| order.run == **key);
-        let model = Model { seed, run: key.run, seen: view, children: &x_of };
+        let (seed, rolled_back) = (world.seed, world.rollbacks.load(Ordering::Relaxed) > 0);
+        let model = Model { seed, run: key.run, seen: view, children: &x_of, rolled_back };
         of_run(key, view, flow, order, &model.foretell(flow), lenient)?;
         attempts_did_as_told(key, view, hands, lenient)?;
         undone_in_reverse_order(key, view, flow)?;

@@ -1,7 +1,7 @@
 //! Owners that die and stores that do not answer.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -11,12 +11,12 @@ use oarlock_orchestrator::store::memory::Memory;
 use oarlock_orchestrator::store::{Claim, Error, Fields, Key, Ownership, Range, Store, Token, Write};
 use oarlock_orchestrator::watch::Changed;
 use oarlock_protocol::instance::{TaskStatus, WorkflowStatus};
-use oarlock_protocol::message::{CompleteMessage, Completion};
-use oarlock_protocol::{Json, Span};
+use oarlock_protocol::message::{CompleteMessage, Completion, Kind};
+use oarlock_protocol::{Json, RunKey, Span};
 use oarlock_worker::{TaskContext, TaskError};
 use serde_json::json;
 
-use super::system::{PATIENCE, System, TENANT, request, settings};
+use super::system::{PATIENCE, System, TENANT, eventually, request, settings};
 
 async fn step(input: Json, _: TaskContext) -> Result<Json, TaskError> {
     Ok(input)
@@ -85,10 +85,13 @@ async fn pain_14_an_owner_whose_lease_was_taken_changes_nothing_any_more() {
     assert_eq!(system.end(&second).await.status, WorkflowStatus::Completed);
 }
 
-/// A store that fails one read when told to, and gives no partition while it is told to wait.
+/// A store that fails one read when told to, gives no partition while it is told to wait, and never answers a commit while it stands.
 #[derive(Default)]
 struct Hiccup {
     inner: Memory,
+    stands: AtomicBool,
+    /// How many commits it never answers.
+    unanswered: AtomicU32,
     fail_reads: AtomicU32,
     /// How often it was asked for a partition by who did not own it.
     asked: AtomicU32,
@@ -114,6 +117,10 @@ impl Store for Hiccup {
     }
 
     async fn commit(&self, partition: u32, token: &Token, seq: u64, writes: &[Write]) -> Result<(), Error> {
+        if self.stands.load(Ordering::Relaxed) {
+            self.unanswered.fetch_add(1, Ordering::Relaxed);
+            std::future::pending::<()>().await;
+        }
         self.inner.commit(partition, token, seq, writes).await
     }
 
@@ -189,6 +196,26 @@ async fn a_partition_that_comes_while_its_node_ends_is_given_back_at_once() {
     // Under the lease of ten minutes this would not be ready in time.
     let next = System::over(Arc::new(Embedded::new()), store.clone(), settings).await;
     assert!(next.node.ready_within(PATIENCE).await);
+}
+
+#[tokio::test]
+async fn a_partition_that_nobody_waits_to_hand_over_gives_its_messages_back() {
+    let (broker, store) = (Arc::new(Embedded::new()), Arc::new(Hiccup::default()));
+    let settings = Settings { lease: Span::from_secs(1), ..settings() };
+    let stuck = System::over(broker.clone(), store.clone(), settings.clone()).await;
+    stuck.register(CHAIN).await;
+    store.stands.store(true, Ordering::Relaxed);
+    let start = request("chain", json!({}));
+    stuck.tell_inbox(Kind::Start.as_str(), serde_json::to_vec(&start).unwrap()).await;
+    let commits = || async { (store.unanswered.load(Ordering::Relaxed) > 0).then_some(()) };
+    eventually("the start is on its way into the store", commits).await;
+    let stopping = tokio::time::timeout(std::time::Duration::from_millis(50), stuck.node.stop());
+    assert!(stopping.await.is_err(), "it cannot be stopped in order");
+    store.stands.store(false, Ordering::Relaxed);
+    let next = System::over(broker, store.clone(), settings).await;
+    let run = RunKey::new(TENANT, start.workflow_instance_id);
+    eventually("the next owner begins the run", || async { next.node.get(&run).await.unwrap() }).await;
+    drop(stuck);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! A store that lost its last commits: whoever takes over publishes everything open again, and so does the next where that one
-//! breaks off.
+//! breaks off. What workers remember of the lost commits fails no task.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
@@ -13,7 +14,9 @@ use oarlock_broker::{
 use oarlock_orchestrator::Settings;
 use oarlock_orchestrator::store::memory::Memory;
 use oarlock_orchestrator::store::{Claim, Error, Fields, Key, Ownership, Range, Store, Token, Write};
-use oarlock_protocol::Span;
+use oarlock_protocol::instance::WorkflowStatus;
+use oarlock_protocol::{Json, Span};
+use oarlock_worker::{TaskContext, TaskError};
 use serde_json::json;
 use tokio::sync::watch;
 
@@ -157,4 +160,44 @@ async fn what_is_published_again_is_in_the_outbox_until_it_is_confirmed() {
     broker.refuses.store(false, Ordering::Relaxed);
     let third = node(&broker, &store).await;
     third.take(&topology::tasks("x")).await;
+}
+
+/// Ends as it is told to the first time it is executed, and completes the next time.
+fn patient() -> (Arc<AtomicU32>, impl Fn(Json, TaskContext) -> Patient + Send + Sync + 'static) {
+    let begun = Arc::new(AtomicU32::new(0));
+    let counter = begun.clone();
+    let run = move |_: Json, context: TaskContext| {
+        let number = counter.fetch_add(1, Ordering::Relaxed);
+        let run: Patient = Box::pin(async move {
+            if number == 0 {
+                context.cancelled().await;
+                return Err(TaskError::new("STOPPED", "as told"));
+            }
+            Ok(json!(number))
+        });
+        run
+    };
+    (begun, run)
+}
+
+type Patient = Pin<Box<dyn Future<Output = Result<Json, TaskError>> + Send>>;
+
+#[tokio::test]
+async fn a_task_whose_cancel_was_lost_is_executed_again_by_the_worker_that_had_ended_it() {
+    let broker = Arc::new(Lasting { inner: Embedded::new(), refuses: AtomicBool::new(false) });
+    let store = Arc::new(Memory::new());
+    let settings = Settings { lease: Span::from_secs(1), ..settings() };
+    let system = System::over(broker, store.clone(), settings).await;
+    system.register("{id: w, version: 1, tasks: [{id: a, task: x}], output: '${ tasks.a.output }'}").await;
+    let (begun, run) = patient();
+    let _worker = system.worker().task("x", run).build().unwrap().start().await.unwrap();
+    let run = system.begin("w", json!({})).await;
+    eventually("the task is executed", || async { (begun.load(Ordering::Relaxed) > 0).then_some(()) }).await;
+    let moment = store.moment();
+    system.node.cancel(run.clone(), "nobody wants it".to_owned()).await.unwrap();
+    assert_eq!(system.end(&run).await.status, WorkflowStatus::Cancelled);
+    store.go_back(&moment);
+    let ended = system.end(&run).await;
+    assert_eq!((ended.status, ended.output), (WorkflowStatus::Completed, Some(json!(1))));
+    assert_eq!((ended.metrics.attempts, ended.metrics.retries), (2, 0));
 }

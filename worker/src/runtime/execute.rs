@@ -67,10 +67,6 @@ pub(super) async fn accept(
 pub(super) async fn conclude(shared: &Shared, context: &TaskContext, ending: Option<Ending>, ran: Ran) {
     match verdict(ending, ran) {
         Verdict::GiveBack => shared.executions.give_back(context.execution_id()),
-        Verdict::Settle => {
-            let receipts = shared.executions.settle(context.execution_id());
-            shared.executions.acknowledge(receipts).await;
-        }
         Verdict::Answer(outcome, usage) => {
             if let Outcome::Failed { error } = &outcome {
                 tracing::info!(code = error.code, message = error.message, "the attempt failed");
@@ -142,7 +138,7 @@ async fn refuse(shared: &Shared, context: &TaskContext, outcome: Outcome) {
     if outcome == Outcome::Refused {
         tracing::warn!(task = context.task(), "refused a task that this worker has no handler for");
     }
-    if shared.executions.close(context.execution_id()).is_ok() {
+    if shared.executions.refuse(context.execution_id()).is_ok() {
         let body = answer::result(&shared.worker_id, context, outcome, Usage::default());
         send_result(shared, context, body).await;
     }

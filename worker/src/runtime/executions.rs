@@ -1,5 +1,5 @@
 //! The attempts this process holds, from the delivery until their result is confirmed: the one place that says who may
-//! close an attempt, and that a second copy of it waits for the first.
+//! close an attempt, and that a second copy of it waits for the first, and is answered anew where it came too late for its answer.
 //!
 //! Nothing is awaited and nothing is run while the table is locked.
 
@@ -48,8 +48,12 @@ struct Execution {
     receipt: Option<Receipt>,
     /// Further deliveries of the same attempt.
     copies: Vec<Receipt>,
+    /// Those that came while the answer was on its way.
+    late: Vec<Receipt>,
     end_grace: Duration,
     state: State,
+    /// Whether its answer is for this delivery alone.
+    refused: bool,
 }
 
 enum State {
@@ -66,7 +70,7 @@ enum State {
 pub(super) enum Begun {
     /// Run it.
     Run,
-    /// It runs here already: it is acknowledged together with that.
+    /// It is held here already: it is acknowledged together with that, or answered after it.
     Copy,
     /// It was answered lately: this was the answer.
     Answered(Bytes),
@@ -75,6 +79,15 @@ pub(super) enum Begun {
 /// Another has closed the attempt already.
 #[derive(Debug, PartialEq)]
 pub(super) struct AlreadyClosed;
+
+/// What is to be done once answers are confirmed.
+#[derive(Default)]
+pub(super) struct Confirmed {
+    /// To be acknowledged.
+    pub(super) receipts: Vec<Receipt>,
+    /// Answers that are to be given again, and where.
+    pub(super) again: Vec<(String, ExecutionId, Bytes)>,
+}
 
 /// What a look at all attempts found.
 #[derive(Default)]
@@ -99,7 +112,7 @@ impl Executions {
         let was_empty = open.is_empty();
         let entry = match open.entry(context.execution_id()) {
             Entry::Occupied(mut running) => {
-                running.get_mut().copies.push(receipt);
+                running.get_mut().join(receipt);
                 return Begun::Copy;
             }
             Entry::Vacant(entry) => entry,
@@ -110,7 +123,8 @@ impl Executions {
             None => State::Running { ending: None, signs: Signs::default() },
         };
         let receipt = Some(receipt);
-        entry.insert(Execution { context: context.clone(), receipt, copies: Vec::new(), end_grace, state });
+        let (context, copies, late) = (context.clone(), Vec::new(), Vec::new());
+        entry.insert(Execution { context, receipt, copies, late, end_grace, state, refused: false });
         if was_empty {
             self.opened.notify_one();
         }
@@ -123,30 +137,41 @@ impl Executions {
         table.open.get_mut(&id).ok_or(AlreadyClosed)?.close()
     }
 
-    /// Removes attempts whose answers are confirmed, keeps the answers, and hands out what is to be acknowledged by
-    /// [`Executions::acknowledge`].
-    pub(super) fn confirmed(&self, answers: Vec<(ExecutionId, Bytes)>) -> Vec<Receipt> {
+    /// Closes an attempt that is not begun. That follows from this delivery and from the time: another one of the same attempt is judged
+    /// anew, as where a store lost its last commits and the attempt was opened again later.
+    pub(super) fn refuse(&self, id: ExecutionId) -> Result<(), AlreadyClosed> {
         let mut table = self.lock();
-        let mut receipts = Vec::with_capacity(answers.len());
+        let execution = table.open.get_mut(&id).ok_or(AlreadyClosed)?;
+        execution.refused = true;
+        execution.close().map(drop)
+    }
+
+    /// Removes attempts whose answers are confirmed, keeps the answers, and hands out what is to be acknowledged by
+    /// [`Executions::acknowledge`]. What came while its answer was on its way stays, to be answered again.
+    pub(super) fn confirmed(&self, answers: Vec<(ExecutionId, Bytes)>) -> Confirmed {
+        let mut table = self.lock();
+        let Table { open, recent, .. } = &mut *table;
+        let mut confirmed = Confirmed::default();
         for (id, body) in answers {
-            if let Some(execution) = table.open.remove(&id) {
-                self.let_go(&execution);
-                table.recent.keep(id, body);
-                receipts.extend(execution.receipt);
-                receipts.extend(execution.copies);
+            let Entry::Occupied(mut entry) = open.entry(id) else { continue };
+            let execution = entry.get_mut();
+            self.let_go(execution);
+            if !execution.refused {
+                recent.keep(id, body.clone());
+            }
+            confirmed.receipts.extend(execution.receipt.take());
+            confirmed.receipts.append(&mut execution.copies);
+            let mut late = std::mem::take(&mut execution.late).into_iter();
+            execution.receipt = late.next();
+            execution.copies = late.collect();
+            if execution.receipt.is_none() {
+                entry.remove();
+            } else {
+                confirmed.again.push((execution.context.reply_to().to_owned(), id, body));
             }
         }
         table.settling += 1;
-        receipts
-    }
-
-    /// Removes an attempt that needs no answer, and hands out what is to be acknowledged by [`Executions::acknowledge`].
-    pub(super) fn settle(&self, id: ExecutionId) -> Vec<Receipt> {
-        let mut table = self.lock();
-        table.settling += 1;
-        let Some(execution) = table.open.remove(&id) else { return Vec::new() };
-        self.let_go(&execution);
-        execution.receipt.into_iter().chain(execution.copies).collect()
+        confirmed
     }
 
     /// Acknowledges what was handed out. Only then is the worker empty: who drains must not close before.
@@ -272,6 +297,15 @@ impl Table {
 }
 
 impl Execution {
+    /// Takes a further delivery in. An answer that is on its way already may be too early for it: where a store has lost its last
+    /// commits, the attempt is opened again only after that answer came, and found it unknown.
+    fn join(&mut self, receipt: Receipt) {
+        match self.state {
+            State::Running { .. } => self.copies.push(receipt),
+            State::Closing => self.late.push(receipt),
+        }
+    }
+
     fn close(&mut self) -> Result<Option<Ending>, AlreadyClosed> {
         match std::mem::replace(&mut self.state, State::Closing) {
             State::Running { ending, .. } => Ok(ending.map(|(ending, _)| ending)),
@@ -282,7 +316,7 @@ impl Execution {
     fn end(&mut self, told: Ending, grace: Duration) {
         let State::Running { ending, .. } = &mut self.state else { return };
         match ending {
-            // Nobody wants an answer any more, whatever it was told first.
+            // It does not go back to its queue, whatever it was told first.
             Some((first, _)) if told == Ending::Closed => *first = told,
             Some(_) => {}
             None => {

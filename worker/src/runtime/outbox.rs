@@ -124,8 +124,14 @@ async fn publish(shared: &Shared, batch: Vec<(Outgoing, u32)>) -> Vec<Waiting> {
             (Outgoing::Progress { .. }, Ok(())) => {}
         }
     }
-    receipts.extend(shared.executions.confirmed(answers));
+    let confirmed = shared.executions.confirmed(answers);
+    receipts.extend(confirmed.receipts);
     shared.executions.acknowledge(receipts).await;
+    again.extend(confirmed.again.into_iter().map(|(to, execution, body)| Waiting {
+        outgoing: Outgoing::Result { to, execution, body },
+        failures: 0,
+        due: Instant::now(),
+    }));
     again
 }
 

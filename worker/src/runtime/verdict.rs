@@ -18,7 +18,8 @@ pub(super) enum Ending {
     Deadline,
     /// The worker stops; with `acknowledged`, the broker no longer holds the delivery.
     Draining { acknowledged: bool },
-    /// The orchestrator has closed the attempt: no answer is wanted.
+    /// The orchestrator has closed the attempt: the answer changes nothing. But its store may have lost that commit since, and the
+    /// attempt be open again, with nobody else to answer it.
     Closed,
 }
 
@@ -50,8 +51,6 @@ pub(super) enum Ran {
 pub(super) enum Verdict {
     /// It is answered.
     Answer(Outcome, Usage),
-    /// It is over without an answer.
-    Settle,
     /// It goes back to its queue.
     GiveBack,
 }
@@ -64,7 +63,6 @@ pub(super) fn verdict(ending: Option<Ending>, ran: Ran) -> Verdict {
         Ran::Dropped => (None, Usage::default()),
     };
     match (ending, result) {
-        (Some(Ending::Closed), _) => Verdict::Settle,
         (Some(Ending::TimeLimit(limit_ms)), result) => {
             let message = format!("the attempt ran longer than its limit of {limit_ms} ms and was ended");
             told_to_end(Code::TimeoutExecution, message, result, usage)
@@ -79,6 +77,10 @@ pub(super) fn verdict(ending: Option<Ending>, ran: Ran) -> Verdict {
             Verdict::Answer(later::outcome(answer), usage)
         }
         (Some(Ending::Cancelled(reason)), result) => told_to_end(Code::Cancelled, reason, result, usage),
+        (Some(Ending::Closed), result) => {
+            let message = "the orchestrator had closed the attempt before it was answered";
+            told_to_end(Code::Cancelled, message.to_owned(), result, usage)
+        }
         (Some(Ending::Draining { acknowledged: true }), result) => {
             let message = "the worker stopped before the task had ended";
             told_to_end(Code::WorkerLost, message.to_owned(), result, usage)
@@ -117,7 +119,6 @@ mod tests {
             Verdict::Answer(outcome, _) => {
                 serde_json::to_value(outcome).unwrap()["status"].as_str().unwrap().into()
             }
-            Verdict::Settle => "settle".into(),
             Verdict::GiveBack => "give back".into(),
         }
     }
@@ -178,7 +179,9 @@ mod tests {
     }
 
     #[test]
-    fn a_closed_attempt_is_not_answered() {
-        assert_eq!(told(Some(Ending::Closed), good()), "settle");
+    fn a_closed_attempt_is_answered_as_a_cancelled_one() {
+        assert_eq!(told(Some(Ending::Closed), good()), "COMPLETED");
+        assert_eq!(told(Some(Ending::Closed), bad()), "CANCELLED \"tail\"");
+        assert_eq!(told(Some(Ending::Closed), Ran::Dropped), "CANCELLED null");
     }
 }

@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
+use chrono::Utc;
 use oarlock_broker::{Broker, Message, topology};
-use oarlock_protocol::{FORMAT, Json};
+use oarlock_protocol::{FORMAT, Json, Span, Timestamp};
 use oarlock_worker::{TaskContext, TaskError};
 use serde_json::json;
 use tokio::sync::Notify;
@@ -77,6 +78,24 @@ async fn an_attempt_that_comes_again_is_answered_again_without_running() {
     assert_eq!(gate.begun(), 1);
     stop(worker).await;
     assert_eq!(partition.broker.depth(&topology::tasks("gated")).await, Ok(0));
+}
+
+#[tokio::test]
+async fn an_attempt_that_was_refused_for_its_time_is_judged_anew_when_it_comes_again() {
+    let mut partition = Partition::with(&["echo"]).await;
+    let echo = |input: Json, _: TaskContext| async move { Ok(input) };
+    let worker = partition.worker().task("echo", echo).build().unwrap().start().await.unwrap();
+    let now = Timestamp::from(Utc::now());
+    let mut message = task("echo", json!(7));
+    message.start_before = Some(Timestamp::from_millis(now.as_millis() - 1));
+    let id = partition.send(&message).await;
+    assert_eq!(partition.failure(id).await.code, "TIMEOUT_QUEUE");
+    eventually("it is confirmed", async || worker.open() == 0).await;
+    // Its store lost the commit that had opened it, and it was ready again later.
+    message.start_before = Some(now.after(Span::from_secs(60)));
+    partition.send(&message).await;
+    assert_eq!(partition.output(id).await, json!(7));
+    stop(worker).await;
 }
 
 #[tokio::test]

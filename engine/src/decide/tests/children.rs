@@ -10,7 +10,7 @@ use super::steps::{With, parallel, plan, task, workflow};
 use super::workers::error;
 use super::world::{BEGIN, Faults, Setup, World, scenario};
 use crate::child_message;
-use crate::decide::start;
+use crate::decide::{Decider, start};
 use crate::event::Event;
 use crate::settings::Settings;
 
@@ -361,6 +361,39 @@ fn what_is_refused_lost_or_never_began_is_a_failure_of_the_step() {
     assert_eq!(failure(cancelled.outcome).details["workflowInstanceId"], json!(id));
     let cancel = child_message::cancel(&world.run, &TaskPath::from("/c"), world.attempt("/c"));
     assert_eq!((cancel.run.run, cancel.parent.unwrap().address), (id, address()));
+}
+
+#[test]
+fn a_child_that_its_parent_cancelled_in_commits_that_were_lost_is_followed_by_another() {
+    scenario(workflow(json!([child("c")])), |world| {
+        let (first, path) = (world.attempt("/c"), TaskPath::from("/c"));
+        let message = child_message::start(&world.plan, &world.run, &path).unwrap();
+        let cancel = child_message::cancel(&world.run, &path, first);
+        let invoice = plan(json!({"id": "invoice", "version": 1, "tasks": [task("a")]}));
+        let settings = Settings::default();
+        let (mut run, _) = start(&invoice, message, &settings, BEGIN).unwrap();
+        // The message outlived the commit of the parent that it came from.
+        let mut decider = Decider::new(&invoice, &mut run, &settings, BEGIN);
+        decider.handle(Event::Cancel { reason: cancel.reason });
+        decider.finish();
+        world.event(Event::Result(Box::new(child_message::result(&run).unwrap())));
+        assert_eq!(world.status("/c"), "RETRY_PENDING");
+        world.advance(1000);
+        assert_ne!(world.attempt("/c"), first);
+        let address = child_message::start(&world.plan, &world.run, &path).unwrap().parent.unwrap().address;
+        world.event(Event::Result(Box::new(child_message::never_began(address))));
+        world.advance(1000);
+        world.complete("/c", json!({}));
+        world.ended(Completed, "-");
+    });
+}
+
+#[test]
+fn a_child_that_somebody_else_cancelled_fails_its_step() {
+    scenario(workflow(json!([child("c")])), |world| {
+        world.fail("/c", "CANCELLED");
+        world.ended(Failed, "CANCELLED");
+    });
 }
 
 #[test]

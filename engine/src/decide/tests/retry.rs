@@ -1,8 +1,9 @@
 //! What follows a failed attempt.
 
-use oarlock_protocol::Json;
+use oarlock_protocol::code::Code;
 use oarlock_protocol::instance::WorkflowStatus::{Completed, Failed};
 use oarlock_protocol::message::Outcome;
+use oarlock_protocol::{ErrorDetails, Json};
 use serde_json::json;
 
 use super::steps::{With, task, workflow};
@@ -194,6 +195,34 @@ fn a_task_that_is_always_refused_is_unknown() {
         }
         world.refuse("/a");
         world.ended(Failed, "UNKNOWN_TASK");
+    });
+}
+
+#[test]
+fn an_attempt_that_ended_by_a_cancel_of_which_the_run_knows_nothing_is_followed_by_another() {
+    scenario(retried(json!({"maxRetries": 0})), |world| {
+        let first = world.attempt("/a");
+        // The store lost the commit that had told it to end.
+        world.fail("/a", "CANCELLED");
+        assert_eq!(world.status("/a"), "RETRY_PENDING");
+        world.advance(1000);
+        assert_ne!(world.attempt("/a"), first, "its worker would repeat the answer");
+        world.complete("/a", json!({}));
+        world.ended(Completed, "-");
+        let metrics = world.run.head.metrics;
+        assert_eq!((metrics.attempts, metrics.retries), (2, 0));
+    });
+}
+
+#[test]
+fn a_task_that_always_says_it_was_cancelled_fails() {
+    let mut setup = super::world::Setup::from(retried(json!({"maxRetries": 3})));
+    setup.settings.refusals = 1;
+    scenario(setup, |world| {
+        world.fail("/a", "CANCELLED");
+        world.advance(1000);
+        world.answer("/a", Outcome::Failed { error: ErrorDetails::system(Code::Cancelled, "again") });
+        world.ended(Failed, "CANCELLED");
     });
 }
 

@@ -105,7 +105,29 @@ fn an_attempt_is_closed_once() {
 }
 
 #[test]
-fn the_first_reason_to_end_stays_unless_no_answer_is_wanted() {
+fn what_comes_while_its_answer_is_on_the_way_is_answered_again() {
+    let (executions, context) = one_running(Instant::now());
+    let id = context.execution_id();
+    let deliver = |tag| {
+        let receipt = Channel::new(Arc::new(Deaf), Arc::default()).receipt(tag);
+        assert!(matches!(executions.begin(&context, receipt, Duration::ZERO), Begun::Copy));
+    };
+    let confirm = || {
+        let confirmed = executions.confirmed(vec![(id, Bytes::from_static(b"{}"))]);
+        (confirmed.receipts.len(), confirmed.again.len(), executions.len())
+    };
+    deliver(2);
+    executions.close(id).unwrap();
+    deliver(3);
+    deliver(4);
+    assert_eq!(confirm(), (2, 1, 1), "the answer was published before the last two came");
+    deliver(5);
+    assert_eq!(confirm(), (2, 1, 1));
+    assert_eq!(confirm(), (1, 0, 0));
+}
+
+#[test]
+fn the_first_reason_to_end_stays_unless_the_attempt_is_closed() {
     let (executions, context) = one_running(Instant::now());
     let id = context.execution_id();
     executions.end(id, Ending::Cancelled("first".into()), Duration::ZERO);
