@@ -4,7 +4,7 @@ use oarlock_monitor::anomaly::{Attempt, Monitor, Outcome};
 use oarlock_monitor::{Change, Ending, Finding, Key, Kind, Settings, Severity};
 use oarlock_protocol::{Span, Timestamp};
 
-use crate::streams::Chance;
+use crate::chance::Chance;
 
 /// A series that is fed with attempts ten seconds apart.
 struct Fed {

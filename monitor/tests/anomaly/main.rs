@@ -7,6 +7,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a test, and what it prints is a report")]
 
 mod behaviour;
+mod chance;
 mod score;
 mod streams;
 
