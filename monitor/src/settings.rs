@@ -7,7 +7,7 @@ use oarlock_protocol::Span;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
     /// How many series (tenant and task definition) are watched: the one that was quiet longest gives its place.
-    /// 2,000 take about 10 MB.
+    /// 2,000 take about 15 MB.
     pub series: usize,
     /// Attempts of a series before anything of it is told.
     pub warm_up: u32,

@@ -115,10 +115,11 @@ impl Level {
         let less = -score(value * worth.less.unwrap_or(1.0).sqrt());
         self.rise.add(more - allowance, settings.threshold, now);
         self.fall.add(less - allowance, settings.threshold, now);
-        let mut ways = vec![(self.rise, 1.0)];
-        ways.extend(worth.less.map(|_| (self.fall, -1.0)));
-        ways.retain(|(cusum, _)| cusum.sum() >= settings.threshold && cusum.count() >= settings.agree);
-        let (cusum, way) = ways.into_iter().max_by_key(|(cusum, _)| cusum.count())?;
+        let is_enough = |cusum: &Cusum| cusum.sum() >= settings.threshold && cusum.count() >= settings.agree;
+        let rise = Some((self.rise, 1.0));
+        let fall = worth.less.map(|_| (self.fall, -1.0));
+        let ways = [rise, fall].into_iter().flatten().filter(|(cusum, _)| is_enough(cusum));
+        let (cusum, way) = ways.max_by_key(|(cusum, _)| cusum.count())?;
         let baseline = self.usual.median();
         if !is_worth(baseline, self.median_of_last(cusum.count() as usize), worth) {
             return None;
