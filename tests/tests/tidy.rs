@@ -116,11 +116,12 @@ fn every_file_says_what_it_is() {
 }
 
 #[test]
-fn the_engine_is_pure() {
+fn the_engine_and_the_monitor_are_pure() {
     let banned = ["tokio", "lapin", "redis", "SystemTime", "Instant", "rand", "async", "await"];
     let made_up = ["now_v7", "new_v4", "Utc::now", "Local::now", "RunId::random", "WorkerId::fresh"];
     let mut broken = Vec::new();
-    for file in tree().into_iter().filter(|file| file.path.starts_with("engine/src/")) {
+    let pure = |path: &str| ["engine/src/", "monitor/src/"].iter().any(|house| path.starts_with(house));
+    for file in tree().into_iter().filter(|file| pure(&file.path)) {
         // What a decision costs is measured by a clock.
         let measures = file.path.ends_with("_cost.rs");
         for (number, line) in file.code() {
@@ -129,11 +130,13 @@ fn the_engine_is_pure() {
             broken.extend(named.map(|word| format!("{}:{number}: {word}", file.path)));
         }
     }
-    assert_none(broken, "the engine takes time and ids as data, and does no I/O");
-    let manifest = read_to_string(root().join("engine/Cargo.toml")).unwrap();
-    let needed = manifest.split("[dev-dependencies]").next().unwrap_or_default();
-    let named = banned.iter().filter(|word| needed.lines().any(|line| line.starts_with(**word)));
-    assert_none(named.map(|word| (*word).to_owned()).collect(), "the engine depends on no I/O");
+    assert_none(broken, "engine and monitor take time and ids as data, and do no I/O");
+    for house in ["engine", "monitor"] {
+        let manifest = read_to_string(root().join(house).join("Cargo.toml")).unwrap();
+        let needed = manifest.split("[dev-dependencies]").next().unwrap_or_default();
+        let named = banned.iter().filter(|word| needed.lines().any(|line| line.starts_with(**word)));
+        assert_none(named.map(|word| format!("{house}: {word}")).collect(), "they depend on no I/O");
+    }
 }
 
 #[test]
