@@ -10,6 +10,8 @@ use crate::plan::{NodeKind, Plan, Step};
 use crate::run::{Head, Row, Run, Stage};
 use crate::security;
 
+mod critical_path;
+
 /// The whole run.
 pub fn instance(plan: &Plan, run: &Run) -> WorkflowInstance {
     let head = &run.head;
@@ -33,6 +35,7 @@ pub fn instance(plan: &Plan, run: &Run) -> WorkflowInstance {
         created_by: head.created_by.clone(),
         security_context: head.security_context.clone(),
         metrics: head.metrics,
+        critical_path: critical_path::of(run),
         created_at: head.created_at,
         updated_at: head.updated_at,
     }

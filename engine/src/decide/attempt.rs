@@ -3,10 +3,11 @@
 use oarlock_protocol::code::Code;
 use oarlock_protocol::definition::{OnExhausted, TaskTimeouts};
 use oarlock_protocol::instance::{Attempt, TaskMetrics, TaskStatus, WorkflowStatus};
-use oarlock_protocol::{ErrorDetails, ExecutionId, RunId, Span, TaskPath, Timestamp, WorkerId};
+use oarlock_protocol::{ErrorDetails, ExecutionId, Json, RunId, Span, TaskPath, Timestamp, WorkerId};
 
 use super::Decider;
 use crate::effect::Effect;
+use crate::mapping;
 use crate::plan::Step;
 use crate::retry::{self, Decision, History};
 use crate::run::{KEPT_ATTEMPTS, Open, Row, Stage};
@@ -40,6 +41,7 @@ impl Decider<'_> {
         let queue_time = self.timeouts(step).queue;
         let deadline = self.deadline(step);
         let is_child = self.child(step).is_some();
+        let input_bytes = self.row(step).and_then(|row| row.input.as_ref()).map_or(0, bytes);
         let Some(work) = self.row_mut(step).and_then(Row::work_mut) else { return };
         work.attempt_count += 1;
         let execution_id = work.attempt_named(work.attempt_count);
@@ -48,7 +50,7 @@ impl Decider<'_> {
         if work.attempts.len() >= KEPT_ATTEMPTS {
             work.attempts.remove(0);
         }
-        work.attempts.push(opened(execution_id, &queue, since, now));
+        work.attempts.push(Attempt { input_bytes, ..opened(execution_id, &queue, since, now) });
         let open = Open {
             execution_id,
             start_before: queue_time.map(|span| since.after(span)),
@@ -63,6 +65,7 @@ impl Decider<'_> {
         };
         work.stage = Stage::Open(open);
         self.run.head.metrics.attempts += 1;
+        self.run.head.metrics.total_input_bytes += input_bytes;
         self.touch();
         self.set_status(step, TaskStatus::Scheduled);
         self.arm(step);
@@ -134,6 +137,7 @@ impl Decider<'_> {
             attempt.end_time = Some(now);
             attempt.error = close.error.cloned();
             attempt.metrics = close.metrics;
+            attempt.output_bytes = close.output_bytes;
             attempt.deliveries = attempt.deliveries.max(close.deliveries);
             if let Some(worker) = close.worker {
                 hand_to(attempt, worker);
@@ -145,6 +149,7 @@ impl Decider<'_> {
         let metrics = &mut self.run.head.metrics;
         metrics.total_queue_time_ms += costs.0;
         metrics.total_execution_time_ms += costs.1;
+        metrics.total_output_bytes += close.output_bytes;
         if let Some(measured) = close.metrics {
             // A worker may claim anything.
             metrics.total_cpu_time_ms = metrics.total_cpu_time_ms.saturating_add(measured.cpu_time_ms);
@@ -286,6 +291,8 @@ pub(super) struct Close<'a> {
     pub(super) metrics: Option<TaskMetrics>,
     pub(super) worker: Option<&'a WorkerId>,
     pub(super) deliveries: u32,
+    /// The bytes of what the worker gave back.
+    pub(super) output_bytes: u64,
 }
 
 /// How many lost workers an attempt names: as many as the default delivery limit lets it lose.
@@ -318,5 +325,12 @@ fn opened(execution_id: ExecutionId, queue: &str, ready_at: Timestamp, now: Time
         end_time: None,
         error: None,
         metrics: None,
+        input_bytes: 0,
+        output_bytes: 0,
     }
+}
+
+/// The bytes of a value as JSON.
+pub(super) fn bytes(value: &Json) -> u64 {
+    mapping::size(value) as u64
 }

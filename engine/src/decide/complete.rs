@@ -6,7 +6,7 @@ use oarlock_protocol::message::{Completion, ControlMessage, Order};
 use oarlock_protocol::{ExecutionId, FORMAT, TaskPath};
 
 use super::Decider;
-use super::attempt::Close;
+use super::attempt::{Close, bytes};
 use crate::effect::Effect;
 use crate::mapping;
 use crate::plan::Step;
@@ -77,11 +77,11 @@ impl Decider<'_> {
     fn take_over(&mut self, step: &Step, stage: &Stage, completion: &Completion) {
         match stage {
             Stage::Open(open) => {
-                let error = match completion {
-                    Completion::Completed { .. } => None,
-                    Completion::Failed { error } => Some(error),
+                let (error, output_bytes) = match completion {
+                    Completion::Completed { output } => (None, bytes(output)),
+                    Completion::Failed { error } => (Some(error), 0),
                 };
-                self.close_attempt(step, Close { error, ..Close::default() });
+                self.close_attempt(step, Close { error, output_bytes, ..Close::default() });
                 if let Some(control_queue) = open.control_queue.clone() {
                     let message = ControlMessage {
                         format: FORMAT,

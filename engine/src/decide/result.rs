@@ -9,7 +9,7 @@ use oarlock_protocol::message::{Outcome, ResultMessage};
 use oarlock_protocol::{ErrorDetails, Json, JsonMap, Span, WorkerId};
 
 use super::Decider;
-use super::attempt::{Close, hand_to};
+use super::attempt::{Close, bytes, hand_to};
 use crate::effect::Effect;
 use crate::plan::{Step, WorkNode};
 use crate::run::{Ending, Row, Stage};
@@ -35,6 +35,7 @@ impl Decider<'_> {
             metrics: Some(result.metrics),
             worker: Some(&result.worker_id),
             deliveries: result.deliveries,
+            output_bytes: given_back(&result.outcome),
         };
         match result.outcome {
             Outcome::Completed { output } if !nests_within(&output, DEEPEST) => {
@@ -42,7 +43,7 @@ impl Decider<'_> {
                 self.close_attempt(step, Close { error: Some(&error), ..close });
                 self.attempt_failed(step, error);
             }
-            Outcome::Completed { output } if mapping::size(&output) > self.settings.payload_bytes => {
+            Outcome::Completed { .. } if close.output_bytes > self.settings.payload_bytes as u64 => {
                 let error = mapping::too_large("the output", self.settings.payload_bytes);
                 self.close_attempt(step, Close { error: Some(&error), ..close });
                 self.attempt_failed(step, error);
@@ -223,6 +224,15 @@ impl Decider<'_> {
 }
 
 /// An answer that another attempt would give again.
+/// The bytes of JSON that a worker gave back.
+fn given_back(outcome: &Outcome) -> u64 {
+    match outcome {
+        Outcome::Completed { output } => bytes(output),
+        Outcome::Deferred { state, .. } if !state.is_null() => bytes(state),
+        _ => 0,
+    }
+}
+
 fn invalid_output(message: &str) -> ErrorDetails {
     ErrorDetails { retryable: false, ..ErrorDetails::system(Code::InvalidOutput, message) }
 }

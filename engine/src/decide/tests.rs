@@ -20,6 +20,7 @@ mod limits;
 mod loops;
 mod mappings;
 mod memory;
+mod metrics;
 mod operations;
 mod operators;
 mod order;

@@ -102,6 +102,10 @@ struct Counts {
     cpu_ms: u64,
     #[serde(skip_serializing_if = "is_usual")]
     memory_bytes: u64,
+    #[serde(skip_serializing_if = "is_usual")]
+    input_bytes: u64,
+    #[serde(skip_serializing_if = "is_usual")]
+    output_bytes: u64,
 }
 
 /// The stored form of what the start fixed, and whether the run's input lies inside.
@@ -205,6 +209,8 @@ impl Counts {
             retry_wait_ms: metrics.total_retry_wait_ms,
             cpu_ms: metrics.total_cpu_time_ms,
             memory_bytes: metrics.total_memory_bytes,
+            input_bytes: metrics.total_input_bytes,
+            output_bytes: metrics.total_output_bytes,
         }
     }
 
@@ -221,6 +227,8 @@ impl Counts {
             total_retry_wait_ms: self.retry_wait_ms,
             total_cpu_time_ms: self.cpu_ms,
             total_memory_bytes: self.memory_bytes,
+            total_input_bytes: self.input_bytes,
+            total_output_bytes: self.output_bytes,
         }
     }
 }

@@ -170,8 +170,27 @@ pub struct WorkflowInstance {
     pub created_by: String,
     pub security_context: SecurityContext,
     pub metrics: WorkflowMetrics,
+    /// The steps that made the run last as long as it did, the first first: shortening any other would not have shortened it. Of
+    /// more than a thousand the longest are told.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub critical_path: Vec<CriticalStep>,
     pub created_at: Timestamp,
     pub updated_at: Timestamp,
+}
+
+/// A step of the critical path of a run: the next one could not begin before it had ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct CriticalStep {
+    /// The step.
+    pub task_path: TaskPath,
+    /// Its time from when it could begin to its end, or to now.
+    pub lasted_ms: u64,
+    /// How much of it its attempts waited for a worker.
+    pub queue_time_ms: u64,
+    /// How much of it they were executed.
+    pub execution_time_ms: u64,
 }
 
 /// The step of another run that started a run.
@@ -202,6 +221,8 @@ pub struct WorkflowMetrics {
     pub total_retry_wait_ms: u64,
     pub total_cpu_time_ms: u64,
     pub total_memory_bytes: u64,
+    pub total_input_bytes: u64,
+    pub total_output_bytes: u64,
 }
 
 /// One step of a run.
@@ -267,6 +288,12 @@ pub struct Attempt {
     pub error: Option<ErrorDetails>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics: Option<TaskMetrics>,
+    /// The bytes of JSON that its worker was given as input.
+    #[serde(default)]
+    pub input_bytes: u64,
+    /// The bytes of JSON that its worker gave back: an output, or what it left for a later look.
+    #[serde(default)]
+    pub output_bytes: u64,
 }
 
 /// What one execution cost, as the worker measured it.

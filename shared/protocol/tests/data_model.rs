@@ -29,7 +29,7 @@ const TOGETHER: [(&str, &[&str]); 3] = [
 ];
 
 /// Where the fixtures show every field of each word.
-const SHOWN: [(&str, &[&str]); 42] = [
+const SHOWN: [(&str, &[&str]); 43] = [
     ("WorkflowDefinition", &["workflow_definition"]),
     ("WorkflowTimeouts", &["workflow_definition#/timeouts"]),
     ("TaskDefinition", &["workflow_definition#/taskDefinitions/0"]),
@@ -56,6 +56,7 @@ const SHOWN: [(&str, &[&str]); 42] = [
     ("Terminate", &["workflow_definition#/tasks/6/terminate"]),
     ("WorkflowInstance", &["workflow_instance", "workflow_instance_failed", "workflow_instance_child"]),
     ("ParentStep", &["workflow_instance_child#/parent"]),
+    ("CriticalStep", &["workflow_instance#/criticalPath/0"]),
     ("WorkflowMetrics", &["workflow_instance#/metrics"]),
     ("WorkflowSummary", &["workflow_summary", "workflow_summary_child"]),
     ("TaskInstance", &["task_instance", "task_instance_waiting", "task_instance_child"]),

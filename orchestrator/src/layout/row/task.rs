@@ -120,6 +120,11 @@ struct StoredAttempt<'a> {
     /// See [`usual_cost`].
     #[serde(skip_serializing_if = "is_usual", deserialize_with = "present")]
     cost: Option<Option<Cost>>,
+    /// The bytes that its worker was given, and gave back.
+    #[serde(rename = "in", skip_serializing_if = "is_usual")]
+    taken: u64,
+    #[serde(rename = "out", skip_serializing_if = "is_usual")]
+    given: u64,
 }
 
 #[derive(Default, PartialEq, Serialize, Deserialize)]
@@ -277,6 +282,8 @@ impl<'a> StoredAttempt<'a> {
             start: attempt.start_time.map(from),
             end: attempt.end_time.map(from),
             error: attempt.error.as_ref().map(Cow::Borrowed),
+            taken: attempt.input_bytes,
+            given: attempt.output_bytes,
             cost: unless(attempt.metrics, &usual)
                 .map(|metrics| metrics.map(|metrics| Cost::of(&metrics, attempt))),
         }
@@ -297,6 +304,8 @@ impl<'a> StoredAttempt<'a> {
             end_time: self.end.map(from),
             error: self.error.map(Cow::into_owned),
             metrics: None,
+            input_bytes: self.taken,
+            output_bytes: self.given,
         };
         attempt.metrics = match self.cost {
             Some(cost) => cost.map(|cost| cost.into_metrics(&attempt)),

@@ -103,8 +103,8 @@ fn attempt() -> BoxedStrategy<Attempt> {
     let workers = (prop::option::of(word()), prop::collection::vec(word(), 0..3), 0..3u32);
     let times = (time(), time(), maybe_time(), maybe_time());
     let outcome = (prop::option::of(error()), prop::option::of(metrics()));
-    (word(), workers, times, outcome)
-        .prop_map(|(queue, (worker, earlier, deliveries), times, (error, metrics))| Attempt {
+    (word(), workers, times, outcome, (any::<u64>(), 0..9u64))
+        .prop_map(|(queue, (worker, earlier, deliveries), times, (error, metrics), bytes)| Attempt {
             execution_id: ExecutionId::from_uuid(Uuid::nil()),
             queue,
             worker_id: worker.map(WorkerId::from),
@@ -116,6 +116,8 @@ fn attempt() -> BoxedStrategy<Attempt> {
             end_time: times.3,
             error,
             metrics,
+            input_bytes: bytes.0,
+            output_bytes: bytes.1,
         })
         .boxed()
 }
@@ -255,7 +257,7 @@ fn any_head() -> impl Strategy<Value = Head> {
     let marks = (word(), word(), prop::option::of(word()), any::<bool>());
     let flags = (any::<bool>(), any::<bool>(), any::<bool>(), 0..3u64, 0..3u64);
     let ends = (prop::option::of(error()), prop::option::of(ending()));
-    let counts = prop::collection::vec(prop_oneof![Just(0), any::<u64>()], 11);
+    let counts = prop::collection::vec(prop_oneof![Just(0), any::<u64>()], 13);
     (select(&WorkflowStatus::ALL[..]), times, marks, flags, ends, counts).prop_map(
         |(status, times, (id, by, correlation_id, has_parent), flags, (error, ending), counts)| Head {
             format: FORMAT,
@@ -304,6 +306,8 @@ fn metrics_of(counts: &[u64]) -> WorkflowMetrics {
         total_retry_wait_ms: counts[8],
         total_cpu_time_ms: counts[9],
         total_memory_bytes: counts[10],
+        total_input_bytes: counts[11],
+        total_output_bytes: counts[12],
     }
 }
 

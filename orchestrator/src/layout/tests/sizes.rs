@@ -21,7 +21,7 @@ fn a_row_of_one_attempt_takes_at_most_220_bytes_and_an_open_one_200() {
     complete(&plan, &mut run, 9, "/a", json!({"text": "y"}));
     stored.commit(&mut run);
     assert!(stored.text("t:/a").len() <= 220, "{}", stored.text("t:/a"));
-    let expected = r#"{"status":"COMPLETED","at":1795740482464,"task":{"queue":"work","attempts":[{"worker":"vm-042794a5b056","sent":1,"start":3,"end":9}]},"input":{"text":"x"},"output":{"text":"y"}}"#;
+    let expected = r#"{"status":"COMPLETED","at":1795740482464,"task":{"queue":"work","attempts":[{"worker":"vm-042794a5b056","sent":1,"start":3,"end":9,"in":13,"out":13}]},"input":{"text":"x"},"output":{"text":"y"}}"#;
     assert_eq!(stored.text("t:/a"), expected);
 }
 
