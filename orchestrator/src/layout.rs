@@ -16,7 +16,7 @@
 //! whenever its step changes. Input and output of at most 256 bytes lie in the field of what they belong to, a run's in
 //! `origin` and `head`, a step's in its row; larger ones lie beside it (`input`, `output`, `i:`, `o:`) and are written
 //! once. Where both are there, what lies inside counts. `w:` holds the variables of a step that has its own.
-//! [`head.rs`](head), [`row.rs`](row) and [`form.rs`](form) tell the stored form of each.
+//! `layout/head.rs`, `layout/row.rs` and `layout/form.rs` tell the stored form of each.
 
 use bytes::Bytes;
 use oarlock_engine::Run;
