@@ -79,7 +79,12 @@ fn quickest_hundred(items: usize) -> f64 {
 
 #[test]
 fn an_item_of_ten_thousand_takes_as_long_as_one_of_a_hundred() {
-    let large = quickest_hundred(10_000);
-    let small = (0..30).map(|_| quickest_hundred(100)).fold(f64::INFINITY, f64::min);
-    assert!(large < small * 1.5, "{:.2} ms against {:.2} ms", large * 1e3, small * 1e3);
+    // Others slow a measurement down now and then, all of a large one at once; a cost that grows does so every time.
+    let measure = || {
+        let large = quickest_hundred(10_000);
+        let small = (0..30).map(|_| quickest_hundred(100)).fold(f64::INFINITY, f64::min);
+        (large, small)
+    };
+    let measured: Vec<(f64, f64)> = (0..3).map(|_| measure()).collect();
+    assert!(measured.iter().any(|(large, small)| *large < small * 1.5), "seconds a hundred: {measured:?}");
 }

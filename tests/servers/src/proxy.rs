@@ -192,10 +192,12 @@ impl State {
                 Ok(0) | Err(_) => break,
                 Ok(read) => read,
             };
+            // Counted first: who has read them all may ask at once how many they were.
+            self.carried.fetch_add(read as u64, Ordering::Relaxed);
             if !self.write(connection, to, &buffer[..read]) {
+                self.carried.fetch_sub(read as u64, Ordering::Relaxed);
                 break;
             }
-            self.carried.fetch_add(read as u64, Ordering::Relaxed);
         }
         if !connection.cut.load(Ordering::Acquire) {
             // One side said it is done: the other is told, and may still answer.
