@@ -155,6 +155,7 @@ impl Node {
             clock,
             watch: Watch::default(),
             counters: Counters::default(),
+            observers: Vec::new(),
             watchers: Arc::new(Semaphore::new(MOST_WATCHERS)),
             owned: Default::default(),
         });

@@ -33,6 +33,7 @@ mod effects;
 mod hearing;
 pub(crate) mod inbox;
 mod lease;
+pub(crate) mod observe;
 mod outbox;
 mod owner;
 mod publisher;
@@ -47,6 +48,7 @@ mod times;
 pub(crate) use answer::Return;
 use hearing::Hearing;
 use lease::Lease;
+use observe::Observer;
 use owner::Owner;
 
 /// What every partition of a node works with.
@@ -60,6 +62,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) watch: Watch,
     pub(crate) counters: Counters,
+    /// Those who look on at what is committed.
+    pub(crate) observers: Vec<Arc<dyn Observer>>,
     /// Bounds those of other nodes that wait for the end of a run owned here.
     pub(crate) watchers: Arc<Semaphore>,
     /// How many partitions this node owns.

@@ -6,6 +6,7 @@ use oarlock_protocol::{ExecutionId, RunKey, Timestamp};
 use uuid::Uuid;
 
 use super::answer::{Reply, Return};
+use super::observe::{ClosedAttempt, EndedRun};
 use crate::layout::{Place, Timed};
 use crate::store::Write;
 use crate::watch::Change;
@@ -27,6 +28,10 @@ pub(super) struct Batch {
     pub(super) tell: Vec<Publication>,
     /// Changes to tell those who watch.
     pub(super) changes: Vec<Change>,
+    /// Attempts that have closed.
+    pub(super) closed: Vec<ClosedAttempt>,
+    /// Runs that have ended.
+    pub(super) ended: Vec<EndedRun>,
     /// Runs whose time in the store is over.
     pub(super) forgotten: Vec<RunKey>,
     /// Whether an answer rests on what was committed before: it is given only where the store still holds that.

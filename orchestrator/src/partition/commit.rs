@@ -243,6 +243,7 @@ impl Owner {
         for change in std::mem::take(&mut self.batch.changes) {
             self.shared.watch.tell(change);
         }
+        self.tell_observers();
         let mut tell = std::mem::take(&mut self.batch.tell);
         tell.extend(std::mem::take(&mut self.batch.replies).into_iter().filter_map(Reply::give));
         if !tell.is_empty() {

@@ -78,7 +78,12 @@ impl Owner {
                 let what = What::Task { attempt: execution_id, queue };
                 self.dispatch(Dispatch { place: place(path), what });
             }
-            Effect::Closed { execution_id, queue, .. } | Effect::HandedOn { execution_id, queue } => {
+            Effect::Closed { path, execution_id, queue } => {
+                self.admission.closed(&queue, execution_id);
+                self.publisher.close(execution_id.into());
+                self.note_closed(key, &path, execution_id);
+            }
+            Effect::HandedOn { execution_id, queue } => {
                 self.admission.closed(&queue, execution_id);
                 self.publisher.close(execution_id.into());
             }
@@ -92,6 +97,9 @@ impl Owner {
             Effect::RunChanged { from, to } => {
                 if let Some(cached) = self.runs.cached(key) {
                     layout::move_index(&cached.run, from, to, &mut self.batch.writes);
+                }
+                if to.is_terminal() {
+                    self.note_ended(key);
                 }
                 self.note(Change { run: key.clone(), at: now, what: Changed::Run { status: to } });
             }

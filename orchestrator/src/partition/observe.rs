@@ -1,0 +1,107 @@
+//! What those who watch the fleet see of a decision: attempts that have closed, runs that have ended.
+//!
+//! Made by the owner from the run as it stands right after the decision. What is written goes with the commit of that
+//! decision; whoever else looks on is told after it.
+
+use oarlock_protocol::instance::{Attempt, WorkflowMetrics, WorkflowStatus};
+use oarlock_protocol::{ExecutionId, RunKey, TaskPath, Timestamp};
+
+use super::owner::Owner;
+use super::runs::Cached;
+
+/// An attempt that has closed.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct ClosedAttempt {
+    /// Its run.
+    pub(crate) run: RunKey,
+    /// The step.
+    pub(crate) path: TaskPath,
+    /// The workflow definition.
+    pub(crate) workflow: String,
+    /// The task definition; of a step that starts a run, the workflow it starts.
+    pub(crate) task: String,
+    /// The number of the attempt, from 1.
+    pub(crate) number: u32,
+    /// Whether the attempt was a run, and no worker had it.
+    pub(crate) is_child: bool,
+    /// All that is kept of it. `error` is absent where it completed, or is to be looked at again later.
+    pub(crate) attempt: Attempt,
+}
+
+/// A run that has ended.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct EndedRun {
+    /// The run.
+    pub(crate) run: RunKey,
+    /// Its definition.
+    pub(crate) workflow: String,
+    /// How it ended.
+    pub(crate) status: WorkflowStatus,
+    /// When it had begun.
+    pub(crate) began: Timestamp,
+    /// When it ended.
+    pub(crate) ended: Timestamp,
+    /// What it cost.
+    pub(crate) metrics: WorkflowMetrics,
+}
+
+/// Looks on. Called by the owners of all partitions of a node, after the commit: it must be quick and never wait.
+pub(crate) trait Observer: Send + Sync + 'static {
+    /// An attempt has closed.
+    fn attempt_closed(&self, closed: &ClosedAttempt);
+
+    /// A run has ended.
+    fn run_ended(&self, _ended: &EndedRun) {}
+}
+
+impl Owner {
+    /// Tells those who look on, now that it is committed.
+    pub(super) fn tell_observers(&mut self) {
+        let (closed, ended) = (std::mem::take(&mut self.batch.closed), std::mem::take(&mut self.batch.ended));
+        for observer in &self.shared.observers {
+            closed.iter().for_each(|closed| observer.attempt_closed(closed));
+            ended.iter().for_each(|ended| observer.run_ended(ended));
+        }
+    }
+
+    /// Notes that an attempt has closed.
+    pub(super) fn note_closed(&mut self, run: &RunKey, path: &TaskPath, attempt: ExecutionId) {
+        let closed = self.runs.cached(run).and_then(|cached| closed(cached, path, attempt));
+        self.batch.closed.extend(closed);
+    }
+
+    /// Notes that a run has ended.
+    pub(super) fn note_ended(&mut self, run: &RunKey) {
+        let ended = self.runs.cached(run).and_then(|cached| ended(cached));
+        self.batch.ended.extend(ended);
+    }
+}
+
+fn closed(cached: &Cached, path: &TaskPath, execution: ExecutionId) -> Option<ClosedAttempt> {
+    let row = cached.run.rows.get(path)?;
+    let work = row.work()?;
+    let node = cached.plan.work(row.node)?;
+    let attempt = work.attempts.iter().rev().find(|attempt| attempt.execution_id == execution)?;
+    let later = work.attempts.iter().rev().take_while(|other| other.execution_id != execution).count();
+    Some(ClosedAttempt {
+        run: cached.run.key.clone(),
+        path: path.clone(),
+        workflow: cached.run.head.workflow_definition_id.clone(),
+        task: node.definition.id.clone(),
+        number: work.attempt_count.saturating_sub(u32::try_from(later).unwrap_or(u32::MAX)),
+        is_child: node.child.is_some(),
+        attempt: attempt.clone(),
+    })
+}
+
+fn ended(cached: &Cached) -> Option<EndedRun> {
+    let head = &cached.run.head;
+    Some(EndedRun {
+        run: cached.run.key.clone(),
+        workflow: head.workflow_definition_id.clone(),
+        status: head.status,
+        began: head.start_time.unwrap_or(head.created_at),
+        ended: head.end_time?,
+        metrics: head.metrics,
+    })
+}
