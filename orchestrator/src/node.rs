@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::books::Ledger;
 use crate::definitions::Definitions;
 use crate::members::{Member, Members};
 use crate::partition::{self, Command, Counters, Request, Shared, Wish, answer};
@@ -155,6 +156,7 @@ impl Node {
             clock,
             watch: Watch::default(),
             counters: Counters::default(),
+            ledger: Ledger::default(),
             observers: Vec::new(),
             watchers: Arc::new(Semaphore::new(MOST_WATCHERS)),
             owned: Default::default(),

@@ -16,6 +16,7 @@ use oarlock_protocol::{Clock, RunKey};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tracing::Instrument;
 
+use crate::books::Ledger;
 use crate::definitions::Definitions;
 use crate::payloads::{Read, Reader};
 use crate::settings::Settings;
@@ -62,6 +63,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) watch: Watch,
     pub(crate) counters: Counters,
+    /// The books of the partitions owned here.
+    pub(crate) ledger: Ledger,
     /// Those who look on at what is committed.
     pub(crate) observers: Vec<Arc<dyn Observer>>,
     /// Bounds those of other nodes that wait for the end of a run owned here.

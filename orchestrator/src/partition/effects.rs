@@ -91,6 +91,7 @@ impl Owner {
             Effect::ClearTimer { path } => self.set_timer(place(path), None),
             Effect::Tell { control_queue, message } => self.tell(control_queue, &message),
             Effect::TaskChanged { path, status, attempt, error } => {
+                self.book(key, &path);
                 let what = Changed::Task { path, status, attempt, error };
                 self.note(Change { run: key.clone(), at: now, what });
             }

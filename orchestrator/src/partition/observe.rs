@@ -8,6 +8,7 @@ use oarlock_protocol::{ExecutionId, RunKey, TaskPath, Timestamp};
 
 use super::owner::Owner;
 use super::runs::Cached;
+use crate::books;
 
 /// An attempt that has closed.
 #[derive(Clone, Debug, PartialEq)]
@@ -64,10 +65,26 @@ impl Owner {
         }
     }
 
+    /// Books where a task stands by now.
+    pub(super) fn book(&mut self, run: &RunKey, path: &TaskPath) {
+        let Some(cached) = self.runs.cached(run) else { return };
+        let now = books::entry(&cached.plan, &cached.run, path);
+        let before = match &now {
+            Some(entry) => cached.entries.insert(path.clone(), entry.clone()),
+            None => cached.entries.remove(path),
+        };
+        if before != now {
+            self.books.open().moves(run, path, before.as_ref(), now.as_ref());
+        }
+    }
+
     /// Notes that an attempt has closed.
     pub(super) fn note_closed(&mut self, run: &RunKey, path: &TaskPath, attempt: ExecutionId) {
-        let closed = self.runs.cached(run).and_then(|cached| closed(cached, path, attempt));
-        self.batch.closed.extend(closed);
+        let Some(closed) = self.runs.cached(run).and_then(|cached| closed(cached, path, attempt)) else {
+            return;
+        };
+        self.books.open().closed(&closed);
+        self.batch.closed.push(closed);
     }
 
     /// Notes that a run has ended.

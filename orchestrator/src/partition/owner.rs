@@ -24,6 +24,7 @@ use super::removal::Removals;
 use super::runs::{self, Runs};
 use super::timers::Timers;
 use super::{Command, Lost, PREFETCH, Shared, Wish};
+use crate::books::Kept;
 use crate::parked;
 use crate::watchdog::Pulse;
 
@@ -49,6 +50,7 @@ pub(super) struct Owner {
     pub(super) admission: Admission,
     pub(super) publisher: Publisher,
     pub(super) batch: Batch,
+    pub(super) books: Kept,
     pub(super) load_timers_at: Instant,
     hearing: Hearing,
     pub(super) flush_at: Option<Instant>,
@@ -83,6 +85,7 @@ impl Owner {
             pulse,
             admission: Admission::new(settings.window, settings.tenant_weights.clone()),
             publisher: Publisher::new(shared.broker.clone(), settings.delivery_limit),
+            books: shared.ledger.begin(partition),
             shared,
             partition,
             lease,

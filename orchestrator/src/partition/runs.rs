@@ -11,6 +11,7 @@ use oarlock_protocol::{RunKey, TaskPath};
 use super::Shared;
 use super::timers::Stored;
 use super::times::Times;
+use crate::books::{self, Entries};
 use crate::definitions;
 use crate::layout::{StoredRun, Tombstone, Unreadable};
 use crate::store::{self, Fields, Key};
@@ -34,6 +35,8 @@ pub(super) struct Cached {
     pub(super) timers: Times<TaskPath>,
     /// What the store has of that.
     pub(super) stored: Stored,
+    /// Where its open tasks stand, as the books have them.
+    pub(super) entries: Entries,
     /// Payloads that its latest decisions looked into: the next one may need them again.
     pub(super) opened: Vec<PayloadReference>,
     used: u64,
@@ -119,8 +122,10 @@ impl Runs {
                     let run = if shared.payloads.is_some() { run.following_payloads() } else { *run };
                     let ended = run.head.status.is_terminal();
                     let timers = engine::Timers::new(&plan, &run, &shared.settings.engine).all().collect();
+                    let entries = books::entries(&plan, &run);
                     self.put(run, plan);
                     if let Some(cached) = self.cached.get_mut(key) {
+                        cached.entries = entries;
                         cached.timers = timers;
                         cached.stored = if ended { Stored::Ended } else { Stored::Unknown };
                     }
@@ -146,7 +151,8 @@ impl Runs {
         self.uses += 1;
         let (timers, stored, used) = (Times::default(), Stored::Nothing, self.uses);
         let key = run.key.clone();
-        let cached = Cached { run, plan, in_batch: false, timers, stored, opened: Vec::new(), used };
+        let (entries, opened) = (Entries::default(), Vec::new());
+        let cached = Cached { run, plan, in_batch: false, timers, stored, entries, opened, used };
         self.cached.insert(key, cached);
     }
 

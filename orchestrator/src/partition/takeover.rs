@@ -45,7 +45,7 @@ impl Owner {
                 // What has ended waits for its time alone, and is not loaded.
                 let Ok(Timed::Run(run)) = Timed::parse(member) else { continue };
                 let at = Timestamp::from_millis(*at);
-                let places = self.waiting_places(run, at).await?;
+                let places = self.waiting_places(run, at, &mut taken).await?;
                 taken.misses |= places.is_none();
                 for place in places.unwrap_or_default() {
                     self.take_over_place(place, everything, &unconfirmed, &mut taken).await?;
@@ -76,6 +76,7 @@ impl Owner {
         if taken.offered + taken.open.len() > 0 {
             tracing::info!(open = taken.open.len(), ready = taken.offered, "open work taken over");
         }
+        self.books.shelve();
         self.load_timers().await?;
         if everything && keeps_messages {
             let field = EVERYTHING.to_owned();
@@ -190,7 +191,12 @@ impl Owner {
 
     /// The places of a run at which something waits for a worker or for admission, in the order of their time limits. The
     /// store has `at` for the run. None where the run cannot be read.
-    async fn waiting_places(&mut self, run: RunKey, at: Timestamp) -> Result<Option<Vec<Place>>, Lost> {
+    async fn waiting_places(
+        &mut self,
+        run: RunKey,
+        at: Timestamp,
+        taken: &mut Taken,
+    ) -> Result<Option<Vec<Place>>, Lost> {
         let cached = match self.runs.get(&self.shared, self.partition, &run).await {
             Ok(Some(cached)) => cached,
             Ok(None) => {
@@ -204,6 +210,9 @@ impl Owner {
             }
         };
         cached.stored = Stored::At(at);
+        if taken.booked.insert(run.clone()) {
+            self.books.open().take_in(&run, &cached.entries);
+        }
         let waits = |path: &&TaskPath| waiting_in(&cached.plan, &cached.run, path).is_some();
         let paths = cached.run.rows.keys().filter(waits);
         let mut paths: Vec<_> = paths.map(|path| (cached.timers.get(path), path.clone())).collect();
@@ -234,6 +243,8 @@ impl Owner {
 struct Taken {
     /// Whether a run could not be read.
     misses: bool,
+    /// Runs that the books have: a run whose timer was set anew meanwhile comes twice.
+    booked: Set<RunKey>,
     open: Set<ExecutionId>,
     offered: usize,
     /// How many places were looked at.
