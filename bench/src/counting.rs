@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use oarlock_broker::{
-    Acknowledge, Broker, Consumer, Delivery, Error, Health, Publication, QueueDeclaration, Subscription,
+    Acknowledge, Announcement, Broker, Consumer, Delivery, Error, Health, Publication, QueueDeclaration,
+    Subscription,
 };
 use oarlock_protocol::message::Kind;
 use tokio::sync::watch;
@@ -67,10 +68,18 @@ impl Broker for Counting {
         self.inner.declare(queue).await
     }
 
+    async fn declare_exchange(&self, exchange: &str) -> Result<(), Error> {
+        self.inner.declare_exchange(exchange).await
+    }
+
     async fn publish(&self, publications: Vec<Publication>) -> Vec<Result<(), Error>> {
         let results = publications.iter().filter(|one| one.message.kind == Kind::Result.as_str());
         results.for_each(|one| self.counts.results.add(one.message.body.len()));
         self.inner.publish(publications).await
+    }
+
+    async fn announce(&self, announcements: Vec<Announcement>) -> Result<(), Error> {
+        self.inner.announce(announcements).await
     }
 
     async fn consume(&self, subscription: Subscription) -> Result<Box<dyn Consumer>, Error> {

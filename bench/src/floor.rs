@@ -74,7 +74,15 @@ async fn embedded(
 ) -> Result<Duration, oarlock_broker::Error> {
     for name in [TASKS, INBOX].map(str::to_owned) {
         let kind = QueueKind::Durable;
-        broker.declare(&QueueDeclaration { name, kind, delivery_limit: None, dead_letter: None }).await?;
+        broker
+            .declare(&QueueDeclaration {
+                name,
+                kind,
+                delivery_limit: None,
+                dead_letter: None,
+                hears: Vec::new(),
+            })
+            .await?;
     }
     let subscribe = |queue: &str| Subscription { queue: queue.to_owned(), prefetch: 2_000, priority: 0 };
     let mut tasks = broker.consume(subscribe(TASKS)).await?;

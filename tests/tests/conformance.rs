@@ -147,6 +147,7 @@ fn every_rule_is_listed() {
         (
             include_str!("../src/conformance/broker.rs"),
             [
+                include_str!("../src/conformance/broker/announcing.rs"),
                 include_str!("../src/conformance/broker/consuming.rs"),
                 include_str!("../src/conformance/broker/load.rs"),
                 include_str!("../src/conformance/broker/publishing.rs"),

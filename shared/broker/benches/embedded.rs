@@ -63,6 +63,7 @@ async fn declare(broker: &Embedded, name: &str) {
         kind: QueueKind::Durable,
         delivery_limit: Some(5),
         dead_letter: None,
+        hears: Vec::new(),
     };
     broker.declare(&declaration).await.unwrap();
 }

@@ -165,7 +165,13 @@ fn batches() -> impl Iterator<Item = usize> {
 
 fn declaration() -> QueueDeclaration {
     let name = QUEUE.to_owned();
-    QueueDeclaration { name, kind: QueueKind::Durable, delivery_limit: None, dead_letter: None }
+    QueueDeclaration {
+        name,
+        kind: QueueKind::Durable,
+        delivery_limit: None,
+        dead_letter: None,
+        hears: Vec::new(),
+    }
 }
 
 fn publication() -> Publication {

@@ -6,7 +6,7 @@
 //!
 //! Where the port leaves a choice: an exclusive queue goes when its last consumer ends; a full queue answers
 //! [`Error::Unavailable`], because it will have room again; a dead letter whose queue is missing or full is dropped with
-//! a line in the log.
+//! a line in the log; a topic exchange is there as soon as it is named.
 
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -15,18 +15,21 @@ use async_trait::async_trait;
 use tokio::sync::watch;
 use tokio::task::coop;
 
-use crate::{Broker, Consumer, Error, Health, Message, Publication, QueueDeclaration, Subscription};
+use crate::port::{LONGEST_NAME, check_exchange};
+use crate::{
+    Announcement, Broker, Consumer, Error, Health, Message, Publication, QueueDeclaration, Subscription,
+};
 use consumer::EmbeddedConsumer;
+use exchanges::Exchanges;
 use queue::{Aftermath, Queue};
 
 mod consumer;
+mod exchanges;
 mod held;
 mod queue;
 #[cfg(test)]
 mod tests;
 
-/// The longest name of a queue in bytes, as in AMQP.
-const LONGEST_NAME: usize = 255;
 /// The most queues: far more than task queues and workers of one process, and small in memory.
 const MOST_QUEUES: usize = 100_000;
 
@@ -39,13 +42,16 @@ pub struct Embedded {
 /// The queues of a broker by name.
 struct Queues {
     by_name: RwLock<HashMap<String, Arc<Queue>>>,
+    /// Locked after `by_name` where both are.
+    exchanges: RwLock<Exchanges>,
     health: watch::Sender<Health>,
 }
 
 impl Embedded {
     /// A broker without queues.
     pub fn new() -> Self {
-        let queues = Queues { by_name: RwLock::default(), health: watch::Sender::new(Health::Ready) };
+        let health = watch::Sender::new(Health::Ready);
+        let queues = Queues { by_name: RwLock::default(), exchanges: RwLock::default(), health };
         Self { queues: Arc::new(queues) }
     }
 }
@@ -62,10 +68,21 @@ impl Broker for Embedded {
         self.queues.declare(queue)
     }
 
+    async fn declare_exchange(&self, exchange: &str) -> Result<(), Error> {
+        check_exchange(exchange)
+    }
+
     async fn publish(&self, publications: Vec<Publication>) -> Vec<Result<(), Error>> {
         // Nothing below ever waits: without this a publisher in a loop would keep its thread from all others.
         coop::consume_budget().await;
         self.queues.publish(publications)
+    }
+
+    async fn announce(&self, announcements: Vec<Announcement>) -> Result<(), Error> {
+        coop::consume_budget().await;
+        announcements.iter().try_for_each(Announcement::check)?;
+        announcements.into_iter().for_each(|announcement| self.queues.announce(&announcement));
+        Ok(())
     }
 
     async fn consume(&self, subscription: Subscription) -> Result<Box<dyn Consumer>, Error> {
@@ -97,6 +114,7 @@ impl Queues {
                 "the name of a queue has 1 to {LONGEST_NAME} bytes: '{name}'"
             )));
         }
+        wanted.check_hears()?;
         let mut by_name = self.by_name.write().unwrap_or_else(PoisonError::into_inner);
         if let Some(queue) = by_name.get(name) {
             let same = queue.declaration == *wanted;
@@ -105,7 +123,9 @@ impl Queues {
         if by_name.len() >= MOST_QUEUES {
             return Err(Error::Refused(format!("there are {MOST_QUEUES} queues already")));
         }
-        by_name.insert(name.clone(), Arc::new(Queue::new(wanted.clone())));
+        let queue = Arc::new(Queue::new(wanted.clone()));
+        by_name.insert(name.clone(), Arc::clone(&queue));
+        self.exchanges.write().unwrap_or_else(PoisonError::into_inner).add(&queue);
         Ok(())
     }
 
@@ -135,6 +155,14 @@ impl Queues {
         }
     }
 
+    /// Gives a message to each queue that hears of it.
+    fn announce(&self, announcement: &Announcement) {
+        let listeners = self.exchanges.read().unwrap_or_else(PoisonError::into_inner).listeners(announcement);
+        for queue in listeners {
+            queue.hear(announcement.message.clone()).wake();
+        }
+    }
+
     /// Does what a change of `queue` left to be done.
     fn settle(&self, queue: &Arc<Queue>, mut aftermath: Aftermath) {
         let dead = std::mem::take(&mut aftermath.dead);
@@ -152,6 +180,7 @@ impl Queues {
         let name = &queue.declaration.name;
         if by_name.get(name).is_some_and(|found| Arc::ptr_eq(found, queue)) {
             by_name.remove(name);
+            self.exchanges.write().unwrap_or_else(PoisonError::into_inner).remove(queue);
         }
     }
 

@@ -6,9 +6,10 @@ pub mod embedded;
 pub mod parking;
 pub mod port;
 pub mod rabbitmq;
+pub mod topic;
 pub mod topology;
 
 pub use port::{
-    Acknowledge, Broker, Consumer, Delivery, Error, Health, Message, Publication, QueueDeclaration,
-    QueueKind, Subscription,
+    Acknowledge, Announcement, Broker, Consumer, Delivery, Error, Health, Hears, Message, Publication,
+    QueueDeclaration, QueueKind, Subscription,
 };

@@ -6,6 +6,7 @@
 //! - A consumer never holds more unacknowledged deliveries than its prefetch.
 //! - A publication that no queue takes is an error of that publication (`mandatory`), never a silent loss.
 //! - Among consumers of a queue the greatest priority is served first; the others when it is full.
+//! - An announcement reaches whoever listens to its topic now, and may be lost: nothing may rest on it.
 
 use std::sync::Arc;
 
@@ -30,8 +31,18 @@ pub enum Error {
     Ended,
 }
 
+/// The longest name of a queue, exchange or topic in bytes, as in AMQP.
+pub(crate) const LONGEST_NAME: usize = 255;
+
 /// The header in which a dead letter tells its reason: `rejected` or `delivery-limit`.
 pub const REASON_HEADER: &str = "x-reason";
+
+/// The largest body of an announcement, in bytes: it tells that something happened, and carries no data.
+pub const LARGEST_ANNOUNCEMENT: usize = 64 * 1024;
+
+/// The most announcements that wait in a queue that hears; the oldest is dropped then. A minute of a large fleet: whoever reads so
+/// late must not fill the memory of a server.
+pub const MOST_HEARD: usize = 10_000;
 
 /// A message queue.
 #[async_trait]
@@ -39,8 +50,16 @@ pub trait Broker: Send + Sync + 'static {
     /// Makes sure that the queue exists. Repeating it with the same declaration does nothing.
     async fn declare(&self, queue: &QueueDeclaration) -> Result<(), Error>;
 
+    /// Makes sure that the topic exchange exists. A queue that hears it makes sure too; this is for those who announce.
+    async fn declare_exchange(&self, exchange: &str) -> Result<(), Error>;
+
     /// Publishes each message and returns when each is confirmed or has failed, in the order given.
     async fn publish(&self, publications: Vec<Publication>) -> Vec<Result<(), Error>>;
+
+    /// Tells each announcement to every queue that hears its topic now: to nobody, and without an error, where none does or
+    /// where the exchange is not there. Nothing is confirmed, and what is told may be lost. It never waits for long:
+    /// [`Error::Unavailable`] at once where the broker is away, takes nothing, or takes it too slowly.
+    async fn announce(&self, announcements: Vec<Announcement>) -> Result<(), Error>;
 
     /// Begins to consume a queue, on a channel of its own.
     async fn consume(&self, subscription: Subscription) -> Result<Box<dyn Consumer>, Error>;
@@ -115,6 +134,17 @@ pub struct QueueDeclaration {
     pub delivery_limit: Option<u32>,
     /// Where rejected and given-up messages go; they are dropped where absent.
     pub dead_letter: Option<String>,
+    /// Which announcements it hears, from when it is declared; only an exclusive queue may. It keeps the newest [`MOST_HEARD`].
+    pub hears: Vec<Hears>,
+}
+
+/// Which announcements a queue hears.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hears {
+    /// The full name of the topic exchange; it is made where it is not there.
+    pub exchange: String,
+    /// The topics: words between dots, where `*` stands for one word and `#` for any number of them, none included.
+    pub pattern: String,
 }
 
 /// How to consume a queue.
@@ -152,6 +182,78 @@ pub struct Publication {
     pub queue: String,
     /// What is sent.
     pub message: Message,
+}
+
+/// A message for whoever listens.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Announcement {
+    /// The full name of the topic exchange.
+    pub exchange: String,
+    /// What it is about: words between dots, at most 255 bytes.
+    pub topic: String,
+    /// What is told; its body has at most [`LARGEST_ANNOUNCEMENT`] bytes.
+    pub message: Message,
+}
+
+impl Announcement {
+    /// Checks what every adapter refuses.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], where a name is too long or the body too large.
+    pub fn check(&self) -> Result<(), Error> {
+        check_exchange(&self.exchange)?;
+        let bytes = self.message.body.len();
+        if self.topic.len() > LONGEST_NAME {
+            return Err(Error::Refused(format!(
+                "a topic has at most {LONGEST_NAME} bytes: '{}'",
+                self.topic
+            )));
+        }
+        if bytes > LARGEST_ANNOUNCEMENT {
+            return Err(Error::Refused(format!(
+                "an announcement has {bytes} bytes; at most {LARGEST_ANNOUNCEMENT} are taken"
+            )));
+        }
+        Ok(())
+    }
+}
+
+impl QueueDeclaration {
+    /// Checks what every adapter refuses of the announcements that a queue hears.
+    ///
+    /// # Errors
+    /// [`Error::Refused`], where the queue is not exclusive or a name is too long.
+    pub fn check_hears(&self) -> Result<(), Error> {
+        if !self.hears.is_empty() && self.kind != QueueKind::Exclusive {
+            return Err(Error::Refused(format!(
+                "only an exclusive queue may hear announcements: '{}'",
+                self.name
+            )));
+        }
+        for hears in &self.hears {
+            check_exchange(&hears.exchange)?;
+            if hears.pattern.len() > LONGEST_NAME {
+                return Err(Error::Refused(format!(
+                    "a pattern has at most {LONGEST_NAME} bytes: '{}'",
+                    hears.pattern
+                )));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Checks the name of an exchange.
+///
+/// # Errors
+/// [`Error::Refused`], where it is empty or too long.
+pub fn check_exchange(exchange: &str) -> Result<(), Error> {
+    if exchange.is_empty() || exchange.len() > LONGEST_NAME {
+        return Err(Error::Refused(format!(
+            "the name of an exchange has 1 to {LONGEST_NAME} bytes: '{exchange}'"
+        )));
+    }
+    Ok(())
 }
 
 /// A message handed to a consumer.

@@ -19,8 +19,9 @@ use oarlock_protocol::Span;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
-use crate::{Broker, Consumer, Error, Health, Publication, QueueDeclaration, Subscription};
+use crate::{Announcement, Broker, Consumer, Error, Health, Publication, QueueDeclaration, Subscription};
 use address::Node;
+use announce::Announcer;
 use consumer::RabbitConsumer;
 use declare::Control;
 use line::{Lines, Role};
@@ -28,6 +29,7 @@ use publish::Publisher;
 use supervisor::Supervisor;
 
 mod address;
+mod announce;
 mod consumer;
 mod declare;
 pub mod floor;
@@ -103,6 +105,7 @@ pub struct RabbitMq {
     lines: Arc<Lines>,
     control: Arc<Control>,
     publisher: Publisher,
+    announcer: Announcer,
     supervisors: [AbortHandle; 2],
 }
 
@@ -144,8 +147,10 @@ impl RabbitMq {
             };
             runtime.spawn(supervisor.run()).abort_handle()
         });
-        let publisher = Publisher::new(&lines, &settings, address::user_of_all(&nodes));
-        Ok(Self { settings, lines, control, publisher, supervisors })
+        let user = address::user_of_all(&nodes);
+        let publisher = Publisher::new(&lines, &settings, user);
+        let announcer = Announcer::new(&lines, &settings, user);
+        Ok(Self { settings, lines, control, publisher, announcer, supervisors })
     }
 }
 
@@ -155,8 +160,16 @@ impl Broker for RabbitMq {
         self.control.declare(queue).await
     }
 
+    async fn declare_exchange(&self, exchange: &str) -> Result<(), Error> {
+        self.control.declare_exchange(exchange).await
+    }
+
     async fn publish(&self, publications: Vec<Publication>) -> Vec<Result<(), Error>> {
         self.publisher.publish(publications).await
+    }
+
+    async fn announce(&self, announcements: Vec<Announcement>) -> Result<(), Error> {
+        self.announcer.announce(announcements).await
     }
 
     async fn consume(&self, subscription: Subscription) -> Result<Box<dyn Consumer>, Error> {

@@ -2,8 +2,8 @@
 //!
 //! The embedded broker keeps a declaration as it is. What it becomes on RabbitMQ, as arguments of a queue, is written in
 //! `rabbitmq/declare.rs` and nowhere else: a durable queue is a quorum queue with a delivery limit, an exclusive one a
-//! classic queue of the connection that consumes. Every message goes through the default exchange, dead letters too, so
-//! there is no exchange and no binding to declare.
+//! classic queue of the connection that consumes. Every message that counts goes through the default exchange, dead letters
+//! too. What is only told, and may be lost, goes to a topic exchange: each who listens has a queue of its own, bound to it.
 //!
 //! ```text
 //! producer ──▶ oarlock.start ─────────▶ orchestrator (any)      an exchange of that name leads there too
@@ -12,9 +12,12 @@
 //!              oarlock.control.<worker> ▶ that worker: answers, cancels (exclusive)
 //!              oarlock.node.<node> ───▶ that orchestrator: answers to what it asked of other owners (exclusive)
 //!              oarlock.parked ────────▶ operators: what could not be understood, with its reason
+//!
+//!      whoever has news ──▶ oarlock.events ··▶ anybody who listens: what became of runs and tasks, what was found
+//!      workers, nodes ────▶ oarlock.fleet ···▶ oarlock.fleet.<node>: every orchestrator hears who lives (exclusive)
 //! ```
 
-use crate::{Broker, Error, QueueDeclaration, QueueKind};
+use crate::{Broker, Error, Hears, QueueDeclaration, QueueKind, topic};
 
 /// How every queue of Oarlock begins.
 pub const PREFIX: &str = "oarlock.";
@@ -29,6 +32,11 @@ pub const PARKED: &str = "oarlock.parked";
 pub const INBOX: &str = "oarlock.inbox.";
 /// How the queues of tasks begin.
 pub const TASKS: &str = "oarlock.tasks.";
+/// The topic exchange of news: changes of status, findings. For anybody.
+pub const EVENTS: &str = "oarlock.events";
+/// The topic exchange of the fleet: beats of workers, reports of orchestrators. Every orchestrator hears all of it.
+pub const FLEET: &str = "oarlock.fleet";
+
 /// How the queues of orchestrators begin.
 const NODE: &str = "oarlock.node.";
 
@@ -57,6 +65,16 @@ pub fn is_node(queue: &str) -> bool {
     queue.starts_with(NODE)
 }
 
+/// The queue on which an orchestrator hears the fleet.
+pub fn fleet(node: &str) -> String {
+    format!("{FLEET}.{node}")
+}
+
+/// The topic of a worker's beats on [`FLEET`].
+pub fn worker_topic(worker: &str) -> String {
+    format!("worker.{}", topic::word(worker))
+}
+
 /// A partition's inbox: never gives a message up.
 pub fn inbox_declaration(partition: u32) -> QueueDeclaration {
     QueueDeclaration {
@@ -64,6 +82,7 @@ pub fn inbox_declaration(partition: u32) -> QueueDeclaration {
         kind: QueueKind::Durable,
         delivery_limit: None,
         dead_letter: None,
+        hears: Vec::new(),
     }
 }
 
@@ -74,6 +93,7 @@ pub fn tasks_declaration(queue: &str, delivery_limit: u32) -> QueueDeclaration {
         kind: QueueKind::Durable,
         delivery_limit: Some(delivery_limit),
         dead_letter: Some(DEAD.to_owned()),
+        hears: Vec::new(),
     }
 }
 
@@ -84,12 +104,36 @@ pub fn control_declaration(worker: &str) -> QueueDeclaration {
         kind: QueueKind::Exclusive,
         delivery_limit: None,
         dead_letter: None,
+        hears: Vec::new(),
     }
 }
 
 /// An orchestrator's queue of answers.
 pub fn node_declaration(name: &str) -> QueueDeclaration {
-    QueueDeclaration { name: node(name), kind: QueueKind::Exclusive, delivery_limit: None, dead_letter: None }
+    QueueDeclaration {
+        name: node(name),
+        kind: QueueKind::Exclusive,
+        delivery_limit: None,
+        dead_letter: None,
+        hears: Vec::new(),
+    }
+}
+
+/// An orchestrator's queue of what the fleet tells: all of it.
+pub fn fleet_declaration(node: &str) -> QueueDeclaration {
+    let hears = vec![Hears { exchange: FLEET.to_owned(), pattern: "#".to_owned() }];
+    QueueDeclaration {
+        name: fleet(node),
+        kind: QueueKind::Exclusive,
+        delivery_limit: None,
+        dead_letter: None,
+        hears,
+    }
+}
+
+/// The topic exchanges, made by orchestrators so that others need not be allowed to.
+pub fn shared_exchanges() -> [&'static str; 2] {
+    [EVENTS, FLEET]
 }
 
 /// The queues that every orchestrator shares: of starts, of dead letters, of what is parked.
@@ -100,17 +144,21 @@ pub fn shared_declarations() -> [QueueDeclaration; 3] {
             kind,
             delivery_limit: None,
             dead_letter: None,
+            hears: Vec::new(),
         },
     )
 }
 
-/// Declares the queues that every orchestrator shares.
+/// Declares the queues that every orchestrator shares, and the topic exchanges.
 ///
 /// # Errors
 /// The broker is away, or refuses.
 pub async fn declare_shared(broker: &dyn Broker) -> Result<(), Error> {
     for declaration in shared_declarations() {
         broker.declare(&declaration).await?;
+    }
+    for exchange in shared_exchanges() {
+        broker.declare_exchange(exchange).await?;
     }
     Ok(())
 }

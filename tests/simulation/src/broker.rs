@@ -8,8 +8,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use oarlock_broker::embedded::Embedded;
 use oarlock_broker::{
-    Acknowledge, Broker, Consumer, Delivery, Error, Health, Publication, QueueDeclaration, Subscription,
-    topology,
+    Acknowledge, Announcement, Broker, Consumer, Delivery, Error, Health, Publication, QueueDeclaration,
+    Subscription, topology,
 };
 use oarlock_protocol::message::{Kind, ResultMessage};
 use tokio::sync::watch;
@@ -123,6 +123,11 @@ impl Broker for SimulatedBroker {
         self.inner.declare(queue).await
     }
 
+    async fn declare_exchange(&self, exchange: &str) -> Result<(), Error> {
+        self.reach("an exchange").await?;
+        self.inner.declare_exchange(exchange).await
+    }
+
     async fn publish(&self, publications: Vec<Publication>) -> Vec<Result<(), Error>> {
         if let Err(error) = self.reach("publishing").await {
             return vec![Err(error); publications.len()];
@@ -141,6 +146,15 @@ impl Broker for SimulatedBroker {
         }
         self.process.step("the confirms").await;
         outcomes
+    }
+
+    async fn announce(&self, announcements: Vec<Announcement>) -> Result<(), Error> {
+        self.reach("announcing").await?;
+        // Nothing may rest on it: now and then it is lost in silence.
+        if self.process.world.strikes(self.process.world.faults.confirm_lost) {
+            return Ok(());
+        }
+        self.inner.announce(announcements).await
     }
 
     async fn consume(&self, subscription: Subscription) -> Result<Box<dyn Consumer>, Error> {

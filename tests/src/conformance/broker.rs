@@ -6,17 +6,20 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use oarlock_broker::{
-    Broker, Consumer, Delivery, Error, Message, Publication, QueueDeclaration, QueueKind, Subscription,
+    Announcement, Broker, Consumer, Delivery, Error, Health, Hears, Message, Publication, QueueDeclaration,
+    QueueKind, Subscription,
 };
 
 use super::{PATIENCE, eventually};
 
+mod announcing;
 mod consuming;
 mod load;
 mod publishing;
 mod queues;
 mod settling;
 
+pub use announcing::*;
 pub use consuming::*;
 pub use load::*;
 pub use publishing::*;
@@ -59,6 +62,13 @@ macro_rules! broker_rules {
             depth_counts_what_waits,
             an_exclusive_queue_goes_with_its_last_consumer,
             a_new_broker_is_ready,
+            an_announcement_reaches_everyone_whose_pattern_fits,
+            announcements_keep_their_properties,
+            an_announcement_that_nobody_hears_is_no_error,
+            a_listener_hears_nothing_of_before,
+            a_listener_goes_with_its_consumer,
+            announcements_come_in_order,
+            only_an_exclusive_queue_may_hear,
         ] }
     };
 }
@@ -107,7 +117,8 @@ impl Harness {
     ) -> String {
         let name = self.name(name);
         let dead_letter = dead.map(str::to_owned);
-        let declaration = QueueDeclaration { name: name.clone(), kind, delivery_limit, dead_letter };
+        let declaration =
+            QueueDeclaration { name: name.clone(), kind, delivery_limit, dead_letter, hears: Vec::new() };
         self.broker.declare(&declaration).await.unwrap();
         name
     }
@@ -118,6 +129,36 @@ impl Harness {
         for outcome in self.broker.publish(publications).await {
             outcome.unwrap();
         }
+    }
+
+    /// The declaration of a queue that hears these exchanges and patterns.
+    fn listener(&self, name: &str, kind: QueueKind, hears: &[(&str, &str)]) -> QueueDeclaration {
+        let hears = hears.iter().map(|(exchange, pattern)| {
+            let (exchange, pattern) = (self.name(exchange), (*pattern).to_owned());
+            Hears { exchange, pattern }
+        });
+        let (name, hears) = (self.name(name), hears.collect());
+        QueueDeclaration { name, kind, delivery_limit: None, dead_letter: None, hears }
+    }
+
+    /// Listens on a queue of its own.
+    async fn listen(&self, name: &str, hears: &[(&str, &str)]) -> Box<dyn Consumer> {
+        let declaration = self.listener(name, QueueKind::Exclusive, hears);
+        self.broker.declare(&declaration).await.unwrap();
+        self.consume(&declaration.name, 1_000).await
+    }
+
+    fn announcement(&self, exchange: &str, topic: &str, number: u32) -> Announcement {
+        let message = publication("", number).message;
+        Announcement { exchange: self.name(exchange), topic: topic.to_owned(), message }
+    }
+
+    async fn announce(&self, exchange: &str, topic: &str, number: u32) {
+        let told = vec![self.announcement(exchange, topic, number)];
+        // A new broker connects first; an announcement does not wait for that.
+        let mut health = self.broker.health();
+        health.wait_for(|health| *health == Health::Ready).await.unwrap();
+        self.broker.announce(told).await.unwrap();
     }
 
     async fn consume(&self, queue: &str, prefetch: u16) -> Box<dyn Consumer> {

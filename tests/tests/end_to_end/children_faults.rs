@@ -6,7 +6,8 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use oarlock_broker::embedded::Embedded;
 use oarlock_broker::{
-    Broker, Consumer, Error, Health, Message, Publication, QueueDeclaration, Subscription, topology,
+    Announcement, Broker, Consumer, Error, Health, Message, Publication, QueueDeclaration, Subscription,
+    topology,
 };
 use oarlock_orchestrator::store::memory::Memory;
 use oarlock_orchestrator::store::{Fields, Key, Store};
@@ -61,6 +62,10 @@ impl Broker for Tampered {
         self.inner.declare(queue).await
     }
 
+    async fn declare_exchange(&self, exchange: &str) -> Result<(), Error> {
+        self.inner.declare_exchange(exchange).await
+    }
+
     async fn publish(&self, publications: Vec<Publication>) -> Vec<Result<(), Error>> {
         let mut results = Vec::new();
         for publication in publications {
@@ -75,6 +80,10 @@ impl Broker for Tampered {
             }
         }
         results
+    }
+
+    async fn announce(&self, announcements: Vec<Announcement>) -> Result<(), Error> {
+        self.inner.announce(announcements).await
     }
 
     async fn consume(&self, subscription: Subscription) -> Result<Box<dyn Consumer>, Error> {

@@ -5,7 +5,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use async_trait::async_trait;
 use oarlock_broker::embedded::Embedded;
-use oarlock_broker::{Broker, Consumer, Error, Health, Publication, QueueDeclaration, Subscription};
+use oarlock_broker::{
+    Announcement, Broker, Consumer, Error, Health, Publication, QueueDeclaration, Subscription,
+};
 use oarlock_orchestrator::members::memory::Memory as Alone;
 use oarlock_orchestrator::store::Store;
 use oarlock_orchestrator::store::memory::Memory;
@@ -31,6 +33,10 @@ impl Broker for Forgetful {
         self.inner.declare(queue).await
     }
 
+    async fn declare_exchange(&self, exchange: &str) -> Result<(), Error> {
+        self.inner.declare_exchange(exchange).await
+    }
+
     async fn publish(&self, publications: Vec<Publication>) -> Vec<Result<(), Error>> {
         let mut results = Vec::with_capacity(publications.len());
         for publication in publications {
@@ -43,6 +49,10 @@ impl Broker for Forgetful {
             }
         }
         results
+    }
+
+    async fn announce(&self, announcements: Vec<Announcement>) -> Result<(), Error> {
+        self.inner.announce(announcements).await
     }
 
     async fn consume(&self, subscription: Subscription) -> Result<Box<dyn Consumer>, Error> {

@@ -9,7 +9,8 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use oarlock_broker::embedded::Embedded;
 use oarlock_broker::{
-    Broker, Consumer, Error as BrokerError, Health, Publication, QueueDeclaration, Subscription, topology,
+    Announcement, Broker, Consumer, Error as BrokerError, Health, Publication, QueueDeclaration,
+    Subscription, topology,
 };
 use oarlock_orchestrator::Settings;
 use oarlock_orchestrator::store::memory::Memory;
@@ -34,12 +35,20 @@ impl Broker for Lasting {
         self.inner.declare(queue).await
     }
 
+    async fn declare_exchange(&self, exchange: &str) -> Result<(), BrokerError> {
+        self.inner.declare_exchange(exchange).await
+    }
+
     async fn publish(&self, publications: Vec<Publication>) -> Vec<Result<(), BrokerError>> {
         let tasks = publications.iter().any(|publication| publication.queue.starts_with(topology::TASKS));
         if tasks && self.refuses.load(Ordering::Relaxed) {
             return vec![Err(BrokerError::Unavailable("told to".to_owned())); publications.len()];
         }
         self.inner.publish(publications).await
+    }
+
+    async fn announce(&self, announcements: Vec<Announcement>) -> Result<(), BrokerError> {
+        self.inner.announce(announcements).await
     }
 
     async fn consume(&self, subscription: Subscription) -> Result<Box<dyn Consumer>, BrokerError> {

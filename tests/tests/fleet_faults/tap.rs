@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use oarlock_broker::{Broker, Consumer, Error, Health, Publication, QueueDeclaration, Subscription};
+use oarlock_broker::{
+    Announcement, Broker, Consumer, Error, Health, Publication, QueueDeclaration, Subscription,
+};
 use oarlock_protocol::message::Kind;
 use tokio::sync::watch;
 
@@ -21,11 +23,19 @@ impl Broker for Tap {
         self.0.declare(queue).await
     }
 
+    async fn declare_exchange(&self, exchange: &str) -> Result<(), Error> {
+        self.0.declare_exchange(exchange).await
+    }
+
     async fn publish(&self, publications: Vec<Publication>) -> Vec<Result<(), Error>> {
         let copies: Vec<_> = publications.iter().filter(|one| is_doubled(one)).cloned().collect();
         let outcomes = self.0.publish(publications).await;
         self.0.publish(copies).await.into_iter().for_each(|copied| copied.unwrap());
         outcomes
+    }
+
+    async fn announce(&self, announcements: Vec<Announcement>) -> Result<(), Error> {
+        self.0.announce(announcements).await
     }
 
     async fn consume(&self, subscription: Subscription) -> Result<Box<dyn Consumer>, Error> {

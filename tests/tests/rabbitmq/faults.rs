@@ -1,5 +1,6 @@
 //! Servers that end, stop listening, go silent or forget: what is published and consumed goes on.
 
+use oarlock_broker::Announcement;
 use oarlock_test_servers::{Proxy, management, rabbitmq};
 
 use super::*;
@@ -69,6 +70,9 @@ async fn pain_08_a_memory_alarm_makes_publishing_fail_in_time_and_is_told() {
         matches!(&second, Err(Error::Unavailable(text)) if text.contains("takes no messages")),
         "{second:?}"
     );
+    let told = Announcement { exchange: "e".into(), topic: "a".into(), message: publication("", 0).message };
+    let outcome = timeout(Duration::from_millis(500), rabbitmq.announce(vec![told])).await;
+    assert!(matches!(&outcome, Ok(Err(Error::Unavailable(_)))), "{outcome:?}");
     // Consuming goes on.
     let mut consumer = consume(&rabbitmq, &queue, 10).await.unwrap();
     let mut received = 0;
@@ -157,7 +161,7 @@ async fn pain_08_a_confirmation_that_never_comes_is_an_error_in_time() {
 }
 
 /// The management interface learns of a connection only after a while.
-async fn close_both_connections(vhost: &Vhost) {
+pub(super) async fn close_both_connections(vhost: &Vhost) {
     let began = std::time::Instant::now();
     let mut closed = 0;
     while closed < 2 {

@@ -16,6 +16,7 @@ use oarlock_protocol::Span;
 use oarlock_test_servers::{Vhost, shared};
 use tokio::time::timeout;
 
+mod announcing;
 mod connecting;
 mod faults;
 mod load;
@@ -68,7 +69,13 @@ async fn down(rabbitmq: &RabbitMq) -> String {
 async fn declare(rabbitmq: &RabbitMq, name: &str) -> String {
     let kind = QueueKind::Durable;
     let name = name.to_owned();
-    let queue = QueueDeclaration { name: name.clone(), kind, delivery_limit: None, dead_letter: None };
+    let queue = QueueDeclaration {
+        name: name.clone(),
+        kind,
+        delivery_limit: None,
+        dead_letter: None,
+        hears: Vec::new(),
+    };
     rabbitmq.declare(&queue).await.unwrap();
     name
 }

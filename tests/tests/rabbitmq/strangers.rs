@@ -35,6 +35,7 @@ async fn a_queue_with_other_arguments_is_refused_with_a_remedy() {
         kind: QueueKind::Durable,
         delivery_limit: None,
         dead_letter: None,
+        hears: Vec::new(),
     };
     let Err(Error::Refused(text)) = rabbitmq.declare(&queue).await else { panic!("it was taken") };
     assert!(text.contains("other arguments") && text.contains("x-queue-type"), "{text}");
@@ -50,7 +51,10 @@ async fn durable_queues_have_the_arguments_that_keep_messages() {
     for (name, delivery_limit, dead_letter) in [("plain", None, None), ("tasks", Some(5), Some("dead"))] {
         let dead_letter = dead_letter.map(str::to_owned);
         let (name, kind) = (name.to_owned(), QueueKind::Durable);
-        rabbitmq.declare(&QueueDeclaration { name, kind, delivery_limit, dead_letter }).await.unwrap();
+        rabbitmq
+            .declare(&QueueDeclaration { name, kind, delivery_limit, dead_letter, hears: Vec::new() })
+            .await
+            .unwrap();
     }
     assert_eq!(arguments(&vhost, "plain"), json!({"x-queue-type": "quorum", "x-delivery-limit": i32::MAX}));
     let expected = json!({
@@ -66,7 +70,7 @@ async fn a_message_given_back_to_an_exclusive_queue_is_no_first_delivery() {
     let vhost = vhost();
     let rabbitmq = connect(vhost.uri());
     let (name, kind) = ("control".to_owned(), QueueKind::Exclusive);
-    let queue = QueueDeclaration { name, kind, delivery_limit: None, dead_letter: None };
+    let queue = QueueDeclaration { name, kind, delivery_limit: None, dead_letter: None, hears: Vec::new() };
     rabbitmq.declare(&queue).await.unwrap();
     let mut consumer = consume(&rabbitmq, "control", 1).await.unwrap();
     publish(&rabbitmq, "control", 1).await.unwrap();
@@ -81,7 +85,7 @@ async fn a_message_given_back_to_an_exclusive_queue_is_no_first_delivery() {
     assert!(matches!(other.declare(&queue).await, Err(Error::Unavailable(_))));
 }
 
-fn arguments(vhost: &Vhost, queue: &str) -> serde_json::Value {
+pub(super) fn arguments(vhost: &Vhost, queue: &str) -> serde_json::Value {
     let path = format!("/api/queues/{}/{queue}", vhost.name());
     management::ask("GET", &shared().management, &path, "").unwrap()["arguments"].clone()
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use oarlock_broker::embedded::Embedded;
 use oarlock_broker::{
-    Acknowledge, Broker, Consumer, Delivery, Error, Health, Publication, QueueDeclaration, Subscription,
-    topology,
+    Acknowledge, Announcement, Broker, Consumer, Delivery, Error, Health, Publication, QueueDeclaration,
+    Subscription, topology,
 };
 use oarlock_protocol::Json;
 use oarlock_worker::{TaskContext, TaskError, Worker};
@@ -145,11 +145,21 @@ impl Broker for Cuttable {
         self.inner.declare(queue).await
     }
 
+    async fn declare_exchange(&self, exchange: &str) -> Result<(), Error> {
+        self.check()?;
+        self.inner.declare_exchange(exchange).await
+    }
+
     async fn publish(&self, publications: Vec<Publication>) -> Vec<Result<(), Error>> {
         match self.check() {
             Ok(()) => self.inner.publish(publications).await,
             Err(error) => vec![Err(error); publications.len()],
         }
+    }
+
+    async fn announce(&self, announcements: Vec<Announcement>) -> Result<(), Error> {
+        self.check()?;
+        self.inner.announce(announcements).await
     }
 
     async fn consume(&self, subscription: Subscription) -> Result<Box<dyn Consumer>, Error> {

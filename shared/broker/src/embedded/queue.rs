@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 
 use super::held::{Entry, Held};
-use crate::port::REASON_HEADER;
+use crate::port::{MOST_HEARD, REASON_HEADER};
 use crate::{Delivery, Error, Message, Publication, QueueDeclaration, QueueKind, Subscription};
 
 /// The most ready messages: a minute of the greatest load, about a gigabyte of small messages.
@@ -96,6 +96,20 @@ impl Queue {
                 state.dispatch(&mut aftermath);
             }
             outcomes[*number] = verdict;
+        }
+        aftermath
+    }
+
+    /// Takes in an announcement; where too many wait, the oldest message goes.
+    pub(super) fn hear(&self, message: Message) -> Aftermath {
+        let mut aftermath = Aftermath::default();
+        let mut state = self.lock();
+        if !state.gone {
+            state.append(message);
+            state.dispatch(&mut aftermath);
+            if state.ready.len() > MOST_HEARD {
+                state.drop_oldest();
+            }
         }
         aftermath
     }
@@ -241,6 +255,12 @@ impl State {
         self.last_position += 1;
         self.ready_bytes += message.body.len();
         self.ready.push_back(Entry { message, deliveries: 0, position: self.last_position });
+    }
+
+    fn drop_oldest(&mut self) {
+        if let Some(oldest) = self.ready.pop_front() {
+            self.ready_bytes -= oldest.message.body.len();
+        }
     }
 
     /// Puts a message back where it was: nearly always to the very front.

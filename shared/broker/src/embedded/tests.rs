@@ -3,7 +3,8 @@
 use bytes::Bytes;
 
 use super::*;
-use crate::QueueKind;
+use crate::port::MOST_HEARD;
+use crate::{Hears, QueueKind};
 
 const MANY: u16 = u16::MAX;
 
@@ -11,7 +12,13 @@ async fn broker_with(name: &str, dead_letter: Option<&str>) -> Embedded {
     let broker = Embedded::new();
     let dead_letter = dead_letter.map(str::to_owned);
     let kind = QueueKind::Durable;
-    let declaration = QueueDeclaration { name: name.to_owned(), kind, delivery_limit: None, dead_letter };
+    let declaration = QueueDeclaration {
+        name: name.to_owned(),
+        kind,
+        delivery_limit: None,
+        dead_letter,
+        hears: Vec::new(),
+    };
     broker.declare(&declaration).await.unwrap();
     broker
 }
@@ -76,7 +83,8 @@ async fn senseless_queues_and_consumers_are_refused() {
     assert!(matches!(consume(&broker, 0).await.err(), Some(Error::Refused(_))));
     for name in [String::new(), "x".repeat(256)] {
         let (kind, dead_letter) = (QueueKind::Durable, None);
-        let declaration = QueueDeclaration { name, kind, delivery_limit: None, dead_letter };
+        let declaration =
+            QueueDeclaration { name, kind, delivery_limit: None, dead_letter, hears: Vec::new() };
         assert!(matches!(broker.declare(&declaration).await, Err(Error::Refused(_))));
     }
 }
@@ -145,4 +153,36 @@ async fn what_consumers_give_back_takes_its_old_place() {
     let again = consume(&broker, MANY).await.unwrap().receive(10).await.unwrap();
     let again: Vec<_> = again.iter().map(|delivery| delivery.message.body[0]).collect();
     assert_eq!(again, [0, 1, 2, 3, 4, 5]);
+}
+
+/// Declares a queue that hears everything of the exchange `e`.
+async fn hear_all(broker: &Embedded, kind: QueueKind) -> Result<(), Error> {
+    let hears = vec![Hears { exchange: "e".to_owned(), pattern: "#".to_owned() }];
+    let name = "q".to_owned();
+    broker.declare(&QueueDeclaration { name, kind, delivery_limit: None, dead_letter: None, hears }).await
+}
+
+fn announcement(body: Bytes) -> Announcement {
+    let message = Message { body, ..Message::default() };
+    Announcement { exchange: "e".to_owned(), topic: "t".to_owned(), message }
+}
+
+#[tokio::test]
+async fn who_does_not_read_keeps_the_newest_announcements() {
+    let broker = Embedded::new();
+    hear_all(&broker, QueueKind::Exclusive).await.unwrap();
+    let bodies = (0..MOST_HEARD as u64 + 5).map(|number| Bytes::from(number.to_be_bytes().to_vec()));
+    broker.announce(bodies.map(announcement).collect()).await.unwrap();
+    assert_eq!(broker.depth("q").await, Ok(MOST_HEARD as u64));
+    let oldest = consume(&broker, 1).await.unwrap().receive(1).await.unwrap().remove(0);
+    assert_eq!(oldest.message.body, 5u64.to_be_bytes().as_slice());
+}
+
+#[tokio::test]
+async fn a_queue_that_is_gone_leaves_nothing_behind_in_its_exchange() {
+    let broker = Embedded::new();
+    hear_all(&broker, QueueKind::Exclusive).await.unwrap();
+    drop(consume(&broker, 1).await.unwrap());
+    assert!(broker.queues.exchanges.read().unwrap().listeners(&announcement(Bytes::new())).is_empty());
+    broker.announce(vec![announcement(Bytes::new())]).await.unwrap();
 }

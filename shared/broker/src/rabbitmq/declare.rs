@@ -4,7 +4,7 @@
 //! [`super::RabbitMq`] and consumers call it. It works on the connection that consumes, since an exclusive queue belongs to
 //! the connection that declares it. Every declaration goes to the server; what is remembered only restores.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use super::line::{Lines, Role, Watch};
 use super::{reason, wire};
+use crate::port::{MOST_HEARD, check_exchange};
 use crate::{Error, QueueDeclaration, QueueKind};
 
 /// The most declarations that are remembered: far more than partitions and task queues of one process.
@@ -31,16 +32,19 @@ pub(super) struct Control {
     /// One at a time: the server closes it over a wrong question, and it is made anew.
     channel: tokio::sync::Mutex<Option<Channel>>,
     durable: Mutex<BTreeMap<String, QueueDeclaration>>,
+    exchanges: Mutex<BTreeSet<String>>,
 }
 
 impl Control {
     pub(super) fn new(lines: &Lines, limit: Duration) -> Self {
         let line = lines.watch(Role::Consume);
-        Self { line, limit, channel: tokio::sync::Mutex::default(), durable: Mutex::default() }
+        let (channel, durable, exchanges) = Default::default();
+        Self { line, limit, channel, durable, exchanges }
     }
 
     /// Makes sure that a queue exists.
     pub(super) async fn declare(&self, queue: &QueueDeclaration) -> Result<(), Error> {
+        queue.check_hears()?;
         self.ask(&queue.name, options(queue.kind), arguments(queue)).await?;
         if queue.kind == QueueKind::Entry {
             let channel = self.line.channel(self.limit).await?;
@@ -50,11 +54,46 @@ impl Control {
                 .map_err(|error| reason::of_queue(&queue.name, &error))?;
             channel.close(200, "done".into()).await.ok();
         }
+        self.hear(queue).await?;
         if queue.kind != QueueKind::Exclusive {
             let mut durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner);
             if durable.len() < MOST_REMEMBERED {
                 durable.insert(queue.name.clone(), queue.clone());
             }
+        }
+        Ok(())
+    }
+
+    /// Makes sure that a topic exchange exists.
+    pub(super) async fn declare_exchange(&self, exchange: &str) -> Result<(), Error> {
+        check_exchange(exchange)?;
+        let channel = self.line.channel(self.limit).await?;
+        let opened = timeout(self.limit, open_topics(&channel, exchange)).await;
+        opened
+            .map_err(|_| reason::no_answer(&format!("the exchange '{exchange}'"), self.limit))?
+            .map_err(|error| reason::of_exchange(exchange, &error))?;
+        channel.close(200, "done".into()).await.ok();
+        let mut exchanges = self.exchanges.lock().unwrap_or_else(PoisonError::into_inner);
+        if exchanges.len() < MOST_REMEMBERED {
+            exchanges.insert(exchange.to_owned());
+        }
+        Ok(())
+    }
+
+    /// Lets a queue hear what it is to hear. Its bindings go with it, so they are not remembered.
+    async fn hear(&self, queue: &QueueDeclaration) -> Result<(), Error> {
+        for hears in &queue.hears {
+            self.declare_exchange(&hears.exchange).await?;
+            let channel = self.line.channel(self.limit).await?;
+            let pattern = wire::short("pattern", hears.pattern.clone())?;
+            let (name, exchange) = (queue.name.as_str().into(), hears.exchange.as_str().into());
+            let options = QueueBindOptions::default();
+            let binding = channel.queue_bind(name, exchange, pattern, options, FieldTable::default());
+            timeout(self.limit, binding)
+                .await
+                .map_err(|_| reason::no_answer(&format!("binding the queue '{}'", queue.name), self.limit))?
+                .map_err(|error| reason::of_queue(&queue.name, &error))?;
+            channel.close(200, "done".into()).await.ok();
         }
         Ok(())
     }
@@ -75,18 +114,26 @@ impl Control {
         self.limit
     }
 
-    /// Declares every durable queue that this process has declared before, on a new connection: the server may have lost
-    /// them, and who declares at its start only would never learn of it.
+    /// Declares every durable queue and every exchange that this process has declared before, on a new connection: the
+    /// server may have lost them, and who declares at its start only would never learn of it.
     pub(super) async fn restore(&self, connection: &Connection) {
         let durable = self.durable.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let exchanges = self.exchanges.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let mut channel = None;
+        for exchange in &exchanges {
+            let declared = async { open_topics(usable(&mut channel, connection).await?, exchange).await };
+            match timeout(self.limit, declared).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => {
+                    let error = reason::of_exchange(exchange, &error);
+                    tracing::warn!(exchange, %error, "the exchange could not be declared again");
+                }
+                Err(_) => return tracing::warn!(exchange, "no answer to declaring the exchange again"),
+            }
+        }
         for queue in durable.values() {
             let declared = async {
-                let usable = channel.take().filter(|channel: &Channel| channel.status().connected());
-                let channel: &Channel = match usable {
-                    Some(usable) => channel.insert(usable),
-                    None => channel.insert(connection.create_channel().await?),
-                };
+                let channel = usable(&mut channel, connection).await?;
                 let name = queue.name.as_str().into();
                 channel.queue_declare(name, options(queue.kind), arguments(queue)).await?;
                 if queue.kind == QueueKind::Entry {
@@ -133,6 +180,21 @@ impl Control {
     }
 }
 
+/// The channel, or another where the server has closed it.
+async fn usable<'a>(place: &'a mut Option<Channel>, connection: &Connection) -> lapin::Result<&'a Channel> {
+    let usable = place.take().filter(|channel| channel.status().connected());
+    Ok(match usable {
+        Some(usable) => place.insert(usable),
+        None => place.insert(connection.create_channel().await?),
+    })
+}
+
+/// A topic exchange that outlives the server's restart.
+async fn open_topics(channel: &Channel, exchange: &str) -> lapin::Result<()> {
+    let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
+    channel.exchange_declare(exchange.into(), ExchangeKind::Topic, durable, FieldTable::default()).await
+}
+
 /// The exchange that leads to a queue and to nothing else, whatever routing key a publisher names.
 async fn open_entry(channel: &Channel, queue: &str) -> lapin::Result<()> {
     let durable = ExchangeDeclareOptions { durable: true, ..ExchangeDeclareOptions::default() };
@@ -151,6 +213,10 @@ fn options(kind: QueueKind) -> QueueDeclareOptions {
 pub(super) fn arguments(queue: &QueueDeclaration) -> FieldTable {
     let mut arguments = FieldTable::default();
     if queue.kind == QueueKind::Exclusive {
+        if !queue.hears.is_empty() {
+            // The oldest go where nobody reads.
+            arguments.insert("x-max-length".into(), AMQPValue::LongLongInt(MOST_HEARD as i64));
+        }
         return arguments;
     }
     let text = |text: &str| AMQPValue::LongString(text.into());

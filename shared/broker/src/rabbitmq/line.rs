@@ -114,6 +114,11 @@ impl Watch {
         self.wait(limit, |line| matches!(line, Line::Up { blocked: None, .. })).await
     }
 
+    /// The connection, where it stands now and is not blocked.
+    pub(super) fn now(&self) -> Result<Arc<Connection>, Error> {
+        taken(self.0.borrow().clone(), |line| matches!(line, Line::Up { blocked: None, .. }))
+    }
+
     /// A new channel of the connection, once it stands.
     pub(super) async fn channel(&self, limit: Duration) -> Result<Channel, Error> {
         let connection = self.connection(limit).await?;
@@ -128,14 +133,19 @@ impl Watch {
         // It ends early only where the broker itself is gone.
         let _ = timeout(limit, receiver.wait_for(|line| fits(line))).await;
         let line = receiver.borrow().clone();
-        let fits = fits(&line);
-        match line {
-            Line::Up { connection, .. } if fits => Ok(connection),
-            Line::Up { blocked, .. } => {
-                let reason = blocked.unwrap_or_default();
-                Err(Error::Unavailable(format!("it takes no messages: {reason}")))
-            }
-            Line::Down(reason) => Err(Error::Unavailable(reason)),
+        taken(line, fits)
+    }
+}
+
+/// The connection of a line that fits, or why there is none.
+fn taken(line: Line, fits: impl Fn(&Line) -> bool) -> Result<Arc<Connection>, Error> {
+    let fits = fits(&line);
+    match line {
+        Line::Up { connection, .. } if fits => Ok(connection),
+        Line::Up { blocked, .. } => {
+            let reason = blocked.unwrap_or_default();
+            Err(Error::Unavailable(format!("it takes no messages: {reason}")))
         }
+        Line::Down(reason) => Err(Error::Unavailable(reason)),
     }
 }

@@ -95,6 +95,27 @@ pub(super) fn of_queue(queue: &str, error: &lapin::Error) -> Error {
     }
 }
 
+/// What an operation on an exchange failed of.
+pub(super) fn of_exchange(exchange: &str, error: &lapin::Error) -> Error {
+    let ErrorKind::ProtocolError(error) = error.kind() else { return unavailable(error) };
+    match error.get_id() {
+        PRECONDITION_FAILED => Error::Refused(format!(
+            "the exchange '{exchange}' exists otherwise; delete it so that it is made anew: {}",
+            text(error)
+        )),
+        ACCESS_REFUSED => Error::Refused(format!(
+            "the user has no permission for the exchange '{exchange}': {}",
+            text(error)
+        )),
+        _ => Error::Unavailable(format!("exchange '{exchange}': {}", text(error))),
+    }
+}
+
+/// Whether what was asked about is not there.
+pub(super) fn is_missing(error: &lapin::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ProtocolError(error) if error.get_id() == NOT_FOUND)
+}
+
 /// A failure that says nothing about what was asked.
 pub(super) fn unavailable(error: &lapin::Error) -> Error {
     match error.kind() {

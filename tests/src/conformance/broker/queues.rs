@@ -1,7 +1,5 @@
 //! Queues: declared, missing, counted, gone.
 
-use oarlock_broker::Health;
-
 use super::*;
 
 /// The same declaration again does nothing to the queue.
@@ -20,6 +18,7 @@ pub async fn another_declaration_is_refused(harness: Harness) {
         kind: QueueKind::Durable,
         delivery_limit: Some(5),
         dead_letter: Some(dead),
+        hears: Vec::new(),
     };
     let outcome = harness.broker.declare(&other).await;
     assert!(matches!(&outcome, Err(Error::Refused(text)) if text.contains(&queue)), "{outcome:?}");
