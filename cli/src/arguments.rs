@@ -95,6 +95,10 @@ pub(crate) enum Command {
     Resume(RunName),
     /// Does again what did not complete in a run that ended FAILED, CANCELLED or TIMED_OUT.
     Retry(RunName),
+    /// Shows what waits in each task queue, how fast it moves, and who works on it.
+    Queues(Queues),
+    /// Shows what is unusual in the fleet now, the worst first.
+    Anomalies,
     /// Shows, puts back or drops messages that nobody could understand.
     #[command(subcommand)]
     Parked(Parked),
@@ -102,6 +106,20 @@ pub(crate) enum Command {
     Bench(Bench),
     /// Asks whether a server is ready, for health checks: exit code 0 where it is, 4 where it is not.
     Ready,
+}
+
+/// `oarlock queues`.
+#[derive(Debug, Args)]
+pub(crate) struct Queues {
+    /// Only this queue.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) queue: Option<String>,
+    /// Only the work of this tenant, where work is shown by tenant.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) of: Option<String>,
+    /// Shows the work of each tenant.
+    #[arg(long)]
+    pub(crate) tenants: bool,
 }
 
 /// Where a worker's handlers come from.

@@ -16,6 +16,7 @@ use crate::client::Client;
 use crate::configuration::{Configuration, Log, Source};
 use crate::exit::Failure;
 
+mod anomalies;
 mod apply;
 mod bench;
 mod cancel;
@@ -30,6 +31,7 @@ mod list;
 mod orchestrator;
 mod parked;
 mod pause;
+mod queues;
 mod ready;
 mod recorded;
 mod resume;
@@ -83,6 +85,8 @@ pub(crate) async fn execute(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Retry(name) => retry::retry(&client()?, &name, json).await,
         Command::Orchestrator(given) => orchestrator::orchestrator(&configuration, given, json).await,
         Command::Worker(given) => worker::worker(&configuration, worker_file, given, json).await,
+        Command::Queues(given) => queues::queues(&client()?, given, json).await,
+        Command::Anomalies => anomalies::anomalies(&client()?, json).await,
         Command::Parked(what) => parked::parked(&client()?, what, json).await,
         Command::Bench(given) => bench::bench(&configuration, &arguments.global, given).await,
         Command::Ready => ready::ready(&client()?, json).await,

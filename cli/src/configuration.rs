@@ -19,14 +19,15 @@ use serde::Deserialize;
 use crate::arguments::{Global, Secrets};
 use crate::exit::Failure;
 
+mod fleet;
 mod sections;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use sections::Log;
 use sections::{
-    Broker, Client, Http, Limits, Orchestrator, Payloads, Principal, Refusals, Retention, Router, Store,
-    Tenants, Timeouts, Worker,
+    Anomalies, Broker, Client, Http, Limits, Orchestrator, Payloads, Principal, Refusals, Retention, Router,
+    Scaling, Store, Tenants, Timeouts, Worker,
 };
 
 /// The defaults, each with its comment.
@@ -52,6 +53,8 @@ pub(crate) struct Configuration {
     principal: Principal,
     router: Router,
     tenants: Tenants,
+    scaling: Scaling,
+    anomalies: Anomalies,
     producers: HashMap<String, Principal>,
     pub(crate) log: Log,
 }
@@ -156,6 +159,8 @@ impl Configuration {
             );
         }
         self.check_payloads()?;
+        self.check_scaling()?;
+        self.anomalies().check().map_err(|reason| format!("anomalies.of: {reason}"))?;
         for (key, span) in self.times() {
             at_least(1, span.as_millis(), &format!("{key}, in milliseconds,"))?;
         }
@@ -285,6 +290,8 @@ impl Configuration {
             orchestrators: None,
             watchdog: false,
             payloads: None,
+            scaling: self.scaling(),
+            anomalies: self.anomalies(),
             engine: self.engine(),
         }
     }

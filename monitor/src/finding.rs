@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use oarlock_protocol::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// Something unusual, as it stands now.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Finding {
     /// What it is.
@@ -24,7 +24,7 @@ pub struct Finding {
 }
 
 /// What is unusual, with the unit of its evidence.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Kind {
     /// How long attempts take, in milliseconds.
@@ -52,7 +52,7 @@ pub enum Kind {
 }
 
 /// What a finding is about.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "type")]
 pub enum Subject {
     /// A task definition of a tenant.
@@ -77,7 +77,7 @@ pub enum Subject {
 }
 
 /// A task definition of a tenant: what a series is kept of.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Key {
     /// The tenant.
@@ -87,7 +87,7 @@ pub struct Key {
 }
 
 /// How bad a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Severity {
     /// Worth knowing; nobody needs to get up.
@@ -99,7 +99,7 @@ pub enum Severity {
 }
 
 /// What a finding rests on; the unit of the first two is told at [`Kind`].
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Evidence {
     /// How it usually is.
@@ -114,7 +114,7 @@ pub struct Evidence {
 }
 
 /// What has changed among the findings.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", tag = "type")]
 pub enum Change {
     /// A finding is new.
@@ -129,7 +129,7 @@ pub enum Change {
 }
 
 /// How a finding ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Ending {
     /// It is as usual again.
@@ -138,6 +138,23 @@ pub enum Ending {
     NewUsual,
     /// Nothing was heard of it for so long that nothing is known.
     Quiet,
+}
+
+impl Kind {
+    /// Every kind.
+    pub const ALL: [Self; 11] = [
+        Self::Duration,
+        Self::QueueTime,
+        Self::FailureRatio,
+        Self::Memory,
+        Self::InputSize,
+        Self::OutputSize,
+        Self::StuckRun,
+        Self::StalledQueue,
+        Self::SilentWorker,
+        Self::IdleWorker,
+        Self::RetryStorm,
+    ];
 }
 
 impl Key {

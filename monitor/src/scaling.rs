@@ -82,6 +82,8 @@ pub struct Load {
     pub service: Option<Span>,
     /// Workers that are there or were asked for.
     pub workers: u32,
+    /// Tasks that one of them does at once, where they say so; else [`Settings::slots_per_worker`] counts.
+    pub slots_per_worker: Option<u32>,
 }
 
 /// How many workers a queue wants.
@@ -125,7 +127,7 @@ impl Scaler {
         if waiting > 0 || load.in_flight > 0 || self.last_work.is_none() {
             self.last_work = Some(now);
         }
-        let slots = f64::from(self.settings.slots_per_worker.max(1));
+        let slots = f64::from(load.slots_per_worker.unwrap_or(self.settings.slots_per_worker).max(1));
         let service = self.service_seconds(load);
         let steady_slots = self.arrivals * service;
         let spare = self.settings.spare.max(0.0) * steady_slots.sqrt();

@@ -12,12 +12,13 @@ use oarlock_engine::map::Map;
 use oarlock_engine::run::{Run, Stage};
 use oarlock_engine::{Plan, run};
 use oarlock_protocol::{RunKey, Span, TaskPath, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::partition::observe::ClosedAttempt;
 
 mod figures;
 
-pub(crate) use figures::Figures;
+pub(crate) use figures::{Figures, times};
 
 /// The most lines, each a queue and a tenant: what comes beyond is booked under [`OTHERS`] of its queue.
 const MOST_LINES: usize = 5_000;
@@ -71,7 +72,8 @@ pub(crate) struct Line {
 }
 
 /// What has happened in a queue, counted up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub(crate) struct Sums {
     /// Tasks that became ready for an attempt.
     pub(crate) arrived: u64,

@@ -20,6 +20,7 @@ mod large;
 mod operations;
 mod parked;
 mod principal;
+mod queues;
 mod runs;
 mod waiting;
 
@@ -65,6 +66,9 @@ pub fn router_with_warnings(node: Arc<Node>, principal: SecurityContext, warning
         .route("/v1/runs/{id}/pause", post(operations::pause))
         .route("/v1/runs/{id}/resume", post(operations::resume))
         .route("/v1/runs/{id}/retry", post(operations::retry))
+        .route("/v1/queues", get(queues::list))
+        .route("/v1/scaling/{queue}", get(queues::scaling))
+        .route("/v1/anomalies", get(queues::anomalies))
         .route("/v1/parked", get(parked::list))
         .route("/v1/parked/{id}", get(parked::get).delete(parked::drop))
         .route("/v1/parked/{id}/requeue", post(parked::requeue))

@@ -2,17 +2,20 @@
 //!
 //! A [`Node`] owns partitions; each is one task that lets the engine decide, commits, and only then acts.
 
+pub mod anomalies;
 mod books;
 mod dead;
 pub mod definitions;
 pub mod explain;
 pub mod http;
 pub mod layout;
+pub mod lookout;
 pub mod members;
 pub mod node;
 mod parked;
 pub mod partition;
 mod payloads;
+pub mod queues;
 pub mod settings;
 mod starts;
 pub mod store;

@@ -13,8 +13,10 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::anomalies::Anomalies;
 use crate::books::Ledger;
 use crate::definitions::Definitions;
+use crate::lookout::Lookout;
 use crate::members::{Member, Members};
 use crate::partition::{self, Command, Counters, Request, Shared, Wish, answer};
 use crate::payloads::Reader;
@@ -26,6 +28,7 @@ use crate::{dead, starts};
 
 mod asks;
 mod explain;
+mod fleet;
 mod gate;
 mod list;
 mod membership;
@@ -52,6 +55,7 @@ pub struct Node {
     membership: watch::Receiver<Membership>,
     slots: Arc<Vec<Slot>>,
     asks: Asks,
+    lookout: Arc<Lookout>,
     /// Who looks at parked messages.
     looking: tokio::sync::Mutex<()>,
     /// The partitions.
@@ -147,6 +151,7 @@ impl Node {
         }
         let definitions = Definitions::new(store.clone(), partitions);
         let payloads = settings.payloads.clone().map(|payloads| Arc::new(Reader::new(payloads)));
+        let (anomalies, found) = Anomalies::new(settings.anomalies.clone(), clock.clone());
         let shared = Arc::new(Shared {
             payloads,
             broker,
@@ -157,7 +162,8 @@ impl Node {
             watch: Watch::default(),
             counters: Counters::default(),
             ledger: Ledger::default(),
-            observers: Vec::new(),
+            begun: Arc::default(),
+            observers: anomalies.clone().observers(),
             watchers: Arc::new(Semaphore::new(MOST_WATCHERS)),
             owned: Default::default(),
         });
@@ -179,11 +185,13 @@ impl Node {
         let (tell, membership) = watch::channel(Membership::default());
         let lease = shared.settings.lease;
         let beats = membership::beat_for_ever(members.clone(), me.clone(), lease, slots.clone(), tell);
-        let services = Tasks(vec![
+        let lookout = Lookout::new(shared.clone(), me.clone(), Arc::new(fleet::Nobody), anomalies);
+        let mut services = Tasks(vec![
             tokio::spawn(beats),
             tokio::spawn(starts::route_for_ever(shared.clone())),
             tokio::spawn(dead::answer_for_ever(shared.broker.clone(), me.name.clone())),
         ]);
+        services.0.extend(fleet::watch(&lookout, &slots, found, Arc::new(fleet::Nobody)));
         let asks = Asks::start(shared.broker.clone(), &me.id);
         Ok(Node {
             shared,
@@ -192,6 +200,7 @@ impl Node {
             membership,
             slots,
             asks,
+            lookout,
             looking: tokio::sync::Mutex::default(),
             tasks: Mutex::new(tasks),
             services,

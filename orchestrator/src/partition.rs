@@ -16,6 +16,7 @@ use oarlock_protocol::{Clock, RunKey};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tracing::Instrument;
 
+use crate::anomalies::handling::Begun;
 use crate::books::Ledger;
 use crate::definitions::Definitions;
 use crate::payloads::{Read, Reader};
@@ -65,6 +66,8 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     /// The books of the partitions owned here.
     pub(crate) ledger: Ledger,
+    /// How often something unusual was found.
+    pub(crate) begun: Arc<Begun>,
     /// Those who look on at what is committed.
     pub(crate) observers: Vec<Arc<dyn Observer>>,
     /// Bounds those of other nodes that wait for the end of a run owned here.

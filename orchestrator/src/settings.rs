@@ -6,6 +6,9 @@ use oarlock_payloads::Payloads;
 use oarlock_protocol::Span;
 use oarlock_protocol::security::SecurityContext;
 
+pub use crate::anomalies::Settings as Anomalies;
+pub use crate::lookout::ScalingSettings as Scaling;
+
 /// The settings of one orchestrator node.
 #[derive(Clone, Debug)]
 pub struct Settings {
@@ -34,6 +37,10 @@ pub struct Settings {
     pub watchdog: bool,
     /// Where large payloads are kept, where there is such a store.
     pub payloads: Option<Payloads>,
+    /// How many workers queues want.
+    pub scaling: Scaling,
+    /// What is unusual, and how that is handled.
+    pub anomalies: Anomalies,
     /// The limits and defaults of every decision.
     pub engine: oarlock_engine::Settings,
 }
@@ -53,6 +60,8 @@ impl Default for Settings {
             orchestrators: None,
             watchdog: false,
             payloads: None,
+            scaling: Scaling::default(),
+            anomalies: Anomalies::default(),
             engine: oarlock_engine::Settings::default(),
         }
     }

@@ -1,9 +1,11 @@
 //! The sections of the settings, as they stand in a file. `configuration.rs` reads, checks and uses them.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::net::SocketAddr;
 
+use oarlock_monitor::Kind;
+use oarlock_orchestrator::anomalies::Handle;
 use oarlock_protocol::Span;
 use oarlock_protocol::security::SecurityLevel;
 use serde::de::{SeqAccess, Visitor};
@@ -106,6 +108,43 @@ pub(crate) struct RouteRule {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Tenants {
     pub(crate) weights: HashMap<String, u32>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Scaling {
+    pub(crate) min_workers: u32,
+    pub(crate) max_workers: u32,
+    pub(crate) slots_per_worker: u32,
+    pub(crate) drain: Span,
+    pub(crate) stabilization: Span,
+    pub(crate) quiet: Span,
+    pub(crate) service_guess: Span,
+    pub(crate) queues: BTreeMap<String, ScalingOf>,
+}
+
+/// What of it differs for one queue.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct ScalingOf {
+    pub(crate) min_workers: Option<u32>,
+    pub(crate) max_workers: Option<u32>,
+    pub(crate) slots_per_worker: Option<u32>,
+    pub(crate) drain: Option<Span>,
+    pub(crate) stabilization: Option<Span>,
+    pub(crate) quiet: Option<Span>,
+    pub(crate) service_guess: Option<Span>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Anomalies {
+    pub(crate) enabled: bool,
+    pub(crate) handle: Vec<Handle>,
+    pub(crate) of: BTreeMap<Kind, Vec<Handle>>,
+    pub(crate) run_grace: Span,
+    pub(crate) queue_still: Span,
+    pub(crate) worker_idle: Span,
 }
 
 #[derive(Clone, Debug, Deserialize)]

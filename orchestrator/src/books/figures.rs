@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use oarlock_protocol::Timestamp;
 use oarlock_protocol::instance::Attempt;
+use serde::{Deserialize, Serialize};
 
 use super::{MOST_LINES, OTHERS, Sums};
 
 /// The work of one tenant in one queue, as it stands.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 pub(crate) struct Figures {
     /// The task queue.
     pub(crate) queue: String,
@@ -28,6 +30,7 @@ pub(crate) struct Figures {
     /// Since when the oldest waits that no worker is known to have.
     pub(crate) oldest: Option<Timestamp>,
     /// What has happened so far.
+    #[serde(flatten)]
     pub(crate) sums: Sums,
 }
 

@@ -37,8 +37,9 @@ pub(crate) const LONGEST_NAME: usize = 255;
 /// The header in which a dead letter tells its reason: `rejected` or `delivery-limit`.
 pub const REASON_HEADER: &str = "x-reason";
 
-/// The largest body of an announcement, in bytes: it tells that something happened, and carries no data.
-pub const LARGEST_ANNOUNCEMENT: usize = 64 * 1024;
+/// The largest body of an announcement, in bytes: it tells that something happened, and carries no data. The report of an
+/// orchestrator with hundreds of busy queues fits.
+pub const LARGEST_ANNOUNCEMENT: usize = 256 * 1024;
 
 /// The most announcements that wait in a queue that hears; the oldest is dropped then. A minute of a large fleet: whoever reads so
 /// late must not fill the memory of a server.

@@ -1,0 +1,110 @@
+//! Looks at what stands still: runs, queues, workers.
+//!
+//! Runs are read from the store, in the partitions that are this node's to own, whoever owns them: a run that nobody looks after
+//! is just what no owner tells.
+
+use std::time::Duration;
+
+use oarlock_monitor::rules::{MovedBy, QueueSnapshot, RunSnapshot};
+use oarlock_protocol::{RunKey, Timestamp};
+use tokio::time::sleep;
+
+use super::Lookout;
+use crate::anomalies::Fleet;
+use crate::layout::Timed;
+use crate::partition;
+use crate::queues::QueueView;
+use crate::store::{Key, Range};
+
+/// How often queues and workers are looked at.
+const LOOK_EVERY: Duration = Duration::from_secs(10);
+/// At every so manieth look runs are looked at too: each costs the store a question for each partition.
+const RUNS_EVERY: u32 = 6;
+/// The most runs of a partition that are told: where more stand still something else is wrong.
+const MOST_RUNS: usize = 20;
+
+impl Lookout {
+    /// Looks until it is aborted; `mine` tells which partitions this node is to own.
+    pub(crate) async fn patrol_for_ever(&self, mine: impl Fn() -> Vec<u32>) {
+        let mut runs = Vec::new();
+        for look in 0_u32.. {
+            sleep(LOOK_EVERY).await;
+            if look % RUNS_EVERY == RUNS_EVERY - 1 {
+                runs = self.overdue(mine()).await;
+            }
+            self.anomalies.look(&runs, self.fleet());
+        }
+    }
+
+    /// The queues and workers, where they are this node's to judge.
+    fn fleet(&self) -> Option<Fleet> {
+        let now = self.shared.clock.now();
+        let by_queue = self.crew.by_queue();
+        let mut state = self.state();
+        if !state.queues.is_eldest(&self.me.id) {
+            return None;
+        }
+        let manned = by_queue.iter().filter(|(_, of)| of.workers > 0).map(|(queue, _)| queue.clone());
+        state.manned.note(manned, now);
+        let view = state.queues.view(now, 0, &by_queue, &state.depths, None);
+        let snapshot = |queue: &QueueView| QueueSnapshot {
+            queue: queue.queue.clone(),
+            ready: queue.ready + queue.published,
+            ready_since: state.queues.waiting_since(&queue.queue),
+            workers: queue.workers.into(),
+            workers_since: state.manned.get(&queue.queue),
+            last_closed: queue.last_closed,
+            usual_gap: None,
+            usual_duration: None,
+        };
+        let speed = |queue: &QueueView| {
+            let service = queue.service_ms.map(oarlock_protocol::Span::from_millis);
+            (queue.queue.clone(), (queue.completions_per_second, service))
+        };
+        let ready = |queue: &str| {
+            let view = view.queues.iter().find(|of| of.queue == queue)?;
+            Some((view.ready + view.published, state.queues.waiting_since(queue)?))
+        };
+        Some(Fleet {
+            queues: view.queues.iter().map(snapshot).collect(),
+            speeds: view.queues.iter().map(speed).collect(),
+            workers: self.crew.snapshots(&ready),
+        })
+    }
+
+    /// Runs whose own time came long ago, and which nobody has looked at since.
+    async fn overdue(&self, partitions: Vec<u32>) -> Vec<RunSnapshot> {
+        let now = self.shared.clock.now();
+        let grace =
+            i64::try_from(self.shared.settings.anomalies.rules.run_grace.as_millis()).unwrap_or(i64::MAX);
+        let to = now.as_millis().saturating_sub(grace);
+        let mut overdue = Vec::new();
+        for partition in partitions {
+            let range = Range { from: i64::MIN, to, after: None, limit: MOST_RUNS, descending: false };
+            let Ok(due) = self.shared.store.read_sorted(partition, &Key::Timers, &range).await else {
+                continue;
+            };
+            for (member, at) in due {
+                if let Ok(Timed::Run(run)) = Timed::parse(&member) {
+                    overdue.extend(self.snapshot(partition, &run, Timestamp::from_millis(at)).await);
+                }
+            }
+        }
+        overdue
+    }
+
+    async fn snapshot(&self, partition: u32, key: &RunKey, due: Timestamp) -> Option<RunSnapshot> {
+        let (run, _) = partition::load(&self.shared, partition, key).await.ok()??;
+        if run.head.status.is_terminal() {
+            return None;
+        }
+        let open = run.rows.iter().filter(|(_, row)| row.work().is_some() && !row.status.is_terminal());
+        Some(RunSnapshot {
+            tenant: key.tenant.to_string(),
+            run: key.run.to_string(),
+            place: open.map(|(path, _)| path.to_string()).min(),
+            last_moved: run.head.updated_at,
+            moved_by: MovedBy::Time(due),
+        })
+    }
+}
