@@ -22,6 +22,8 @@ use crate::queues::{Depths, Queues, QueuesView, REPORTED_EVERY, Report, Workers}
 mod patrol;
 mod scaling;
 
+pub use patrol::overdue;
+
 use scaling::Scalers;
 pub use scaling::{Scaling, Settings as ScalingSettings};
 

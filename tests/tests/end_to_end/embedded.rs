@@ -2,6 +2,8 @@
 
 const BACKEND: system::Backend = system::Backend::Embedded;
 
+#[path = "anomalies.rs"]
+mod anomalies;
 #[path = "cancel.rs"]
 mod cancel;
 #[path = "children.rs"]
@@ -24,6 +26,8 @@ mod nodes;
 mod operations;
 #[path = "payloads.rs"]
 mod payloads;
+#[path = "queues.rs"]
+mod queues;
 #[path = "readme.rs"]
 mod readme;
 #[path = "rolled_back.rs"]

@@ -2,6 +2,8 @@
 
 const BACKEND: system::Backend = system::Backend::Servers;
 
+#[path = "anomalies.rs"]
+mod anomalies;
 #[path = "cancel.rs"]
 mod cancel;
 #[path = "children.rs"]
@@ -12,6 +14,8 @@ mod messages;
 mod nodes;
 #[path = "operations.rs"]
 mod operations;
+#[path = "queues.rs"]
+mod queues;
 #[path = "readme.rs"]
 mod readme;
 #[path = "system.rs"]
