@@ -14,6 +14,7 @@ pub mod partition;
 mod payloads;
 pub mod settings;
 mod starts;
+pub mod statistics;
 pub mod store;
 pub mod watch;
 mod watchdog;

@@ -14,6 +14,8 @@ mod nodes;
 mod operations;
 #[path = "readme.rs"]
 mod readme;
+#[path = "statistics.rs"]
+mod statistics;
 #[path = "system.rs"]
 mod system;
 #[path = "take_over.rs"]
