@@ -48,6 +48,8 @@ pub(crate) struct Mirror {
     /// How many attempts of workers have closed, and how many runs have ended, by what is stored of the runs.
     pub(crate) closed: u64,
     pub(crate) ended: u64,
+    /// Whether a run was retried: what closes in the commit that begins its step anew is seen by nobody.
+    pub(crate) begun_anew: bool,
     pub(crate) commits: u64,
 }
 
@@ -75,8 +77,10 @@ impl RunView {
         self.head.as_ref().map(|head| head.status)
     }
 
-    fn has_ended(&self) -> bool {
-        self.run_status().is_some_and(WorkflowStatus::is_terminal)
+    /// How often the run has ended: once in each generation but the one that is under way.
+    fn ends(&self) -> u64 {
+        let ends = |head: &Head| head.generation + u64::from(head.status.is_terminal());
+        self.head.as_ref().map_or(0, ends)
     }
 
     /// The status of the step at a place.
@@ -222,12 +226,13 @@ impl Mirror {
             Write::HashSet { key: Key::Run(run), field, value } => {
                 let view = self.runs.entry(run.clone()).or_default();
                 let path = field.strip_prefix("t:").unwrap_or_default();
-                let (closed, had_ended) = (view.closed(path), view.has_ended());
+                let (closed, ends) = (view.closed(path), view.ends());
                 view.set(run.run, field, value, commit)?;
                 let now = view.closed(path);
                 // One that was begun anew counts from the beginning.
                 self.closed += now.checked_sub(closed).unwrap_or(now);
-                self.ended += u64::from(view.has_ended() && !had_ended);
+                self.ended += view.ends().saturating_sub(ends);
+                self.begun_anew |= view.head.as_ref().is_some_and(|head| head.generation > 0);
             }
             Write::HashDelete { key: Key::Run(run), field } => {
                 if let Some(view) = self.runs.get_mut(run) {
