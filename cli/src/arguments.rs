@@ -8,9 +8,11 @@ use oarlock_protocol::instance::WorkflowStatus;
 use oarlock_protocol::{ExecutionId, RunId, Span, TaskPath};
 
 mod bench;
+mod stats;
 mod values;
 
 pub(crate) use bench::{Bench, Part};
+pub(crate) use stats::{Of, Stats};
 use values::{execution_id, run_id, status, task_path};
 
 /// Runs workflows on a fleet of workers, or all in one process.
@@ -83,6 +85,8 @@ pub(crate) enum Command {
     History(RunName),
     /// Tells what a run waits for, since when, and which command moves it.
     Explain(RunName),
+    /// Shows what attempts and runs took, by task definition or workflow.
+    Stats(Stats),
     /// Tells a run something that one of its `wait` steps waits for, now or later.
     Signal(Signal),
     /// Ends a task as done: one that somebody else is to complete, one that waits for an operator, or any that is open.

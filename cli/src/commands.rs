@@ -39,6 +39,7 @@ mod retry;
 mod run;
 mod signal;
 mod start;
+mod stats;
 mod test;
 mod validate;
 mod worker;
@@ -77,6 +78,7 @@ pub(crate) async fn execute(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Cancel(cancel) => cancel::cancel(&client()?, cancel, json).await,
         Command::History(name) => history::history(&client()?, &name, json).await,
         Command::Explain(name) => explain::explain(&client()?, &name, json).await,
+        Command::Stats(stats) => stats::stats(&client()?, stats, json).await,
         Command::Signal(signal) => signal::signal(&client()?, signal, json).await,
         Command::Complete(complete) => complete::complete(&client()?, complete, json).await,
         Command::Fail(fail) => fail::fail(&client()?, fail, json).await,

@@ -286,6 +286,7 @@ impl Configuration {
             cached_runs: self.orchestrator.cached_runs,
             delivery_limit: self.orchestrator.delivery_limit,
             deduplication: self.retention.deduplication,
+            statistics: self.retention.statistics,
             producers: self.producers.iter().map(|(user, who)| (user.clone(), who.context())).collect(),
             orchestrators: None,
             watchdog: false,

@@ -18,6 +18,7 @@ mod payloads;
 pub mod queues;
 pub mod settings;
 mod starts;
+pub mod statistics;
 pub mod store;
 pub mod watch;
 mod watchdog;

@@ -35,6 +35,7 @@ mod membership;
 mod parked;
 mod payloads;
 mod ready;
+mod statistics;
 mod tell;
 mod wait;
 
@@ -43,6 +44,8 @@ pub use list::{Filter, Page};
 pub use membership::Membership;
 pub use parked::ParkedError;
 pub use ready::Readiness;
+pub use statistics::Asked;
+pub(crate) use statistics::MOST_HOURS;
 
 /// How many of other nodes may wait for ends of runs here: each is a small task.
 const MOST_WATCHERS: usize = 10_000;

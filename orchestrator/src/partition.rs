@@ -42,6 +42,7 @@ mod publisher;
 mod removal;
 mod requests;
 mod runs;
+mod statistics;
 mod takeover;
 mod tell;
 mod timers;

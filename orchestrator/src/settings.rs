@@ -28,6 +28,8 @@ pub struct Settings {
     pub delivery_limit: u32,
     /// How long the key of a run is remembered after its retention.
     pub deduplication: Span,
+    /// How long the statistics of an hour are kept after its end; zero keeps none at all.
+    pub statistics: Span,
     /// On whose behalf a producer's starts act, by the user of the broker who published them; `*` for everybody else.
     pub producers: HashMap<String, SecurityContext>,
     /// The broker's user of the orchestrators: nobody else may ask anything of a partition through its inbox. Where absent the
@@ -56,6 +58,7 @@ impl Default for Settings {
             cached_runs: 6_000,
             delivery_limit: 20,
             deduplication: Span::from_secs(24 * 60 * 60),
+            statistics: Span::from_secs(48 * 60 * 60),
             producers: HashMap::new(),
             orchestrators: None,
             watchdog: false,

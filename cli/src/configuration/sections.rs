@@ -63,6 +63,7 @@ pub(crate) struct Refusals {
 pub(crate) struct Retention {
     pub(crate) finished_runs: Span,
     pub(crate) deduplication: Span,
+    pub(crate) statistics: Span,
 }
 
 #[derive(Clone, Debug, Deserialize)]

@@ -27,6 +27,7 @@ mod run;
 mod server;
 mod settings;
 mod starts;
+mod stats;
 mod telling;
 mod terminal;
 mod testing_page;

@@ -143,6 +143,7 @@ impl Owner {
         }
         let mut writes = std::mem::take(&mut self.batch.writes);
         let written = self.write_runs(&mut writes);
+        self.write_statistics(&mut writes);
         self.write_timers(&mut writes);
         self.write_outbox(&mut writes);
         self.flush_at = None;

@@ -22,6 +22,7 @@ use super::lease::Lease;
 use super::publisher::Publisher;
 use super::removal::Removals;
 use super::runs::{self, Runs};
+use super::statistics::Statistics;
 use super::timers::Timers;
 use super::{Command, Lost, PREFETCH, Shared, Wish};
 use crate::books::Kept;
@@ -59,6 +60,7 @@ pub(super) struct Owner {
     pub(super) pulse: Arc<Pulse>,
     pub(super) removals: Removals,
     pub(super) asides: Asides,
+    pub(super) statistics: Statistics,
 }
 
 /// Messages of the inbox that were taken and are not acknowledged.
@@ -98,6 +100,7 @@ impl Owner {
             unacknowledged: None,
             removals: Removals::default(),
             asides: Asides::default(),
+            statistics: Statistics::default(),
         }
     }
 

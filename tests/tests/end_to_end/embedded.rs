@@ -34,6 +34,10 @@ mod readme;
 mod rolled_back;
 #[path = "schemas.rs"]
 mod schemas;
+#[path = "statistics.rs"]
+mod statistics;
+#[path = "statistics_kept.rs"]
+mod statistics_kept;
 #[path = "system.rs"]
 mod system;
 #[path = "take_over.rs"]

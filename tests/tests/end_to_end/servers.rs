@@ -18,6 +18,8 @@ mod operations;
 mod queues;
 #[path = "readme.rs"]
 mod readme;
+#[path = "statistics.rs"]
+mod statistics;
 #[path = "system.rs"]
 mod system;
 #[path = "take_over.rs"]
