@@ -16,6 +16,7 @@ use oarlock_protocol::{Clock, RunKey};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tracing::Instrument;
 
+use crate::admission::Admissions;
 use crate::books::Ledger;
 use crate::definitions::Definitions;
 use crate::payloads::{Read, Reader};
@@ -63,6 +64,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) watch: Watch,
     pub(crate) counters: Counters,
+    /// Who of all partitions owned here goes next.
+    pub(crate) admissions: Arc<Admissions>,
     /// The books of the partitions owned here.
     pub(crate) ledger: Ledger,
     /// Those who look on at what is committed.

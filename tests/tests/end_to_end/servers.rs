@@ -6,6 +6,8 @@ const BACKEND: system::Backend = system::Backend::Servers;
 mod cancel;
 #[path = "children.rs"]
 mod children;
+#[path = "fairness.rs"]
+mod fairness;
 #[path = "messages.rs"]
 mod messages;
 #[path = "nodes.rs"]
