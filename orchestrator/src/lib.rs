@@ -3,6 +3,7 @@
 //! A [`Node`] owns partitions; each is one task that lets the engine decide, commits, and only then acts.
 
 pub mod anomalies;
+mod admission;
 mod books;
 mod dead;
 pub mod definitions;

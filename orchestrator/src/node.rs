@@ -8,12 +8,13 @@ use oarlock_engine::view;
 use oarlock_protocol::definition::WorkflowDefinition;
 use oarlock_protocol::instance::{HistoryEntry, WorkflowInstance};
 use oarlock_protocol::message::{Answer, StartMessage};
-use oarlock_protocol::{Clock, ErrorDetails, RunKey, chance};
+use oarlock_protocol::{Clock, RunKey, chance};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::anomalies::Anomalies;
+use crate::admission::Admissions;
 use crate::books::Ledger;
 use crate::definitions::Definitions;
 use crate::lookout::Lookout;
@@ -21,12 +22,14 @@ use crate::members::{Member, Members};
 use crate::partition::{self, Command, Counters, Request, Shared, Wish, answer};
 use crate::payloads::Reader;
 use crate::settings::Settings;
-use crate::store::{self, Store};
+use crate::store::Store;
 use crate::watch::Watch;
 use crate::watchdog::{self, Pulse};
 use crate::{dead, starts};
 
+mod admission;
 mod asks;
+mod error;
 mod explain;
 mod fleet;
 mod gate;
@@ -40,6 +43,8 @@ mod tell;
 mod wait;
 
 use asks::Asks;
+pub use error::Error;
+use error::unexpected;
 pub use list::{Filter, Page};
 pub use membership::Membership;
 pub use parked::ParkedError;
@@ -105,36 +110,6 @@ pub struct Started {
     pub existing: bool,
 }
 
-/// Why a node cannot start or answer.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The request is refused for good.
-    #[error("{}: {}", .0.code, .0.message)]
-    Refused(ErrorDetails),
-    /// The broker failed.
-    #[error(transparent)]
-    Broker(#[from] oarlock_broker::Error),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] store::Error),
-    /// A payload cannot be kept or read.
-    #[error(transparent)]
-    Payloads(#[from] oarlock_payloads::Error),
-    /// What is stored cannot be read by this release.
-    #[error("{0}")]
-    Unreadable(String),
-    /// The owner of the partition did not answer: whether it was done is unknown.
-    #[error(
-        "partition {partition} does not answer ({problem}); send the same again, with a key a start starts one run"
-    )]
-    NoAnswer {
-        /// Which partition.
-        partition: u32,
-        /// What happened instead.
-        problem: String,
-    },
-}
-
 impl Node {
     /// Starts a node: it owns its share of the partitions of the store, among the members that live.
     ///
@@ -157,6 +132,7 @@ impl Node {
         let (anomalies, found) = Anomalies::new(settings.anomalies.clone(), clock.clone());
         let shared = Arc::new(Shared {
             payloads,
+            admissions: Arc::new(Admissions::new(partitions, &settings)),
             broker,
             store,
             definitions,
@@ -192,6 +168,7 @@ impl Node {
         let mut services = Tasks(vec![
             tokio::spawn(beats),
             tokio::spawn(starts::route_for_ever(shared.clone())),
+            tokio::spawn(shared.admissions.clone().tend_for_ever(shared.broker.clone())),
             tokio::spawn(dead::answer_for_ever(shared.broker.clone(), me.name.clone())),
         ]);
         services.0.extend(fleet::watch(&lookout, &slots, found, Arc::new(fleet::Nobody)));
@@ -398,12 +375,5 @@ impl Node {
 
     fn partitions(&self) -> u32 {
         self.shared.definitions.partitions()
-    }
-}
-
-fn unexpected(partition: u32, answer: Answer) -> Error {
-    match answer {
-        Answer::Refused { error } => Error::Refused(error),
-        other => Error::NoAnswer { partition, problem: format!("it answered {other:?}") },
     }
 }

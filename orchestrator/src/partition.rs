@@ -17,6 +17,7 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tracing::Instrument;
 
 use crate::anomalies::handling::Begun;
+use crate::admission::Admissions;
 use crate::books::Ledger;
 use crate::definitions::Definitions;
 use crate::payloads::{Read, Reader};
@@ -65,6 +66,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) watch: Watch,
     pub(crate) counters: Counters,
+    /// Who of all partitions owned here goes next.
+    pub(crate) admissions: Arc<Admissions>,
     /// The books of the partitions owned here.
     pub(crate) ledger: Ledger,
     /// How often something unusual was found.

@@ -18,7 +18,8 @@ pub struct Settings {
     pub partitions: u32,
     /// How long a partition stays owned without renewal.
     pub lease: Span,
-    /// The most attempts of a task queue that one partition keeps published and open.
+    /// The most attempts of a task queue that this node keeps published and open; how many it does follows from what its
+    /// workers can take.
     pub window: usize,
     /// The turns a tenant gets, where not 1.
     pub tenant_weights: HashMap<String, u32>,
@@ -53,7 +54,7 @@ impl Default for Settings {
             node: "oarlock".to_owned(),
             partitions: 16,
             lease: Span::from_secs(10),
-            window: 256,
+            window: 4_096,
             tenant_weights: HashMap::new(),
             cached_runs: 6_000,
             delivery_limit: 20,

@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use oarlock_broker::{Acknowledge, Consumer, Delivery, Health, topology};
-use oarlock_engine::admission::Admission;
 use oarlock_engine::{Decider, Event};
 use oarlock_protocol::RunKey;
 use tokio::sync::{mpsc, watch};
@@ -25,6 +24,7 @@ use super::runs::{self, Runs};
 use super::statistics::Statistics;
 use super::timers::Timers;
 use super::{Command, Lost, PREFETCH, Shared, Wish};
+use crate::admission::Seat;
 use crate::books::Kept;
 use crate::parked;
 use crate::watchdog::Pulse;
@@ -48,7 +48,7 @@ pub(super) struct Owner {
     pub(super) lease: Lease,
     pub(super) runs: Runs,
     pub(super) timers: Timers,
-    pub(super) admission: Admission,
+    pub(super) admission: Seat,
     pub(super) publisher: Publisher,
     pub(super) batch: Batch,
     pub(super) books: Kept,
@@ -85,7 +85,7 @@ impl Owner {
         Self {
             health: shared.broker.health(),
             pulse,
-            admission: Admission::new(settings.window, settings.tenant_weights.clone()),
+            admission: Seat::take_place(&shared.admissions, partition),
             publisher: Publisher::new(shared.broker.clone(), settings.delivery_limit),
             books: shared.ledger.begin(partition),
             shared,
@@ -137,6 +137,7 @@ impl Owner {
                     self.take_deliveries(deliveries, &*acknowledger).await?;
                 }
                 Some(first) = commands.recv() => command = Some(first),
+                () = self.admission.is_dealt() => {}
                 () = tokio::time::sleep_until(wake) => {}
                 _ = self.health.changed() => {}
                 _ = wish.changed() => {}

@@ -10,6 +10,8 @@ mod cancel;
 mod children;
 #[path = "children_faults.rs"]
 mod children_faults;
+#[path = "fairness.rs"]
+mod fairness;
 #[path = "faults.rs"]
 mod faults;
 #[path = "iterations.rs"]

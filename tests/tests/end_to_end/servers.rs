@@ -8,6 +8,8 @@ mod anomalies;
 mod cancel;
 #[path = "children.rs"]
 mod children;
+#[path = "fairness.rs"]
+mod fairness;
 #[path = "messages.rs"]
 mod messages;
 #[path = "nodes.rs"]
