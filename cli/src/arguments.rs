@@ -8,10 +8,12 @@ use oarlock_protocol::instance::WorkflowStatus;
 use oarlock_protocol::{ExecutionId, RunId, Span, TaskPath};
 
 mod bench;
+mod fleet;
 mod stats;
 mod values;
 
 pub(crate) use bench::{Bench, Part};
+pub(crate) use fleet::{Fleet, Worker};
 pub(crate) use stats::{Of, Stats};
 use values::{execution_id, run_id, status, task_path};
 
@@ -31,7 +33,7 @@ pub(crate) struct Global {
     /// Prints JSON.
     #[arg(long, global = true)]
     pub(crate) json: bool,
-    /// A file of settings; see config/oarlock.toml for all of them. Of `worker`: its worker.toml.
+    /// A file of settings; see config/oarlock.toml for all of them. Of `worker` and `fleet`: the worker.toml.
     #[arg(long, global = true, env = "OARLOCK_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
     /// Acts on behalf of this user.
@@ -65,6 +67,8 @@ pub(crate) enum Command {
     Orchestrator(Orchestrator),
     /// Runs a worker of a fleet, over RabbitMQ, until SIGTERM.
     Worker(Worker),
+    /// Keeps as many workers on this machine as the orchestrators want, until SIGTERM.
+    Fleet(Fleet),
     /// Checks definitions and reports every problem with its place.
     Validate(Validate),
     /// Tries a definition out: tasks answer what a file says, and time skips.
@@ -190,27 +194,6 @@ pub(crate) struct Orchestrator {
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) listen: Option<SocketAddr>,
     /// Checks settings and definitions, shows what would be used, and connects to nothing.
-    #[arg(long)]
-    pub(crate) check: bool,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Worker {
-    /// Executes a task by a command: input JSON on stdin, output JSON on stdout (may be repeated).
-    #[arg(long = "exec", value_name = "NAME='COMMAND'")]
-    pub(crate) exec: Vec<String>,
-    /// How many tasks run at once, instead of the worker's settings.
-    #[arg(long, value_name = "N")]
-    pub(crate) slots: Option<usize>,
-    #[command(flatten)]
-    pub(crate) secrets: Secrets,
-    /// How long tasks may run on after SIGTERM, instead of the settings.
-    #[arg(long, value_name = "TIME")]
-    pub(crate) grace: Option<Span>,
-    /// Where to answer /healthz and /readyz; nowhere where absent.
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) http_health: Option<SocketAddr>,
-    /// Checks the settings, shows what would be used, and connects to nothing.
     #[arg(long)]
     pub(crate) check: bool,
 }

@@ -24,6 +24,7 @@ mod complete;
 mod dev;
 mod explain;
 mod fail;
+mod fleet;
 mod get;
 mod graph;
 mod history;
@@ -53,8 +54,12 @@ const LEVEL_OF_FLEET: &str = "warn,oarlock=info";
 pub(crate) async fn execute(arguments: Arguments) -> Result<ExitCode, Failure> {
     let given = arguments.global.config.clone();
     // What the flag names to `worker` is another kind of file than to all others.
-    let worker_file = given.clone().or_else(|| Some(PathBuf::from(FILE)).filter(|file| file.is_file()));
-    let is_worker = matches!(arguments.command, Command::Worker(_));
+    let named = match &arguments.command {
+        Command::Fleet(fleet) => fleet.worker.clone().or_else(|| given.clone()),
+        _ => given.clone(),
+    };
+    let worker_file = named.or_else(|| Some(PathBuf::from(FILE)).filter(|file| file.is_file()));
+    let is_worker = matches!(arguments.command, Command::Worker(_) | Command::Fleet(_));
     let source = if is_worker {
         worker_file.as_deref().map_or(Source::None, Source::Worker)
     } else {
@@ -87,6 +92,9 @@ pub(crate) async fn execute(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Retry(name) => retry::retry(&client()?, &name, json).await,
         Command::Orchestrator(given) => orchestrator::orchestrator(&configuration, given, json).await,
         Command::Worker(given) => worker::worker(&configuration, worker_file, given, json).await,
+        Command::Fleet(given) => {
+            fleet::fleet(&configuration, client()?, worker_file, given, &arguments.global).await
+        }
         Command::Queues(given) => queues::queues(&client()?, given, json).await,
         Command::Anomalies => anomalies::anomalies(&client()?, json).await,
         Command::Parked(what) => parked::parked(&client()?, what, json).await,

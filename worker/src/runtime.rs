@@ -162,10 +162,20 @@ impl Running {
 
     /// Takes nothing new, lets what runs end within `grace`, cancels the rest, and gives back what did not end. When it
     /// returns, nothing is held any more.
-    pub async fn drain(mut self, grace: Duration) -> Drained {
+    pub async fn drain(self, grace: Duration) -> Drained {
+        self.drain_until(tokio::time::sleep(grace)).await
+    }
+
+    /// As [`Running::drain`], where what runs may end until `over` is ready: a grace that may still change.
+    pub async fn drain_until(mut self, over: impl Future<Output = ()>) -> Drained {
         let executions = &self.shared.executions;
         self.phase.send_replace(Phase::Draining);
-        if tokio::time::timeout(grace, executions.empty()).await.is_err() {
+        let in_time = tokio::select! {
+            biased;
+            () = executions.empty() => true,
+            () = over => false,
+        };
+        if !in_time {
             let longest = executions.end_all(self.shared.limits.cancel_grace);
             // Handlers that overstay are dropped by `watch`; this only waits for it and for the last answers.
             let _ = tokio::time::timeout(longest + FLUSH, executions.empty()).await;

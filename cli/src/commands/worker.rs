@@ -12,6 +12,8 @@ use oarlock_protocol::Span;
 use oarlock_worker::settings::{self, Settings};
 use oarlock_worker::{Running, host_name};
 use serde_json::json;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 
 use super::{note, say, say_json};
 use crate::arguments::Worker;
@@ -20,7 +22,10 @@ use crate::exit::Failure;
 use crate::fleet;
 use crate::serving::{Door, Serving};
 use crate::show::table;
-use crate::signals::Signals;
+
+mod kept;
+
+use kept::{End, Ends};
 
 /// How long questions about health may take when the process ends.
 const END_REQUESTS: Duration = Duration::from_millis(200);
@@ -47,7 +52,7 @@ pub(super) async fn worker(
         show(configuration, file.as_deref(), &settings, grace, json);
         return Ok(ExitCode::SUCCESS);
     }
-    let mut signals = Signals::hear()?;
+    let mut ends = Ends::hear(arguments.kept)?;
     let broker = fleet::broker(configuration, format!("oarlock worker {}", host_name()))?;
     let builder = settings.into_worker(broker.clone()).map_err(|e| Failure::usage(e.to_string()))?;
     let mut builder = builder.max_payload_bytes(configuration.payload_bytes());
@@ -59,21 +64,30 @@ pub(super) async fn worker(
     let reminder = tokio::spawn(fleet::remind_for_ever(broker));
     let running = tokio::select! {
         running = worker.start() => running.map_err(|e| Failure::usage(e.to_string()))?,
-        _ = signals.told_to_end() => return Ok(ExitCode::SUCCESS),
+        _ = ends.next() => return Ok(ExitCode::SUCCESS),
     };
-    let address = health.as_ref().map(|(address, _)| address.as_str());
-    tell_what(running.worker_id().as_str(), &queues, address, json);
-    signals.told_to_end().await;
+    let end = if arguments.kept {
+        kept::tell_until_end(&running, &mut ends).await
+    } else {
+        let address = health.as_ref().map(|(address, _)| address.as_str());
+        tell_what(running.worker_id().as_str(), &queues, address, json);
+        ends.next().await
+    };
     reminder.abort();
-    if !json {
-        let open = running.open();
-        note(&format!(
-            "ending: {open} tasks run on, {grace} at most (Ctrl-C or SIGTERM again leaves at once)"
-        ));
-    }
-    tokio::select! {
-        () = drain(running, grace, json) => {}
-        _ = signals.told_to_end() => {}
+    let quiet = json || arguments.kept;
+    let grace = match end {
+        End::Now => None,
+        End::Usual => Some(grace),
+        End::Within(time) => Some(time),
+    };
+    if let Some(grace) = grace {
+        if !quiet {
+            let open = running.open();
+            note(&format!(
+                "ending: {open} tasks run on, {grace} at most (Ctrl-C or SIGTERM again leaves at once)"
+            ));
+        }
+        drain(running, grace, &mut ends, quiet).await;
     }
     if let Some((_, serving)) = health {
         serving.end(END_REQUESTS, || {}).await;
@@ -82,7 +96,7 @@ pub(super) async fn worker(
 }
 
 /// The worker's settings: of the file, then of the flags.
-fn load(file: Option<&Path>, exec: &[String]) -> Result<Settings, Failure> {
+pub(super) fn load(file: Option<&Path>, exec: &[String]) -> Result<Settings, Failure> {
     let wrong = |error: settings::Error| Failure::usage(error.to_string());
     let mut settings = match file {
         Some(file) => Settings::load(file).map_err(wrong)?,
@@ -111,9 +125,33 @@ fn tell_health(address: std::net::SocketAddr, broker: &Arc<RabbitMq>) -> Result<
     Ok((format!("http://{}", door.address), door.serve(http::health_alone(problems))?))
 }
 
-/// Lets what runs end, and tells what did not.
-async fn drain(running: Running, grace: Span, json: bool) {
-    let given_back = running.drain(grace.into()).await.given_back;
+/// Lets what runs end, and tells what did not. Who is told again leaves at once, or has less time.
+async fn drain(running: Running, grace: Span, ends: &mut Ends, json: bool) {
+    let (until, mut changes) = watch::channel(Instant::now() + Duration::from(grace));
+    let over = async move {
+        loop {
+            let until = *changes.borrow_and_update();
+            tokio::select! {
+                () = sleep_until(until) => return,
+                Ok(()) = changes.changed() => {}
+            }
+        }
+    };
+    let shorten = async {
+        loop {
+            let time = match ends.next().await {
+                End::Now => return,
+                End::Usual => grace,
+                End::Within(time) => time,
+            };
+            let told = Instant::now() + Duration::from(time);
+            until.send_modify(|until| *until = told.min(*until));
+        }
+    };
+    let given_back = tokio::select! {
+        drained = running.drain_until(over) => drained.given_back,
+        () = shorten => return,
+    };
     if json {
         say_json(&json!({"givenBack": given_back}));
     } else {

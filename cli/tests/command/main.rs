@@ -16,6 +16,7 @@ mod graph;
 mod harness;
 mod http;
 mod iterations;
+mod keeping;
 mod kills;
 mod lists;
 mod operators;
