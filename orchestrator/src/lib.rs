@@ -2,8 +2,8 @@
 //!
 //! A [`Node`] owns partitions; each is one task that lets the engine decide, commits, and only then acts.
 
-pub mod anomalies;
 mod admission;
+pub mod anomalies;
 mod books;
 mod dead;
 pub mod definitions;

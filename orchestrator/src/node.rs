@@ -13,8 +13,8 @@ use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
-use crate::anomalies::Anomalies;
 use crate::admission::Admissions;
+use crate::anomalies::Anomalies;
 use crate::books::Ledger;
 use crate::definitions::Definitions;
 use crate::lookout::Lookout;

@@ -16,8 +16,8 @@ use oarlock_protocol::{Clock, RunKey};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tracing::Instrument;
 
-use crate::anomalies::handling::Begun;
 use crate::admission::Admissions;
+use crate::anomalies::handling::Begun;
 use crate::books::Ledger;
 use crate::definitions::Definitions;
 use crate::payloads::{Read, Reader};
