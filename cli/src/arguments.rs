@@ -95,6 +95,8 @@ pub(crate) enum Command {
     Resume(RunName),
     /// Does again what did not complete in a run that ended FAILED, CANCELLED or TIMED_OUT.
     Retry(RunName),
+    /// Lists the workers, and what is wrong with one.
+    Workers(Workers),
     /// Shows, puts back or drops messages that nobody could understand.
     #[command(subcommand)]
     Parked(Parked),
@@ -191,6 +193,13 @@ pub(crate) struct Worker {
     /// Checks the settings, shows what would be used, and connects to nothing.
     #[arg(long)]
     pub(crate) check: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Workers {
+    /// Only those that take tasks from this queue.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) queue: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -40,6 +40,7 @@ mod start;
 mod test;
 mod validate;
 mod worker;
+mod workers;
 
 /// What is logged where the settings name no level.
 const LEVEL: &str = "warn";
@@ -83,6 +84,7 @@ pub(crate) async fn execute(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Retry(name) => retry::retry(&client()?, &name, json).await,
         Command::Orchestrator(given) => orchestrator::orchestrator(&configuration, given, json).await,
         Command::Worker(given) => worker::worker(&configuration, worker_file, given, json).await,
+        Command::Workers(given) => workers::workers(&client()?, given, json).await,
         Command::Parked(what) => parked::parked(&client()?, what, json).await,
         Command::Bench(given) => bench::bench(&configuration, &arguments.global, given).await,
         Command::Ready => ready::ready(&client()?, json).await,

@@ -156,6 +156,9 @@ impl Configuration {
             );
         }
         self.check_payloads()?;
+        if !(1_000..=60_000).contains(&self.worker.beat.as_millis()) {
+            return Err(format!("worker.beat is {}; it is 1s to 1m", self.worker.beat));
+        }
         for (key, span) in self.times() {
             at_least(1, span.as_millis(), &format!("{key}, in milliseconds,"))?;
         }
@@ -285,6 +288,7 @@ impl Configuration {
             orchestrators: None,
             watchdog: false,
             payloads: None,
+            fleet: oarlock_orchestrator::fleet::Settings::default(),
             engine: self.engine(),
         }
     }

@@ -22,6 +22,7 @@ mod parked;
 mod principal;
 mod runs;
 mod waiting;
+mod workers;
 
 pub use error::ErrorBody;
 use large::Large;
@@ -65,6 +66,7 @@ pub fn router_with_warnings(node: Arc<Node>, principal: SecurityContext, warning
         .route("/v1/runs/{id}/pause", post(operations::pause))
         .route("/v1/runs/{id}/resume", post(operations::resume))
         .route("/v1/runs/{id}/retry", post(operations::retry))
+        .route("/v1/workers", get(workers::list))
         .route("/v1/parked", get(parked::list))
         .route("/v1/parked/{id}", get(parked::get).delete(parked::drop))
         .route("/v1/parked/{id}/requeue", post(parked::requeue))

@@ -5,6 +5,7 @@
 mod dead;
 pub mod definitions;
 pub mod explain;
+pub mod fleet;
 pub mod http;
 pub mod layout;
 pub mod members;

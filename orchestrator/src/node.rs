@@ -14,6 +14,7 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use crate::definitions::Definitions;
+use crate::fleet::Fleet;
 use crate::members::{Member, Members};
 use crate::partition::{self, Command, Counters, Request, Shared, Wish, answer};
 use crate::payloads::Reader;
@@ -33,6 +34,7 @@ mod payloads;
 mod ready;
 mod tell;
 mod wait;
+mod workers;
 
 use asks::Asks;
 pub use list::{Filter, Page};
@@ -51,6 +53,7 @@ pub struct Node {
     membership: watch::Receiver<Membership>,
     slots: Arc<Vec<Slot>>,
     asks: Asks,
+    fleet: Fleet,
     /// Who looks at parked messages.
     looking: tokio::sync::Mutex<()>,
     /// The partitions.
@@ -183,6 +186,7 @@ impl Node {
         ]);
         let asks = Asks::start(shared.broker.clone(), &me.id);
         Ok(Node {
+            fleet: Fleet::start(&shared, &me.id),
             shared,
             me,
             members,

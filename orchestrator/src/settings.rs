@@ -34,6 +34,8 @@ pub struct Settings {
     pub watchdog: bool,
     /// Where large payloads are kept, where there is such a store.
     pub payloads: Option<Payloads>,
+    /// How workers are looked after.
+    pub fleet: crate::fleet::Settings,
     /// The limits and defaults of every decision.
     pub engine: oarlock_engine::Settings,
 }
@@ -53,6 +55,7 @@ impl Default for Settings {
             orchestrators: None,
             watchdog: false,
             payloads: None,
+            fleet: crate::fleet::Settings::default(),
             engine: oarlock_engine::Settings::default(),
         }
     }

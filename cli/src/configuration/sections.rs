@@ -140,6 +140,7 @@ pub(crate) struct Store {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Worker {
     pub(crate) grace: Span,
+    pub(crate) beat: Span,
     pub(crate) secrets: String,
 }
 

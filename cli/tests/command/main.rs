@@ -32,3 +32,4 @@ mod terminal;
 mod testing_page;
 mod validate;
 mod workers;
+mod working;

@@ -142,6 +142,7 @@ impl Fleet {
         };
         settings.producers.insert("*".to_owned(), principal());
         settings.engine.cancel_grace = Span::from_secs(20);
+        settings.fleet.look = Span::from_secs(60);
         let silence = if self.size.early_ack_s < 100 { 8 } else { 300 };
         settings.engine.timeouts.heartbeat = Some(Span::from_secs(silence));
         settings
@@ -234,6 +235,8 @@ impl Fleet {
                 .slots(self.size.slots)
                 .cancel_grace(Duration::from_secs(2))
                 .early_ack(Duration::from_secs(self.size.early_ack_s))
+                // As seldom as may be: nothing rests on it, and hours pass here.
+                .beat(Duration::from_secs(60))
                 .clock(self.world.clock(self.world.draw_skew_ms()))
                 .handler("work", "work", self.hands.clone())
                 .handler("work", "undo", self.hands.clone())

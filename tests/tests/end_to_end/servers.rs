@@ -22,3 +22,5 @@ mod take_over;
 mod whole;
 #[path = "work.rs"]
 mod work;
+#[path = "workers.rs"]
+mod workers;
