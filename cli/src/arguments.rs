@@ -107,6 +107,8 @@ pub(crate) enum Command {
     Queues(Queues),
     /// Shows what is unusual in the fleet now, the worst first.
     Anomalies,
+    /// Lists the workers, and what is wrong with one.
+    Workers(Workers),
     /// Shows, puts back or drops messages that nobody could understand.
     #[command(subcommand)]
     Parked(Parked),
@@ -196,6 +198,13 @@ pub(crate) struct Orchestrator {
     /// Checks settings and definitions, shows what would be used, and connects to nothing.
     #[arg(long)]
     pub(crate) check: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Workers {
+    /// Only those that take tasks from this queue.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) queue: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -44,6 +44,7 @@ mod stats;
 mod test;
 mod validate;
 mod worker;
+mod workers;
 
 /// What is logged where the settings name no level.
 const LEVEL: &str = "warn";
@@ -97,6 +98,7 @@ pub(crate) async fn execute(arguments: Arguments) -> Result<ExitCode, Failure> {
         }
         Command::Queues(given) => queues::queues(&client()?, given, json).await,
         Command::Anomalies => anomalies::anomalies(&client()?, json).await,
+        Command::Workers(given) => workers::workers(&client()?, given, json).await,
         Command::Parked(what) => parked::parked(&client()?, what, json).await,
         Command::Bench(given) => bench::bench(&configuration, &arguments.global, given).await,
         Command::Ready => ready::ready(&client()?, json).await,

@@ -31,9 +31,18 @@ pub(crate) struct Admissions {
     rule: Mutex<Admission>,
     /// Wakes the owner of each partition.
     wakes: Vec<Notify>,
-    /// The slots of the workers that listen to a queue, as far as they are known.
-    slots: Mutex<Map<String, u64>>,
+    /// The workers of each queue, as far as they are known.
+    slots: Mutex<Map<String, Slots>>,
     window: usize,
+}
+
+/// The workers of a queue, as far as they are known.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Slots {
+    /// How many slots they have together; none where no worker is known.
+    pub(crate) slots: Option<u64>,
+    /// How many nodes have work for them.
+    pub(crate) demanders: u64,
 }
 
 /// The place of a partition's owner at it. Dropping it takes everything of the partition out.
@@ -53,13 +62,9 @@ impl Admissions {
         }
     }
 
-    /// Takes in how many slots the workers of a queue have together; none where no worker of it is known.
-    pub(crate) fn tell_slots(&self, queue: &str, slots: Option<u64>) {
-        let mut known = lock(&self.slots);
-        match slots {
-            Some(slots) => drop(known.insert(queue.to_owned(), slots)),
-            None => drop(known.remove(queue)),
-        }
+    /// Takes in what is known of the workers of all queues.
+    pub(crate) fn know_slots(&self, slots: Map<String, Slots>) {
+        *lock(&self.slots) = slots;
     }
 
     /// What stands where in a queue at this node, where it has any.
@@ -105,12 +110,11 @@ impl Admissions {
         let depths = depths(broker, waiting).await;
         let mut grows = false;
         for (queue, at) in standings {
-            let slots = lock(&self.slots).get(&*queue).copied();
+            let Slots { slots, demanders } = lock(&self.slots).get(&*queue).copied().unwrap_or_default();
             let fitted = known.entry(queue.clone()).or_insert_with(|| Fitted::new(self.window, at.closed));
             let closed_per_s = fitted.rate(at.closed);
             let depth = depths.get(&queue).copied();
-            let reading =
-                Reading { slots, demanders: 1, closed_per_s, waiting: at.waiting, out: at.out, depth };
+            let reading = Reading { slots, demanders, closed_per_s, waiting: at.waiting, out: at.out, depth };
             grows |= fitted.window.read(&reading);
             if fitted.window.size() != at.window {
                 lock(&self.rule).set_window(&queue, fitted.window.size());

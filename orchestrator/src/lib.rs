@@ -8,6 +8,7 @@ mod books;
 mod dead;
 pub mod definitions;
 pub mod explain;
+pub mod fleet;
 pub mod http;
 pub mod layout;
 pub mod lookout;

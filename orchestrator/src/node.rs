@@ -17,6 +17,7 @@ use crate::admission::Admissions;
 use crate::anomalies::Anomalies;
 use crate::books::Ledger;
 use crate::definitions::Definitions;
+use crate::fleet::{Fleet, Workers};
 use crate::lookout::Lookout;
 use crate::members::{Member, Members};
 use crate::partition::{self, Command, Counters, Request, Shared, Wish, answer};
@@ -41,6 +42,7 @@ mod ready;
 mod statistics;
 mod tell;
 mod wait;
+mod workers;
 
 use asks::Asks;
 pub use error::Error;
@@ -64,6 +66,8 @@ pub struct Node {
     slots: Arc<Vec<Slot>>,
     asks: Asks,
     lookout: Arc<Lookout>,
+    workers: Arc<Workers>,
+    _fleet: Fleet,
     /// Who looks at parked messages.
     looking: tokio::sync::Mutex<()>,
     /// The partitions.
@@ -164,7 +168,8 @@ impl Node {
         let (tell, membership) = watch::channel(Membership::default());
         let lease = shared.settings.lease;
         let beats = membership::beat_for_ever(members.clone(), me.clone(), lease, slots.clone(), tell);
-        let lookout = Lookout::new(shared.clone(), me.clone(), Arc::new(fleet::Nobody), anomalies);
+        let workers = Arc::new(Workers::new(&shared.settings, shared.clock.clone()));
+        let lookout = Lookout::new(shared.clone(), me.clone(), workers.clone(), anomalies);
         let mut services = Tasks(vec![
             tokio::spawn(beats),
             tokio::spawn(starts::route_for_ever(shared.clone())),
@@ -174,6 +179,8 @@ impl Node {
         services.0.extend(fleet::watch(&lookout, &slots, found, Arc::new(fleet::Nobody)));
         let asks = Asks::start(shared.broker.clone(), &me.id);
         Ok(Node {
+            _fleet: Fleet::start(&shared, &me.id, workers.clone(), lookout.clone()),
+            workers,
             shared,
             me,
             members,

@@ -107,6 +107,8 @@ pub struct Counters {
     pub rollbacks: AtomicU64,
     /// Times the payloads of a forgotten run could not be removed; each is tried again.
     pub failed_removals: AtomicU64,
+    /// What the fleet told and could not be understood, or had no room.
+    pub unheard: AtomicU64,
 }
 
 /// What a partition is asked: by this node, or by a message of its inbox.

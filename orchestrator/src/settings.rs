@@ -44,6 +44,8 @@ pub struct Settings {
     pub scaling: Scaling,
     /// What is unusual, and how that is handled.
     pub anomalies: Anomalies,
+    /// How long a worker that beats no more is shown as silent before it is forgotten.
+    pub workers_kept: Span,
     /// The limits and defaults of every decision.
     pub engine: oarlock_engine::Settings,
 }
@@ -66,6 +68,7 @@ impl Default for Settings {
             payloads: None,
             scaling: Scaling::default(),
             anomalies: Anomalies::default(),
+            workers_kept: Span::from_secs(2 * 60),
             engine: oarlock_engine::Settings::default(),
         }
     }

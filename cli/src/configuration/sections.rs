@@ -182,6 +182,7 @@ pub(crate) struct Store {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Worker {
     pub(crate) grace: Span,
+    pub(crate) beat: Span,
     pub(crate) secrets: String,
 }
 

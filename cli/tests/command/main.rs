@@ -34,3 +34,4 @@ mod terminal;
 mod testing_page;
 mod validate;
 mod workers;
+mod working;

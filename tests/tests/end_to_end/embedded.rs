@@ -50,3 +50,5 @@ mod timers;
 mod whole;
 #[path = "work.rs"]
 mod work;
+#[path = "workers.rs"]
+mod workers;

@@ -60,7 +60,6 @@ async fn many_partitions() -> (Parts, System) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn pain_25_a_run_takes_less_than_twice_its_time_while_ten_thousand_of_another_tenant_wait() {
     let (_parts, system) = many_partitions().await;
-    system.node.tell_slots("step", Some(SLOTS as u64));
     let _worker = system.worker().slots(SLOTS).task("step", step).build().unwrap().start().await.unwrap();
     let mut alone = Vec::new();
     for _ in 0..5 {
@@ -82,7 +81,7 @@ async fn pain_25_a_run_takes_less_than_twice_its_time_while_ten_thousand_of_anot
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn workers_of_which_nobody_told_are_all_given_work() {
+async fn workers_of_many_slots_are_all_given_work() {
     const SLOTS: usize = 600;
     let (_parts, system) = many_partitions().await;
     let (begun, most) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));

@@ -30,3 +30,5 @@ mod take_over;
 mod whole;
 #[path = "work.rs"]
 mod work;
+#[path = "workers.rs"]
+mod workers;
