@@ -9,10 +9,12 @@ use oarlock_protocol::{ExecutionId, RunId, Span, TaskPath};
 
 mod bench;
 mod fleet;
+mod stats;
 mod values;
 
 pub(crate) use bench::{Bench, Part};
 pub(crate) use fleet::{Fleet, Worker};
+pub(crate) use stats::{Of, Stats};
 use values::{execution_id, run_id, status, task_path};
 
 /// Runs workflows on a fleet of workers, or all in one process.
@@ -87,6 +89,8 @@ pub(crate) enum Command {
     History(RunName),
     /// Tells what a run waits for, since when, and which command moves it.
     Explain(RunName),
+    /// Shows what attempts and runs took, by task definition or workflow.
+    Stats(Stats),
     /// Tells a run something that one of its `wait` steps waits for, now or later.
     Signal(Signal),
     /// Ends a task as done: one that somebody else is to complete, one that waits for an operator, or any that is open.
@@ -103,6 +107,8 @@ pub(crate) enum Command {
     Queues(Queues),
     /// Shows what is unusual in the fleet now, the worst first.
     Anomalies,
+    /// Lists the workers, and what is wrong with one.
+    Workers(Workers),
     /// Shows, puts back or drops messages that nobody could understand.
     #[command(subcommand)]
     Parked(Parked),
@@ -192,6 +198,13 @@ pub(crate) struct Orchestrator {
     /// Checks settings and definitions, shows what would be used, and connects to nothing.
     #[arg(long)]
     pub(crate) check: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Workers {
+    /// Only those that take tasks from this queue.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) queue: Option<String>,
 }
 
 #[derive(Debug, Subcommand)]

@@ -40,9 +40,11 @@ mod retry;
 mod run;
 mod signal;
 mod start;
+mod stats;
 mod test;
 mod validate;
 mod worker;
+mod workers;
 
 /// What is logged where the settings name no level.
 const LEVEL: &str = "warn";
@@ -82,6 +84,7 @@ pub(crate) async fn execute(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Cancel(cancel) => cancel::cancel(&client()?, cancel, json).await,
         Command::History(name) => history::history(&client()?, &name, json).await,
         Command::Explain(name) => explain::explain(&client()?, &name, json).await,
+        Command::Stats(stats) => stats::stats(&client()?, stats, json).await,
         Command::Signal(signal) => signal::signal(&client()?, signal, json).await,
         Command::Complete(complete) => complete::complete(&client()?, complete, json).await,
         Command::Fail(fail) => fail::fail(&client()?, fail, json).await,
@@ -95,6 +98,7 @@ pub(crate) async fn execute(arguments: Arguments) -> Result<ExitCode, Failure> {
         }
         Command::Queues(given) => queues::queues(&client()?, given, json).await,
         Command::Anomalies => anomalies::anomalies(&client()?, json).await,
+        Command::Workers(given) => workers::workers(&client()?, given, json).await,
         Command::Parked(what) => parked::parked(&client()?, what, json).await,
         Command::Bench(given) => bench::bench(&configuration, &arguments.global, given).await,
         Command::Ready => ready::ready(&client()?, json).await,

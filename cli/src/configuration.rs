@@ -161,6 +161,9 @@ impl Configuration {
         self.check_payloads()?;
         self.check_scaling()?;
         self.anomalies().check().map_err(|reason| format!("anomalies.of: {reason}"))?;
+        if !(1_000..=60_000).contains(&self.worker.beat.as_millis()) {
+            return Err(format!("worker.beat is {}; it is 1s to 1m", self.worker.beat));
+        }
         for (key, span) in self.times() {
             at_least(1, span.as_millis(), &format!("{key}, in milliseconds,"))?;
         }
@@ -286,12 +289,14 @@ impl Configuration {
             cached_runs: self.orchestrator.cached_runs,
             delivery_limit: self.orchestrator.delivery_limit,
             deduplication: self.retention.deduplication,
+            statistics: self.retention.statistics,
             producers: self.producers.iter().map(|(user, who)| (user.clone(), who.context())).collect(),
             orchestrators: None,
             watchdog: false,
             payloads: None,
             scaling: self.scaling(),
             anomalies: self.anomalies(),
+            workers_kept: Settings::default().workers_kept,
             engine: self.engine(),
         }
     }

@@ -119,7 +119,8 @@ impl Embedded {
             None
         } else {
             let builder = hands.settings.into_worker(broker).map_err(|e| Failure::usage(e.to_string()))?;
-            let mut builder = builder.max_payload_bytes(payload_bytes);
+            let builder = builder.max_payload_bytes(payload_bytes);
+            let mut builder = builder.beat(configuration.worker.beat.into());
             if let Some(payloads) = payloads {
                 builder = builder.payloads(payloads);
             }

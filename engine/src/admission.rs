@@ -1,22 +1,36 @@
-//! `admit`: which of the ready tasks of a partition are dispatched next. Decided is not dispatched.
+//! `admit`: which of the ready tasks of a node are dispatched next. Decided is not dispatched.
 //!
-//! Per task queue at most a window of attempts is published and open; the rest waits here, where tenants take turns by
-//! weight and the greater priority of a tenant goes first. Nothing can reorder what a broker's queue already holds.
+//! One of these stands between all partitions of a node and the broker. Per task queue at most a window of attempts is
+//! published and open; the rest waits here, where tenants take turns by weight and the greater priority of a tenant goes
+//! first, whichever partition a task belongs to. Nothing can reorder what a broker's queue already holds.
+//!
+//! A task whose turn has come is dealt into the hand of its partition, which opens an attempt for it. It counts against
+//! the window from then on, so that no partition is overtaken by another.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
 
 use oarlock_protocol::{ExecutionId, RunKey, TaskPath};
 
-use crate::map::{Map, Set};
+use crate::map::Map;
 
-/// The ready tasks of a partition and the open attempts they wait behind.
+mod lane;
+
+use lane::{Lane, Place};
+
+/// A queue without tasks keeps its window for so many looks of the node: some minutes.
+const FORGOTTEN_AFTER: u32 = 600;
+
+/// The ready tasks of a node and the open attempts they wait behind.
 #[derive(Debug)]
 pub struct Admission {
+    /// The window of a queue nobody has looked at yet.
     window: usize,
     weights: HashMap<String, u32>,
-    lanes: Map<String, Lane>,
+    lanes: Map<Arc<str>, Lane>,
     /// Lanes that may have something to let out.
-    hopeful: VecDeque<String>,
+    hopeful: VecDeque<Arc<str>>,
+    partitions: Map<u32, Partition>,
     arrivals: u64,
 }
 
@@ -29,202 +43,232 @@ pub struct Ticket {
     pub path: TaskPath,
 }
 
-/// The ready tasks and open attempts of one task queue.
-#[derive(Debug, Default)]
-struct Lane {
-    open: Set<ExecutionId>,
-    tenants: Map<String, BTreeMap<Place, Ticket>>,
-    places: Map<Ticket, Place>,
-    /// Tenants with ready tasks, in the order of their turns, each with what is left of its turn.
-    turns: VecDeque<(String, u32)>,
+/// What stands where in a queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Standing {
+    /// Tasks that wait here.
+    pub waiting: usize,
+    /// Attempts that are open, and tasks in the hands of partitions.
+    pub out: usize,
+    /// The most of these.
+    pub window: usize,
+    /// How many attempts have closed since the queue is known.
+    pub closed: u64,
 }
 
-/// Sorts the ready tasks of a tenant: greater priority first, then the order of arrival.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Place(std::cmp::Reverse<u8>, u64);
+/// A partition that offers tasks.
+#[derive(Debug, Default)]
+struct Partition {
+    /// Whether it takes what it is dealt.
+    takes: bool,
+    /// What it has been dealt and has not taken yet.
+    hand: VecDeque<Dealt>,
+    /// The queue of the task that it has taken and is deciding.
+    deciding: Option<Arc<str>>,
+    /// Whether it has taken nothing since the last look at idle hands.
+    idle: bool,
+}
+
+#[derive(Debug)]
+struct Dealt {
+    queue: Arc<str>,
+    place: Place,
+    ticket: Ticket,
+}
 
 impl Admission {
-    /// An empty one that keeps at most `window` attempts of a queue open; a tenant not among `weights` weighs 1.
+    /// An empty one; the window of each queue begins with `window`, a tenant not among `weights` weighs 1.
     pub fn new(window: usize, weights: HashMap<String, u32>) -> Self {
-        Self { window: window.max(1), weights, lanes: Map::default(), hopeful: VecDeque::new(), arrivals: 0 }
+        Self {
+            window: window.max(1),
+            weights,
+            lanes: Map::default(),
+            hopeful: VecDeque::new(),
+            partitions: Map::default(),
+            arrivals: 0,
+        }
     }
 
-    /// Takes a ready task. One that is here already stays where it is.
-    pub fn offer(&mut self, queue: &str, priority: u8, ticket: Ticket) {
+    /// Takes a ready task of a partition. One that is here already stays where it is.
+    pub fn offer(&mut self, partition: u32, queue: &str, priority: u8, ticket: Ticket) {
         self.arrivals += 1;
-        let place = Place(std::cmp::Reverse(priority), self.arrivals);
-        let lane = self.lane(queue);
-        if lane.places.contains_key(&ticket) {
-            return;
-        }
-        lane.places.insert(ticket.clone(), place);
-        let tenant = &*ticket.run.tenant;
-        match lane.tenants.get_mut(tenant) {
-            Some(tasks) => {
-                tasks.insert(place, ticket);
-            }
-            None => {
-                lane.turns.push_back((tenant.to_owned(), 0));
-                lane.tenants.insert(tenant.to_owned(), BTreeMap::from([(place, ticket)]));
-            }
-        }
-        self.hope(queue);
-    }
-
-    /// Takes a ready task out again.
-    pub fn withdraw(&mut self, queue: &str, ticket: &Ticket) {
-        let Some(lane) = self.lanes.get_mut(queue) else { return };
-        if let Some(place) = lane.places.remove(ticket)
-            && let Some(tasks) = lane.tenants.get_mut(&*ticket.run.tenant)
-        {
-            tasks.remove(&place);
-        }
-    }
-
-    /// Counts an attempt as open: after [`Admission::next`], and for each open attempt found at a take-over.
-    pub fn opened(&mut self, queue: &str, attempt: ExecutionId) {
-        self.lane(queue).open.insert(attempt);
-    }
-
-    /// An attempt has closed: its place in the window is free.
-    pub fn closed(&mut self, queue: &str, attempt: ExecutionId) {
-        if self.lane(queue).open.remove(&attempt) {
+        let place = Place::new(priority, self.arrivals);
+        if self.lane(queue).offer(partition, place, ticket) {
             self.hope(queue);
         }
     }
 
-    /// How many tasks wait here for this queue.
-    pub fn waiting(&self, queue: &str) -> usize {
-        self.lanes.get(queue).map_or(0, |lane| lane.places.len())
+    /// Takes a ready task out again.
+    pub fn withdraw(&mut self, partition: u32, queue: &str, ticket: &Ticket) {
+        if let Some(lane) = self.lanes.get_mut(queue) {
+            lane.withdraw(partition, ticket);
+        }
     }
 
-    /// Every queue with ready or open tasks: its name, how many wait here, how many are open.
-    pub fn queues(&self) -> impl Iterator<Item = (&str, usize, usize)> {
-        self.lanes.iter().map(|(name, lane)| (name.as_str(), lane.places.len(), lane.open.len()))
+    /// Counts an attempt as open: for each task that was taken, and for each open attempt found at a take-over.
+    pub fn opened(&mut self, partition: u32, queue: &str, attempt: ExecutionId) {
+        self.lane(queue).opened(partition, attempt);
     }
 
-    /// Lets the next task out, where one waits and its queue's window has room. The caller opens an attempt for it
-    /// and says so with [`Admission::opened`] before it asks again.
-    #[allow(
-        clippy::should_implement_trait,
-        reason = "each ticket must be answered before the next: no iterator"
-    )]
-    pub fn next(&mut self) -> Option<Ticket> {
-        while let Some(queue) = self.hopeful.front() {
-            if let Some(lane) = self.lanes.get_mut(queue)
-                && lane.open.len() < self.window
-                && let Some(ticket) = lane.take(&self.weights)
-            {
-                return Some(ticket);
+    /// An attempt has closed: its place in the window is free.
+    pub fn closed(&mut self, partition: u32, queue: &str, attempt: ExecutionId) {
+        if self.lane(queue).closed(partition, attempt) {
+            self.hope(queue);
+        }
+    }
+
+    /// Tells whether a partition takes tasks now. One that does not gives back what it has in its hand.
+    pub fn takes(&mut self, partition: u32, takes: bool) {
+        let of = self.partitions.entry(partition).or_default();
+        of.idle = false;
+        if std::mem::replace(&mut of.takes, takes) == takes {
+            return;
+        }
+        if takes {
+            self.hope_for_all();
+        } else {
+            self.recall(partition);
+        }
+    }
+
+    /// Forgets everything of a partition: it is lost.
+    pub fn leave(&mut self, partition: u32) {
+        self.settle(partition);
+        self.recall(partition);
+        self.partitions.remove(&partition);
+        self.lanes.values_mut().for_each(|lane| lane.leave(partition));
+        self.hope_for_all();
+    }
+
+    /// Deals tasks into the hands of their partitions, as many as the windows have room for. Returns the partitions that
+    /// got one.
+    pub fn deal(&mut self) -> BTreeSet<u32> {
+        let mut dealt = BTreeSet::new();
+        while let Some(queue) = self.hopeful.pop_front() {
+            let Some(lane) = self.lanes.get_mut(&queue) else { continue };
+            lane.hopeful = false;
+            let partitions = &self.partitions;
+            let takes = |partition: u32| partitions.get(&partition).is_some_and(|of| of.takes);
+            let mut taken = Vec::new();
+            while let Some(next) = lane.deal(&self.weights, takes) {
+                taken.push(next);
             }
-            self.hopeful.pop_front();
+            for (partition, place, ticket) in taken {
+                dealt.insert(partition);
+                let of = self.partitions.entry(partition).or_default();
+                of.hand.push_back(Dealt { queue: queue.clone(), place, ticket });
+            }
+        }
+        dealt
+    }
+
+    /// Takes the next task out of the hand of a partition, with its queue. The partition opens an attempt for it and
+    /// says so with [`Admission::opened`], or does not; then it calls [`Admission::settle`].
+    pub fn take(&mut self, partition: u32) -> Option<(Arc<str>, Ticket)> {
+        let of = self.partitions.get_mut(&partition)?;
+        of.idle = false;
+        while let Some(dealt) = of.hand.pop_front() {
+            let Some(lane) = self.lanes.get_mut(&dealt.queue) else { continue };
+            if lane.claim(&dealt.ticket, dealt.place) {
+                of.deciding = Some(dealt.queue.clone());
+                return Some((dealt.queue, dealt.ticket));
+            }
+            // Withdrawn meanwhile.
+            lane.release();
+            Self::hope_in(&mut self.hopeful, lane, &dealt.queue);
         }
         None
+    }
+
+    /// A task that was taken is decided: its place in the window is that of its attempt now, or free.
+    pub fn settle(&mut self, partition: u32) {
+        let deciding = self.partitions.get_mut(&partition).and_then(|of| of.deciding.take());
+        if let Some(queue) = deciding
+            && let Some(lane) = self.lanes.get_mut(&queue)
+        {
+            lane.release();
+            Self::hope_in(&mut self.hopeful, lane, &queue);
+        }
+    }
+
+    /// Whether a partition has something in its hand.
+    pub fn has(&self, partition: u32) -> bool {
+        self.partitions.get(&partition).is_some_and(|of| !of.hand.is_empty())
+    }
+
+    /// Called from time to time: a partition that has taken nothing since the last call, though it had something, gives
+    /// it back, and is dealt nothing until it asks. Queues that had nothing for long are forgotten.
+    pub fn look(&mut self) {
+        let idle = |of: &Partition| of.idle && !of.hand.is_empty();
+        let stuck: Vec<u32> =
+            self.partitions.iter().filter(|(_, of)| idle(of)).map(|(name, _)| *name).collect();
+        self.partitions.values_mut().for_each(|of| of.idle = true);
+        for partition in stuck {
+            if let Some(of) = self.partitions.get_mut(&partition) {
+                of.takes = false;
+            }
+            self.recall(partition);
+        }
+        self.lanes.retain(|_, lane| lane.looks_without_tasks() < FORGOTTEN_AFTER);
+    }
+
+    /// Changes the window of a queue.
+    pub fn set_window(&mut self, queue: &str, window: usize) {
+        if let Some(lane) = self.lanes.get_mut(queue) {
+            lane.window = window.max(1);
+            self.hope(queue);
+        }
+    }
+
+    /// What stands where in a queue, where it has any.
+    pub fn standing(&self, queue: &str) -> Option<Standing> {
+        self.lanes.get(queue).map(Lane::standing)
+    }
+
+    /// What stands where in every queue that is known.
+    pub fn queues(&self) -> impl Iterator<Item = (&Arc<str>, Standing)> {
+        self.lanes.iter().map(|(name, lane)| (name, lane.standing()))
+    }
+
+    /// Puts what a partition has in its hand back to where it was.
+    fn recall(&mut self, partition: u32) {
+        let Some(of) = self.partitions.get_mut(&partition) else { return };
+        for dealt in std::mem::take(&mut of.hand) {
+            let Some(lane) = self.lanes.get_mut(&dealt.queue) else { continue };
+            lane.release();
+            lane.put_back(partition, dealt.place, dealt.ticket);
+            Self::hope_in(&mut self.hopeful, lane, &dealt.queue);
+        }
     }
 
     fn lane(&mut self, queue: &str) -> &mut Lane {
         if !self.lanes.contains_key(queue) {
-            self.lanes.insert(queue.to_owned(), Lane::default());
+            self.lanes.insert(queue.into(), Lane::new(self.window));
         }
-        self.lanes.entry(queue.to_owned()).or_default()
+        self.lanes.entry(queue.into()).or_default()
     }
 
     fn hope(&mut self, queue: &str) {
-        if !self.hopeful.iter().any(|hopeful| hopeful == queue) {
-            self.hopeful.push_back(queue.to_owned());
+        if let Some((name, _)) = self.lanes.get_key_value(queue) {
+            let name = name.clone();
+            if let Some(lane) = self.lanes.get_mut(queue) {
+                Self::hope_in(&mut self.hopeful, lane, &name);
+            }
         }
     }
-}
 
-impl Lane {
-    /// Takes the first task of the tenant whose turn it is.
-    fn take(&mut self, weights: &HashMap<String, u32>) -> Option<Ticket> {
-        while let Some((tenant, left)) = self.turns.pop_front() {
-            let Some(tasks) = self.tenants.get_mut(&tenant) else { continue };
-            let Some((_, ticket)) = tasks.pop_first() else {
-                self.tenants.remove(&tenant);
-                continue;
-            };
-            self.places.remove(&ticket);
-            let left = if left == 0 { weights.get(&tenant).copied().unwrap_or(1).max(1) } else { left } - 1;
-            if left == 0 {
-                self.turns.push_back((tenant, 0));
-            } else {
-                self.turns.push_front((tenant, left));
-            }
-            return Some(ticket);
+    fn hope_for_all(&mut self) {
+        for (name, lane) in &mut self.lanes {
+            Self::hope_in(&mut self.hopeful, lane, name);
         }
-        None
+    }
+
+    fn hope_in(hopeful: &mut VecDeque<Arc<str>>, lane: &mut Lane, name: &Arc<str>) {
+        if !std::mem::replace(&mut lane.hopeful, true) {
+            hopeful.push_back(name.clone());
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use oarlock_protocol::{RunId, TaskInstanceId};
-
-    use super::*;
-
-    fn ticket(tenant: &str, name: &str) -> Ticket {
-        Ticket { run: RunKey::new(tenant, RunId::keyed(tenant, "d", "k")), path: TaskPath::from(name) }
-    }
-
-    fn attempt(name: &str) -> ExecutionId {
-        ExecutionId::of(TaskInstanceId::of(RunId::keyed("t", "d", "k"), name), 1)
-    }
-
-    fn let_out(admission: &mut Admission, queue: &str) -> Vec<String> {
-        let mut out = Vec::new();
-        while let Some(ticket) = admission.next() {
-            admission.opened(queue, attempt(ticket.path.as_str()));
-            out.push(ticket.path.to_string());
-        }
-        out
-    }
-
-    #[test]
-    fn the_window_bounds_what_is_open() {
-        let mut admission = Admission::new(2, HashMap::new());
-        for name in ["/a", "/b", "/c", "/d"] {
-            admission.offer("q", 4, ticket("t", name));
-        }
-        assert_eq!(let_out(&mut admission, "q"), ["/a", "/b"]);
-        admission.closed("q", attempt("/a"));
-        admission.closed("q", attempt("/a"));
-        assert_eq!(let_out(&mut admission, "q"), ["/c"], "closing twice frees one place");
-        assert_eq!(admission.waiting("q"), 1);
-        admission.offer("other", 4, ticket("t", "/x"));
-        assert_eq!(let_out(&mut admission, "other"), ["/x"], "a full queue holds up no other");
-    }
-
-    #[test]
-    fn pain_25_tenants_take_turns_by_weight() {
-        let mut admission = Admission::new(100, HashMap::from([("big".to_owned(), 2)]));
-        for n in 0..4 {
-            admission.offer("q", 4, ticket("big", &format!("/b{n}")));
-        }
-        for n in 0..3 {
-            admission.offer("q", 4, ticket("small", &format!("/s{n}")));
-        }
-        assert_eq!(let_out(&mut admission, "q"), ["/b0", "/b1", "/s0", "/b2", "/b3", "/s1", "/s2"]);
-    }
-
-    #[test]
-    fn the_greater_priority_of_a_tenant_goes_first() {
-        let mut admission = Admission::new(100, HashMap::new());
-        for (name, priority) in [("/low", 1), ("/mid", 4), ("/high", 9), ("/mid2", 4)] {
-            admission.offer("q", priority, ticket("t", name));
-        }
-        assert_eq!(let_out(&mut admission, "q"), ["/high", "/mid", "/mid2", "/low"]);
-    }
-
-    #[test]
-    fn an_offer_made_twice_counts_once_and_a_withdrawn_one_not_at_all() {
-        let mut admission = Admission::new(100, HashMap::new());
-        for name in ["/a", "/a", "/b", "/c"] {
-            admission.offer("q", 4, ticket("t", name));
-        }
-        admission.withdraw("q", &ticket("t", "/b"));
-        admission.withdraw("q", &ticket("t", "/unknown"));
-        assert_eq!(let_out(&mut admission, "q"), ["/a", "/c"]);
-    }
-}
+mod tests;

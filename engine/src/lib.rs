@@ -22,6 +22,7 @@ pub mod settings;
 pub mod task_message;
 pub mod timers;
 pub mod view;
+pub mod window;
 
 pub use decide::Decider;
 pub use effect::Effect;

@@ -53,7 +53,7 @@ pub enum Kind {
 
 /// What a finding is about.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", tag = "type")]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "camelCase", tag = "type")]
 pub enum Subject {
     /// A task definition of a tenant.
     Task(Key),
@@ -115,7 +115,7 @@ pub struct Evidence {
 
 /// What has changed among the findings.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase", tag = "type")]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "camelCase", tag = "type")]
 pub enum Change {
     /// A finding is new.
     Began(Finding),

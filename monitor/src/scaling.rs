@@ -134,7 +134,12 @@ impl Scaler {
         let drain_slots = waiting as f64 * service / self.time_left(load);
         let least = u32::from(waiting > 0 || load.in_flight > 0);
         // `as` saturates.
-        let target = ((steady_slots + spare + drain_slots) / slots).ceil() as u32;
+        let mut target = ((steady_slots + spare + drain_slots) / slots).ceil() as u32;
+        if self.is_quiet(now) {
+            // Averages never fall to nothing, and what was wanted before the quiet time is over.
+            target = 0;
+            self.lately.clear();
+        }
         let target = self.bounded(target.max(least));
         self.remember(target, now);
 
@@ -156,8 +161,12 @@ impl Scaler {
         if f64::from(step) < f64::from(workers) * self.settings.smallest_step_down {
             return self.bounded(workers);
         }
-        let quiet = self.last_work.is_some_and(|last| now.since(last) >= self.settings.quiet);
-        if fewer == 0 && !quiet { self.bounded(1) } else { fewer }
+        if fewer == 0 && !self.is_quiet(now) { self.bounded(1) } else { fewer }
+    }
+
+    /// Whether there was no work for long.
+    fn is_quiet(&self, now: Timestamp) -> bool {
+        self.last_work.is_some_and(|last| now.since(last) >= self.settings.quiet)
     }
 
     /// Exponential averages of the rates.

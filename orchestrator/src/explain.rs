@@ -71,8 +71,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) run: &'a Run,
     pub(crate) settings: &'a Settings,
     pub(crate) now: Timestamp,
-    /// How many tasks of one queue a partition has out at once.
-    pub(crate) window: usize,
+    /// How many tasks of each queue a node may have out now.
+    pub(crate) windows: Map<String, usize>,
     /// Why the broker takes nothing now, where that is so.
     pub(crate) broker_problem: Option<String>,
     /// How many messages wait in a task queue, as far as the broker has told.

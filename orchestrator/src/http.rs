@@ -22,7 +22,9 @@ mod parked;
 mod principal;
 mod queues;
 mod runs;
+mod statistics;
 mod waiting;
+mod workers;
 
 pub use error::ErrorBody;
 use large::Large;
@@ -69,6 +71,9 @@ pub fn router_with_warnings(node: Arc<Node>, principal: SecurityContext, warning
         .route("/v1/queues", get(queues::list))
         .route("/v1/scaling/{queue}", get(queues::scaling))
         .route("/v1/anomalies", get(queues::anomalies))
+        .route("/v1/statistics/tasks", get(statistics::tasks))
+        .route("/v1/statistics/workflows", get(statistics::workflows))
+        .route("/v1/workers", get(workers::list))
         .route("/v1/parked", get(parked::list))
         .route("/v1/parked/{id}", get(parked::get).delete(parked::drop))
         .route("/v1/parked/{id}/requeue", post(parked::requeue))

@@ -8,8 +8,10 @@
 //! Timers                  sorted  <tenant>/<run id>             of a run under way: a time not later than its first timer
 //!                                 <tenant>/<run id>/            of one that has ended: the end of its retention, or of the memory of it
 //!                                 <tenant>/<run id>/:payloads   when its payloads are removed
+//!                                 statistics@<hour>             when the statistics of that hour are removed
 //! Outbox                  hash    <seq>                   -> {<execution id or run id>: <tenant>/<run id><path>, ...};  everything -> nothing
 //! Definitions             hash    <tenant>/<id>@<version> -> definition;  <tenant>/<id> -> newest version
+//! Statistics(hour)        hash    t/<tenant>/<task>/<seq>, w/<tenant>/<workflow>/<seq> -> what attempts and runs took
 //! ```
 //!
 //! `origin` is what the start of a run fixes, written once; `head` what changes with its events. A row (`t:`) is written
@@ -31,6 +33,7 @@ mod head;
 pub mod outbox;
 mod read;
 mod row;
+pub mod statistics;
 #[cfg(test)]
 mod tests;
 mod timed;

@@ -2,11 +2,13 @@
 //!
 //! A [`Node`] owns partitions; each is one task that lets the engine decide, commits, and only then acts.
 
+mod admission;
 pub mod anomalies;
 mod books;
 mod dead;
 pub mod definitions;
 pub mod explain;
+pub mod fleet;
 pub mod http;
 pub mod layout;
 pub mod lookout;
@@ -18,6 +20,7 @@ mod payloads;
 pub mod queues;
 pub mod settings;
 mod starts;
+pub mod statistics;
 pub mod store;
 pub mod watch;
 mod watchdog;

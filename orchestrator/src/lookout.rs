@@ -13,6 +13,7 @@ use oarlock_monitor::rules::WorkerSnapshot;
 use oarlock_protocol::Timestamp;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use crate::admission::Slots;
 use crate::anomalies::handling::{Handler, Pauses};
 use crate::anomalies::{Anomalies, Since};
 use crate::members::Member;
@@ -21,6 +22,8 @@ use crate::queues::{Depths, Queues, QueuesView, REPORTED_EVERY, Report, Workers}
 
 mod patrol;
 mod scaling;
+
+pub use patrol::overdue;
 
 use scaling::Scalers;
 pub use scaling::{Scaling, Settings as ScalingSettings};
@@ -127,6 +130,11 @@ impl Lookout {
         queues.hear(report.clone(), now);
         queues.tick(now);
         let view = queues.view(now, 0, &workers, depths, None);
+        let slots = view.queues.iter().filter(|queue| queue.workers > 0).map(|queue| {
+            let demanders = queues.with_work(&queue.queue);
+            (queue.queue.clone(), Slots { slots: Some(queue.slots), demanders })
+        });
+        self.shared.admissions.know_slots(slots.collect());
         scalers.look(&view, now);
         let report = report.concluding(scalers.wanted(), self.anomalies.findings());
         // Its own word counts as that of the others does.
@@ -188,6 +196,15 @@ impl Lookout {
         let mut findings = self.anomalies.findings();
         findings.extend(self.state().queues.findings(&self.me.id));
         findings
+    }
+
+    /// How many tasks of a queue no worker has, and since when there are any.
+    pub(crate) fn ready_of(&self, queue: &str) -> Option<(u64, Timestamp)> {
+        let state = self.state();
+        let since = state.queues.waiting_since(queue)?;
+        let view = state.queues.view(self.shared.clock.now(), 0, &Workers::new(), &state.depths, None);
+        let of = view.queues.iter().find(|of| of.queue == queue)?;
+        Some((of.ready + of.published, since)).filter(|(ready, _)| *ready > 0)
     }
 
     /// How many workers a queue wants.

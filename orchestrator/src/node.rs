@@ -8,25 +8,29 @@ use oarlock_engine::view;
 use oarlock_protocol::definition::WorkflowDefinition;
 use oarlock_protocol::instance::{HistoryEntry, WorkflowInstance};
 use oarlock_protocol::message::{Answer, StartMessage};
-use oarlock_protocol::{Clock, ErrorDetails, RunKey, chance};
+use oarlock_protocol::{Clock, RunKey, chance};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::admission::Admissions;
 use crate::anomalies::Anomalies;
 use crate::books::Ledger;
 use crate::definitions::Definitions;
+use crate::fleet::{Fleet, Workers};
 use crate::lookout::Lookout;
 use crate::members::{Member, Members};
 use crate::partition::{self, Command, Counters, Request, Shared, Wish, answer};
 use crate::payloads::Reader;
 use crate::settings::Settings;
-use crate::store::{self, Store};
+use crate::store::Store;
 use crate::watch::Watch;
 use crate::watchdog::{self, Pulse};
 use crate::{dead, starts};
 
+mod admission;
 mod asks;
+mod error;
 mod explain;
 mod fleet;
 mod gate;
@@ -35,14 +39,20 @@ mod membership;
 mod parked;
 mod payloads;
 mod ready;
+mod statistics;
 mod tell;
 mod wait;
+mod workers;
 
 use asks::Asks;
+pub use error::Error;
+use error::unexpected;
 pub use list::{Filter, Page};
 pub use membership::Membership;
 pub use parked::ParkedError;
 pub use ready::Readiness;
+pub use statistics::Asked;
+pub(crate) use statistics::MOST_HOURS;
 
 /// How many of other nodes may wait for ends of runs here: each is a small task.
 const MOST_WATCHERS: usize = 10_000;
@@ -56,6 +66,8 @@ pub struct Node {
     slots: Arc<Vec<Slot>>,
     asks: Asks,
     lookout: Arc<Lookout>,
+    workers: Arc<Workers>,
+    _fleet: Fleet,
     /// Who looks at parked messages.
     looking: tokio::sync::Mutex<()>,
     /// The partitions.
@@ -102,36 +114,6 @@ pub struct Started {
     pub existing: bool,
 }
 
-/// Why a node cannot start or answer.
-#[derive(Debug, thiserror::Error)]
-pub enum Error {
-    /// The request is refused for good.
-    #[error("{}: {}", .0.code, .0.message)]
-    Refused(ErrorDetails),
-    /// The broker failed.
-    #[error(transparent)]
-    Broker(#[from] oarlock_broker::Error),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] store::Error),
-    /// A payload cannot be kept or read.
-    #[error(transparent)]
-    Payloads(#[from] oarlock_payloads::Error),
-    /// What is stored cannot be read by this release.
-    #[error("{0}")]
-    Unreadable(String),
-    /// The owner of the partition did not answer: whether it was done is unknown.
-    #[error(
-        "partition {partition} does not answer ({problem}); send the same again, with a key a start starts one run"
-    )]
-    NoAnswer {
-        /// Which partition.
-        partition: u32,
-        /// What happened instead.
-        problem: String,
-    },
-}
-
 impl Node {
     /// Starts a node: it owns its share of the partitions of the store, among the members that live.
     ///
@@ -154,6 +136,7 @@ impl Node {
         let (anomalies, found) = Anomalies::new(settings.anomalies.clone(), clock.clone());
         let shared = Arc::new(Shared {
             payloads,
+            admissions: Arc::new(Admissions::new(partitions, &settings)),
             broker,
             store,
             definitions,
@@ -185,15 +168,19 @@ impl Node {
         let (tell, membership) = watch::channel(Membership::default());
         let lease = shared.settings.lease;
         let beats = membership::beat_for_ever(members.clone(), me.clone(), lease, slots.clone(), tell);
-        let lookout = Lookout::new(shared.clone(), me.clone(), Arc::new(fleet::Nobody), anomalies);
+        let workers = Arc::new(Workers::new(&shared.settings, shared.clock.clone()));
+        let lookout = Lookout::new(shared.clone(), me.clone(), workers.clone(), anomalies);
         let mut services = Tasks(vec![
             tokio::spawn(beats),
             tokio::spawn(starts::route_for_ever(shared.clone())),
+            tokio::spawn(shared.admissions.clone().tend_for_ever(shared.broker.clone())),
             tokio::spawn(dead::answer_for_ever(shared.broker.clone(), me.name.clone())),
         ]);
         services.0.extend(fleet::watch(&lookout, &slots, found, Arc::new(fleet::Nobody)));
         let asks = Asks::start(shared.broker.clone(), &me.id);
         Ok(Node {
+            _fleet: Fleet::start(&shared, &me.id, workers.clone(), lookout.clone()),
+            workers,
             shared,
             me,
             members,
@@ -395,12 +382,5 @@ impl Node {
 
     fn partitions(&self) -> u32 {
         self.shared.definitions.partitions()
-    }
-}
-
-fn unexpected(partition: u32, answer: Answer) -> Error {
-    match answer {
-        Answer::Refused { error } => Error::Refused(error),
-        other => Error::NoAnswer { partition, problem: format!("it answered {other:?}") },
     }
 }

@@ -16,6 +16,7 @@ use oarlock_protocol::{Clock, RunKey};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tracing::Instrument;
 
+use crate::admission::Admissions;
 use crate::anomalies::handling::Begun;
 use crate::books::Ledger;
 use crate::definitions::Definitions;
@@ -42,6 +43,7 @@ mod publisher;
 mod removal;
 mod requests;
 mod runs;
+mod statistics;
 mod takeover;
 mod tell;
 mod timers;
@@ -64,6 +66,8 @@ pub(crate) struct Shared {
     pub(crate) clock: Clock,
     pub(crate) watch: Watch,
     pub(crate) counters: Counters,
+    /// Who of all partitions owned here goes next.
+    pub(crate) admissions: Arc<Admissions>,
     /// The books of the partitions owned here.
     pub(crate) ledger: Ledger,
     /// How often something unusual was found.
@@ -103,6 +107,8 @@ pub struct Counters {
     pub rollbacks: AtomicU64,
     /// Times the payloads of a forgotten run could not be removed; each is tried again.
     pub failed_removals: AtomicU64,
+    /// What the fleet told and could not be understood, or had no room.
+    pub unheard: AtomicU64,
 }
 
 /// What a partition is asked: by this node, or by a message of its inbox.

@@ -18,7 +18,8 @@ pub struct Settings {
     pub partitions: u32,
     /// How long a partition stays owned without renewal.
     pub lease: Span,
-    /// The most attempts of a task queue that one partition keeps published and open.
+    /// The most attempts of a task queue that this node keeps published and open; how many it does follows from what its
+    /// workers can take.
     pub window: usize,
     /// The turns a tenant gets, where not 1.
     pub tenant_weights: HashMap<String, u32>,
@@ -28,6 +29,8 @@ pub struct Settings {
     pub delivery_limit: u32,
     /// How long the key of a run is remembered after its retention.
     pub deduplication: Span,
+    /// How long the statistics of an hour are kept after its end; zero keeps none at all.
+    pub statistics: Span,
     /// On whose behalf a producer's starts act, by the user of the broker who published them; `*` for everybody else.
     pub producers: HashMap<String, SecurityContext>,
     /// The broker's user of the orchestrators: nobody else may ask anything of a partition through its inbox. Where absent the
@@ -41,6 +44,8 @@ pub struct Settings {
     pub scaling: Scaling,
     /// What is unusual, and how that is handled.
     pub anomalies: Anomalies,
+    /// How long a worker that beats no more is shown as silent before it is forgotten.
+    pub workers_kept: Span,
     /// The limits and defaults of every decision.
     pub engine: oarlock_engine::Settings,
 }
@@ -51,17 +56,19 @@ impl Default for Settings {
             node: "oarlock".to_owned(),
             partitions: 16,
             lease: Span::from_secs(10),
-            window: 256,
+            window: 4_096,
             tenant_weights: HashMap::new(),
             cached_runs: 6_000,
             delivery_limit: 20,
             deduplication: Span::from_secs(24 * 60 * 60),
+            statistics: Span::from_secs(48 * 60 * 60),
             producers: HashMap::new(),
             orchestrators: None,
             watchdog: false,
             payloads: None,
             scaling: Scaling::default(),
             anomalies: Anomalies::default(),
+            workers_kept: Span::from_secs(2 * 60),
             engine: oarlock_engine::Settings::default(),
         }
     }

@@ -10,7 +10,7 @@
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use oarlock_protocol::{RunKey, Span};
+use oarlock_protocol::{RunKey, Span, Timestamp};
 
 pub mod file;
 pub mod lease;
@@ -133,6 +133,11 @@ pub enum Key {
     },
     /// Hash: workflow definitions whose home this partition is.
     Definitions,
+    /// Hash: what attempts and runs took that closed in one hour.
+    Statistics {
+        /// When the hour begins.
+        hour: Timestamp,
+    },
 }
 
 /// One absolute write.

@@ -138,6 +138,19 @@ async fn a_producer_and_a_worker_in_python_run_a_workflow() {
         (WorkflowStatus::Failed, None, Some("ValueError".to_owned()), 1),
         "a failure that is not worth a retry ends the run at once"
     );
+    // Its beats are heard too.
+    let listed = std::time::Instant::now();
+    let seen = loop {
+        let seen = node.workers().into_iter().find(|worker| worker.completed > 0);
+        if let Some(seen) = seen {
+            break seen;
+        }
+        assert!(listed.elapsed() < PATIENCE, "the worker is not listed: {:?}", node.workers());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    };
+    assert!(seen.worker.starts_with("python-") && seen.failed == 1, "{seen:?}");
+    assert_eq!((seen.queues, seen.slots, seen.marks), (vec!["text.greet".to_owned()], 1, vec![]));
+
     // What is asked of an inbox counts from orchestrators only; and a producer does not reach one.
     workers.connect().publish(vec![forged()]).await.remove(0).unwrap();
     let begun = std::time::Instant::now();

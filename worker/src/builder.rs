@@ -23,6 +23,14 @@ const DEFAULT_CANCEL_GRACE: Duration = Duration::from_secs(5);
 const DEFAULT_EARLY_ACK: Duration = Duration::from_secs(30);
 /// Executions at once, unless configured otherwise: enough to wait on the network, few enough for commands.
 const DEFAULT_SLOTS: usize = 8;
+/// How often a worker beats, unless configured otherwise.
+const DEFAULT_BEAT: Duration = Duration::from_secs(5);
+/// The shortest time between beats: more would tell nobody anything, and load every orchestrator.
+const SHORTEST_BEAT: Duration = Duration::from_secs(1);
+/// The longest: a worker that is lost should be missed within minutes.
+const LONGEST_BEAT: Duration = Duration::from_secs(60);
+/// The longest version that is told, in bytes.
+const LONGEST_VERSION: usize = 100;
 /// The longest readable part of a worker's id: it is part of a queue's name.
 const LONGEST_NAME: usize = 60;
 
@@ -36,6 +44,8 @@ pub struct Worker {
     pub(crate) limits: Limits,
     pub(crate) payloads: Option<Payloads>,
     pub(crate) clock: Clock,
+    pub(crate) beat: Duration,
+    pub(crate) version: String,
 }
 
 /// What executes a task, and the queue it is taken from.
@@ -61,6 +71,9 @@ pub enum BuildError {
     /// It could never execute anything, or more at once than a broker hands out.
     #[error("a worker has 1 to 65535 slots, not {0}")]
     Slots(usize),
+    /// It would beat too often or too seldom.
+    #[error("a worker beats every 1 s to 1 min, not every {0:?}")]
+    Beat(Duration),
     /// A name is not spelled as it must be.
     #[error(transparent)]
     Name(#[from] InvalidName),
@@ -95,6 +108,8 @@ impl Worker {
             limits,
             payloads: None,
             clock: Clock::system(),
+            beat: DEFAULT_BEAT,
+            version: concat!("oarlock ", env!("CARGO_PKG_VERSION")).to_owned(),
         };
         Builder { worker, slots: DEFAULT_SLOTS, problem: None }
     }
@@ -134,6 +149,21 @@ impl Builder {
     #[must_use]
     pub fn clock(mut self, clock: Clock) -> Self {
         self.worker.clock = clock;
+        self
+    }
+
+    /// How often it tells the fleet that it lives: 1 s to 1 min, 5 s by default.
+    #[must_use]
+    pub fn beat(mut self, every: Duration) -> Self {
+        self.worker.beat = every;
+        self
+    }
+
+    /// The program and its version, for who looks at the fleet; this library's by default.
+    #[must_use]
+    pub fn version(mut self, version: &str) -> Self {
+        self.worker.version = version.to_owned();
+        oarlock_protocol::error::cut(&mut self.worker.version, LONGEST_VERSION);
         self
     }
 
@@ -208,6 +238,9 @@ impl Builder {
         check_task_name(&self.worker.name)?;
         if self.worker.tasks.is_empty() {
             return Err(BuildError::NoTask);
+        }
+        if !(SHORTEST_BEAT..=LONGEST_BEAT).contains(&self.worker.beat) {
+            return Err(BuildError::Beat(self.worker.beat));
         }
         self.worker.slots = match u16::try_from(self.slots) {
             Ok(slots) if slots > 0 => slots,

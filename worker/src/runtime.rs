@@ -13,6 +13,7 @@
 
 mod answer;
 mod backoff;
+mod beat;
 mod channel;
 mod consume;
 mod control;
@@ -38,6 +39,7 @@ use tokio::task::JoinSet;
 use crate::builder::Limits;
 use crate::handler::Handler;
 use crate::{Secrets, Worker};
+use beat::{Deeds, Told};
 use executions::Executions;
 use outbox::Outgoing;
 
@@ -79,6 +81,8 @@ struct Shared {
     payloads: Option<Payloads>,
     clock: Clock,
     executions: Executions,
+    deeds: Deeds,
+    told: Told,
     outbox: mpsc::Sender<Outgoing>,
 }
 
@@ -105,7 +109,7 @@ impl Worker {
     pub async fn start(self) -> Result<Running, oarlock_broker::Error> {
         let queues: BTreeSet<String> = self.tasks.values().map(|binding| binding.queue.clone()).collect();
         let (outbox, outgoing) = mpsc::channel(OUTBOX_CAPACITY);
-        let shared = Arc::new(Shared::new(self, outbox));
+        let shared = Arc::new(Shared::new(self, &queues, outbox));
         let control = match control::open(&shared).await {
             Err(refused @ oarlock_broker::Error::Refused(_)) => return Err(refused),
             opened => opened.ok(),
@@ -115,6 +119,7 @@ impl Worker {
         tasks.spawn(outbox::run(Arc::clone(&shared), outgoing));
         tasks.spawn(watch::run(Arc::clone(&shared)));
         tasks.spawn(control::run(Arc::clone(&shared), control));
+        tasks.spawn(beat::run(Arc::clone(&shared)));
         for queue in queues {
             consumers.spawn(consume::run(Arc::clone(&shared), topology::tasks(&queue), phases.clone()));
         }
@@ -123,8 +128,10 @@ impl Worker {
 }
 
 impl Shared {
-    fn new(worker: Worker, outbox: mpsc::Sender<Outgoing>) -> Self {
+    fn new(worker: Worker, queues: &BTreeSet<String>, outbox: mpsc::Sender<Outgoing>) -> Self {
         let worker_id = WorkerId::fresh(&worker.name);
+        let (now, tasks) = (worker.clock.now(), worker.tasks.keys().cloned());
+        let told = Told::new(worker.version, now, worker.beat, queues, tasks);
         Self {
             broker: worker.broker,
             control_queue: topology::control(worker_id.as_str()),
@@ -137,6 +144,8 @@ impl Shared {
             payloads: worker.payloads,
             clock: worker.clock,
             executions: Executions::new(worker.limits.early_ack),
+            deeds: Deeds::new(),
+            told,
             outbox,
         }
     }
@@ -186,6 +195,7 @@ impl Running {
         let _ = tokio::time::timeout(LAST_WORD, last_words).await;
         self.consumers.shutdown().await;
         self.tasks.shutdown().await;
+        beat::leave(&self.shared).await;
         Drained { given_back }
     }
 }

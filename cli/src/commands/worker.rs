@@ -55,7 +55,8 @@ pub(super) async fn worker(
     let mut ends = Ends::hear(arguments.kept)?;
     let broker = fleet::broker(configuration, format!("oarlock worker {}", host_name()))?;
     let builder = settings.into_worker(broker.clone()).map_err(|e| Failure::usage(e.to_string()))?;
-    let mut builder = builder.max_payload_bytes(configuration.payload_bytes());
+    let builder = builder.max_payload_bytes(configuration.payload_bytes());
+    let mut builder = builder.beat(configuration.worker.beat.into());
     if let Some(payloads) = configuration.payloads()? {
         builder = builder.payloads(payloads);
     }
@@ -179,7 +180,7 @@ fn show(configuration: &Configuration, file: Option<&Path>, settings: &Settings,
     if json {
         return say_json(&json!({
             "file": file, "broker": {"nodes": nodes}, "queues": queues, "commands": tasks, "http": settings.has_http(),
-            "slots": settings.slots(), "secrets": secrets, "grace": grace, "payloadBytes": configuration.payload_bytes(),
+            "slots": settings.slots(), "secrets": secrets, "grace": grace, "beat": configuration.worker.beat, "payloadBytes": configuration.payload_bytes(),
             "payloads": configuration.payloads_url(),
         }));
     }
@@ -193,6 +194,7 @@ fn show(configuration: &Configuration, file: Option<&Path>, settings: &Settings,
         ("slots", slots),
         ("secrets", secrets.unwrap_or_else(|| "of the environment".to_owned())),
         ("grace", grace.to_string()),
+        ("beat", configuration.worker.beat.to_string()),
         ("payloads", configuration.payloads_url().unwrap_or("none").to_owned()),
     ];
     let rows: Vec<_> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();

@@ -63,6 +63,7 @@ pub(crate) struct Refusals {
 pub(crate) struct Retention {
     pub(crate) finished_runs: Span,
     pub(crate) deduplication: Span,
+    pub(crate) statistics: Span,
 }
 
 #[derive(Clone, Debug, Deserialize)]
@@ -181,6 +182,7 @@ pub(crate) struct Store {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Worker {
     pub(crate) grace: Span,
+    pub(crate) beat: Span,
     pub(crate) secrets: String,
 }
 

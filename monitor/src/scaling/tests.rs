@@ -78,6 +78,19 @@ fn what_is_busy_stays() {
 }
 
 #[test]
+fn the_tail_of_an_average_keeps_no_worker() {
+    let mut scaler = Scaler::new(Settings::default());
+    let mut workers = scaler.decide(&load(8, 4, 4.0, 1), at(0)).workers;
+    for seconds in (2..400).step_by(2) {
+        // A rate that was averaged before falls by and by, and never to nothing.
+        let rate = 4.0 * (-f64::from(seconds as u32) / 15.0).exp();
+        workers = scaler.decide(&load(0, 0, rate, workers), at(seconds)).workers;
+        let quiet = seconds >= 300;
+        assert_eq!(workers == 0, quiet, "{workers} after {seconds} s");
+    }
+}
+
+#[test]
 fn from_none_as_soon_as_something_waits() {
     for load in [load(1, 0, 0.0, 0), Load { due: 1, ..Load::default() }, Load { ready: 1, ..Load::default() }]
     {

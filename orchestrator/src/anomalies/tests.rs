@@ -32,6 +32,7 @@ fn closed(number: u32, took_ms: u64, end: i64, error: Option<ErrorDetails>) -> C
         task: "pay".into(),
         number,
         is_child: false,
+        put_off: false,
         attempt,
     }
 }

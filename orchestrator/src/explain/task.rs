@@ -60,9 +60,9 @@ impl Told<'_> {
             text.push_str(&format!(", and is dispatched when the broker takes messages again: {problem}."));
         } else {
             text.push_str(&format!(
-                " for the queue '{queue}', and is let out as soon as fewer than {} tasks of that queue are out from \
-                 this part of the fleet.",
-                facts.window
+                " for the queue '{queue}', and is let out in its turn, when fewer than {} tasks of that queue are out \
+                 from its node.",
+                facts.windows.get(queue).copied().unwrap_or_default()
             ));
             self.add_waiting_in_queue(&mut text);
         }

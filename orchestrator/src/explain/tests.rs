@@ -123,7 +123,7 @@ impl World {
             run: &self.run,
             settings: &self.settings,
             now: self.now,
-            window: 256,
+            windows: Map::from_iter([("x".to_owned(), 256)]),
             broker_problem: self.broker_problem.clone(),
             waiting: self.waiting.clone(),
         })

@@ -44,6 +44,7 @@ pub(super) async fn ready(extract::State(state): extract::State<State>) -> Respo
         "lostPartitions": count(&counters.lost_partitions),
         "rollbacks": count(&counters.rollbacks),
         "failedPayloadRemovals": count(&counters.failed_removals),
+        "unheardAnnouncements": count(&counters.unheard),
     });
     (status, JsonBody(body)).into_response()
 }

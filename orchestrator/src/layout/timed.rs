@@ -1,6 +1,7 @@
 //! What an entry of the timers is for.
 
-use oarlock_protocol::RunKey;
+use chrono::DateTime;
+use oarlock_protocol::{RunKey, Timestamp};
 
 use super::{Place, Unreadable};
 
@@ -12,14 +13,24 @@ pub enum Timed {
     /// What is left of a run that has ended: `/` for the run itself, or the memory of it; another place for what it has
     /// kept elsewhere.
     Place(Place),
+    /// The statistics of the hour that begins then, which are to be removed.
+    Statistics(Timestamp),
 }
+
+/// Begins what names statistics. No name of a run lacks a `/`.
+const STATISTICS: &str = "statistics@";
 
 impl Timed {
     /// Reads the text of an entry.
     ///
     /// # Errors
-    /// A text that names neither a run nor a place.
+    /// A text that names neither a run nor a place nor statistics.
     pub fn parse(text: &str) -> Result<Self, Unreadable> {
+        if let Some(hour) = text.strip_prefix(STATISTICS).filter(|hour| !hour.contains('/')) {
+            let hour =
+                DateTime::parse_from_rfc3339(hour).map_err(|error| Unreadable::new("a timer", error))?;
+            return Ok(Self::Statistics(hour.to_utc().into()));
+        }
         match text.split_once('/') {
             Some((tenant, run)) if !run.contains('/') => {
                 let run = run.parse().map_err(|_| Unreadable::new("a timer", text))?;
@@ -41,6 +52,7 @@ impl std::fmt::Display for Timed {
         match self {
             Self::Run(run) => run.fmt(f),
             Self::Place(place) => place.fmt(f),
+            Self::Statistics(hour) => write!(f, "{STATISTICS}{hour}"),
         }
     }
 }
@@ -55,10 +67,15 @@ mod tests {
     fn a_timer_is_read_as_it_was_written() {
         let run = RunKey::new("acme", RunId::keyed("acme", "d", "k"));
         let place = |path| Timed::Place(Place { run: run.clone(), path: TaskPath::from(path) });
-        for timed in [Timed::Run(run.clone()), place("/"), place("/:payloads")] {
+        let odd = Timed::Run(RunKey::new("statistics@x", RunId::keyed("acme", "d", "k")));
+        let hour = Timed::Statistics(Timestamp::from_millis(1_795_737_600_000));
+        assert_eq!(hour.to_string(), "statistics@2026-11-27T00:00:00.000Z");
+        for timed in [Timed::Run(run.clone()), place("/"), place("/:payloads"), odd, hour] {
             assert_eq!(Timed::parse(&timed.to_string()).unwrap(), timed);
         }
-        for text in ["", "/", "acme", "acme/", "acme/x", "acme/not-a-uuid/", "//"] {
+        for text in
+            ["", "/", "acme", "acme/", "acme/x", "acme/not-a-uuid/", "//", "statistics@", "statistics@now"]
+        {
             assert!(Timed::parse(text).is_err(), "{text}");
         }
     }

@@ -14,7 +14,7 @@ use crate::anomalies::Fleet;
 use crate::layout::Timed;
 use crate::partition;
 use crate::queues::QueueView;
-use crate::store::{Key, Range};
+use crate::store::{Key, Range, Store};
 
 /// How often queues and workers are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -78,19 +78,15 @@ impl Lookout {
         let grace =
             i64::try_from(self.shared.settings.anomalies.rules.run_grace.as_millis()).unwrap_or(i64::MAX);
         let to = now.as_millis().saturating_sub(grace);
-        let mut overdue = Vec::new();
+        let mut found = Vec::new();
         for partition in partitions {
-            let range = Range { from: i64::MIN, to, after: None, limit: MOST_RUNS, descending: false };
-            let Ok(due) = self.shared.store.read_sorted(partition, &Key::Timers, &range).await else {
-                continue;
-            };
-            for (member, at) in due {
-                if let Ok(Timed::Run(run)) = Timed::parse(&member) {
-                    overdue.extend(self.snapshot(partition, &run, Timestamp::from_millis(at)).await);
-                }
+            for (run, due) in
+                overdue(&*self.shared.store, partition, Timestamp::from_millis(to), MOST_RUNS).await
+            {
+                found.extend(self.snapshot(partition, &run, due).await);
             }
         }
-        overdue
+        found
     }
 
     async fn snapshot(&self, partition: u32, key: &RunKey, due: Timestamp) -> Option<RunSnapshot> {
@@ -107,4 +103,21 @@ impl Lookout {
             moved_by: MovedBy::Time(due),
         })
     }
+}
+
+/// The runs of a partition whose own time had come by `to`, each with that time, at most so many; none where the store does not
+/// answer.
+pub async fn overdue(
+    store: &dyn Store,
+    partition: u32,
+    to: Timestamp,
+    most: usize,
+) -> Vec<(RunKey, Timestamp)> {
+    let range = Range { from: i64::MIN, to: to.as_millis(), after: None, limit: most, descending: false };
+    let due = store.read_sorted(partition, &Key::Timers, &range).await.unwrap_or_default();
+    let runs = due.into_iter().filter_map(|(member, at)| match Timed::parse(&member) {
+        Ok(Timed::Run(run)) => Some((run, Timestamp::from_millis(at))),
+        _ => None,
+    });
+    runs.collect()
 }

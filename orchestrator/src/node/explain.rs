@@ -38,10 +38,18 @@ impl Node {
             run: &run,
             settings: &settings.engine,
             now: self.shared.clock.now(),
-            window: settings.window,
+            windows: self.windows(&run),
             broker_problem,
             waiting,
         })))
+    }
+
+    /// How many tasks of each queue may be out; of what another node owns the most that any may have.
+    fn windows(&self, run: &Run) -> Map<String, usize> {
+        let queues = run.rows.values().filter_map(|row| row.work()).map(|work| work.queue.clone());
+        let most = self.shared.settings.window;
+        let window = |queue: &String| self.shared.admissions.standing(queue).map_or(most, |at| at.window);
+        queues.map(|queue| (queue.clone(), window(&queue))).collect()
     }
 
     async fn ask_depths(&self, run: &Run, plan: &Plan, waiting: &mut Map<String, u64>) {

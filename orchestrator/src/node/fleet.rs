@@ -65,19 +65,6 @@ impl Node {
 /// WIP seam.
 pub(super) struct Nobody;
 
-impl crate::lookout::Crew for Nobody {
-    fn by_queue(&self) -> crate::queues::Workers {
-        Default::default()
-    }
-
-    fn snapshots(
-        &self,
-        _: &dyn Fn(&str) -> Option<(u64, oarlock_protocol::Timestamp)>,
-    ) -> Vec<oarlock_monitor::rules::WorkerSnapshot> {
-        Vec::new()
-    }
-}
-
 #[async_trait::async_trait]
 impl Pauses for Nobody {
     async fn pause_task(&self, _: &oarlock_monitor::Key, _: &str) -> Result<(), String> {

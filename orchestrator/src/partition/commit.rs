@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::Lost;
 use super::answer::Reply;
 use super::batch::{Dispatch, Entry, What};
-use super::owner::{Owner, STORE_AGAIN};
+use super::owner::{Owner, ROUND, STORE_AGAIN};
 use super::publisher::Outgoing;
 use super::{removal, requests, runs};
 use crate::layout::{self, Place, outbox};
@@ -29,14 +29,15 @@ impl Owner {
     /// Lets ready tasks out, commits what was decided, and performs it.
     pub(super) async fn finish_round(&mut self) -> Result<(), Lost> {
         // What the broker does not take now stays ready: nothing piles up on its way.
-        while self.broker_takes()
-            && !self.publisher.is_full()
-            && let Some(ticket) = self.admission.next()
-        {
+        self.admission.takes(self.broker_takes() && !self.publisher.is_full());
+        for _ in 0..ROUND {
+            let Some(ticket) = self.admission.take() else { break };
             if let Err(reason) = self.decide(&ticket.run, Event::Admitted { path: ticket.path }).await? {
                 tracing::error!(run = %ticket.run, reason, "a ready task's run cannot be loaded");
             }
+            self.admission.settle();
         }
+        self.admission.wake_for_the_rest();
         self.republish_failed().await?;
         self.commit().await?;
         self.perform().await
@@ -44,6 +45,7 @@ impl Owner {
 
     /// Gives the partition up in order: what is on its way is confirmed where that is soon, and the outbox says so.
     pub(super) async fn leave(&mut self) -> Result<(), Lost> {
+        self.admission.takes(false);
         self.publisher.wait_for_all(LEAVE).await;
         self.flush_at = self.publisher.outbox().has_done().then(Instant::now);
         self.commit().await
@@ -143,6 +145,7 @@ impl Owner {
         }
         let mut writes = std::mem::take(&mut self.batch.writes);
         let written = self.write_runs(&mut writes);
+        self.write_statistics(&mut writes);
         self.write_timers(&mut writes);
         self.write_outbox(&mut writes);
         self.flush_at = None;

@@ -59,6 +59,10 @@ impl Owner {
                     self.look_at_the_rest(place).await?;
                     1
                 }
+                Timed::Statistics(hour) => {
+                    self.remove_statistics(hour);
+                    1
+                }
             };
             left = left.saturating_sub(fired);
         }

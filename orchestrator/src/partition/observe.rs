@@ -3,7 +3,8 @@
 //! Made by the owner from the run as it stands right after the decision. What is written goes with the commit of that
 //! decision; whoever else looks on is told after it.
 
-use oarlock_protocol::instance::{Attempt, WorkflowMetrics, WorkflowStatus};
+use oarlock_engine::run::Stage;
+use oarlock_protocol::instance::{Attempt, TaskStatus, WorkflowMetrics, WorkflowStatus};
 use oarlock_protocol::{ExecutionId, RunKey, TaskPath, Timestamp};
 
 use super::owner::Owner;
@@ -25,6 +26,8 @@ pub(crate) struct ClosedAttempt {
     pub(crate) number: u32,
     /// Whether the attempt was a run, and no worker had it.
     pub(crate) is_child: bool,
+    /// Whether its worker wants to look again later.
+    pub(crate) put_off: bool,
     /// All that is kept of it. `error` is absent where it completed, or is to be looked at again later.
     pub(crate) attempt: Attempt,
 }
@@ -84,12 +87,20 @@ impl Owner {
             return;
         };
         self.books.open().closed(&closed);
+        if self.keeps_statistics() {
+            self.statistics.attempt_closed(&closed);
+        }
         self.batch.closed.push(closed);
     }
 
     /// Notes that a run has ended.
     pub(super) fn note_ended(&mut self, run: &RunKey) {
         let ended = self.runs.cached(run).and_then(|cached| ended(cached));
+        if let Some(ended) = &ended
+            && self.keeps_statistics()
+        {
+            self.statistics.run_ended(ended);
+        }
         self.batch.ended.extend(ended);
     }
 }
@@ -107,6 +118,9 @@ fn closed(cached: &Cached, path: &TaskPath, execution: ExecutionId) -> Option<Cl
         task: node.definition.id.clone(),
         number: work.attempt_count.saturating_sub(u32::try_from(later).unwrap_or(u32::MAX)),
         is_child: node.child.is_some(),
+        // What completed settles its step; what is put off waits on, or its step was ended meanwhile.
+        put_off: attempt.error.is_none()
+            && (matches!(work.stage, Stage::Waiting { .. }) || row.status == TaskStatus::Cancelled),
         attempt: attempt.clone(),
     })
 }

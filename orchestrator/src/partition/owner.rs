@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use oarlock_broker::{Acknowledge, Consumer, Delivery, Health, topology};
-use oarlock_engine::admission::Admission;
 use oarlock_engine::{Decider, Event};
 use oarlock_protocol::RunKey;
 use tokio::sync::{mpsc, watch};
@@ -22,8 +21,10 @@ use super::lease::Lease;
 use super::publisher::Publisher;
 use super::removal::Removals;
 use super::runs::{self, Runs};
+use super::statistics::Statistics;
 use super::timers::Timers;
 use super::{Command, Lost, PREFETCH, Shared, Wish};
+use crate::admission::Seat;
 use crate::books::Kept;
 use crate::parked;
 use crate::watchdog::Pulse;
@@ -47,7 +48,7 @@ pub(super) struct Owner {
     pub(super) lease: Lease,
     pub(super) runs: Runs,
     pub(super) timers: Timers,
-    pub(super) admission: Admission,
+    pub(super) admission: Seat,
     pub(super) publisher: Publisher,
     pub(super) batch: Batch,
     pub(super) books: Kept,
@@ -59,6 +60,7 @@ pub(super) struct Owner {
     pub(super) pulse: Arc<Pulse>,
     pub(super) removals: Removals,
     pub(super) asides: Asides,
+    pub(super) statistics: Statistics,
 }
 
 /// Messages of the inbox that were taken and are not acknowledged.
@@ -83,7 +85,7 @@ impl Owner {
         Self {
             health: shared.broker.health(),
             pulse,
-            admission: Admission::new(settings.window, settings.tenant_weights.clone()),
+            admission: Seat::take_place(&shared.admissions, partition),
             publisher: Publisher::new(shared.broker.clone(), settings.delivery_limit),
             books: shared.ledger.begin(partition),
             shared,
@@ -98,6 +100,7 @@ impl Owner {
             unacknowledged: None,
             removals: Removals::default(),
             asides: Asides::default(),
+            statistics: Statistics::default(),
         }
     }
 
@@ -134,6 +137,7 @@ impl Owner {
                     self.take_deliveries(deliveries, &*acknowledger).await?;
                 }
                 Some(first) = commands.recv() => command = Some(first),
+                () = self.admission.is_dealt() => {}
                 () = tokio::time::sleep_until(wake) => {}
                 _ = self.health.changed() => {}
                 _ = wish.changed() => {}

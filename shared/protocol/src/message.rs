@@ -3,10 +3,12 @@
 //! Results and progress name the run and the path beside the attempt: a partition finds the run by its id, so nothing has
 //! to be written down per attempt only to find it again.
 
+mod beat;
 mod request;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::beat::BeatMessage;
 pub use self::request::{
     Answer, AnswerMessage, CompleteMessage, Completion, Operation, OperationMessage, RegisterMessage,
     StartRequest, WatchMessage,
@@ -32,11 +34,12 @@ pub enum Kind {
     Watch,
     Complete,
     Operation,
+    Beat,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 12] = [
+    pub const ALL: [Kind; 13] = [
         Kind::Start,
         Kind::Task,
         Kind::Result,
@@ -49,6 +52,7 @@ impl Kind {
         Kind::Watch,
         Kind::Complete,
         Kind::Operation,
+        Kind::Beat,
     ];
 
     /// The text of the `type` property.
@@ -66,6 +70,7 @@ impl Kind {
             Kind::Watch => "oarlock.watch",
             Kind::Complete => "oarlock.complete",
             Kind::Operation => "oarlock.operation",
+            Kind::Beat => "oarlock.beat",
         }
     }
 

@@ -10,9 +10,9 @@ use oarlock_protocol::instance::{
     Attempt, HistoryEntry, TaskExecutionContext, TaskInstance, WorkflowInstance, WorkflowSummary,
 };
 use oarlock_protocol::message::{
-    AnswerMessage, CancelMessage, CompleteMessage, ControlMessage, OperationMessage, PayloadReference,
-    ProgressMessage, RegisterMessage, ResultMessage, SignalMessage, StartMessage, StartRequest, TaskMessage,
-    WatchMessage,
+    AnswerMessage, BeatMessage, CancelMessage, CompleteMessage, ControlMessage, OperationMessage,
+    PayloadReference, ProgressMessage, RegisterMessage, ResultMessage, SignalMessage, StartMessage,
+    StartRequest, TaskMessage, WatchMessage,
 };
 use oarlock_protocol::security::SecurityContext;
 use oarlock_protocol::{ErrorDetails, Json};
@@ -25,7 +25,7 @@ const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures");
 type Make = fn() -> Json;
 
 /// The messages: the file of each, and the schema in it.
-const MESSAGES: [(&str, Make); 13] = [
+const MESSAGES: [(&str, Make); 14] = [
     ("start_request", schema::<StartRequest>),
     ("start", schema::<StartMessage>),
     ("task", schema::<TaskMessage>),
@@ -39,6 +39,7 @@ const MESSAGES: [(&str, Make); 13] = [
     ("watch", schema::<WatchMessage>),
     ("complete", schema::<CompleteMessage>),
     ("operation", schema::<OperationMessage>),
+    ("beat", schema::<BeatMessage>),
 ];
 
 /// The words that have fixtures and are no messages.
@@ -145,6 +146,8 @@ fn a_later_field_fits_and_a_missing_or_wrong_one_does_not() {
         ("progress", "/details", json!([1]), true),
         ("answer_accepted", "/existing", Json::Null, false),
         ("operation", "/operation", json!("STOP"), false),
+        ("beat", "/lastActive", Json::Null, true),
+        ("beat", "/beatMs", Json::Null, false),
         ("complete", "/taskPath", Json::Null, false),
         ("complete_failed", "/error", Json::Null, false),
         ("answer_recorded", "/existing", Json::Null, false),

@@ -234,6 +234,8 @@ impl Fleet {
                 .slots(self.size.slots)
                 .cancel_grace(Duration::from_secs(2))
                 .early_ack(Duration::from_secs(self.size.early_ack_s))
+                // As seldom as may be: nothing rests on it, and hours pass here.
+                .beat(Duration::from_secs(60))
                 .clock(self.world.clock(self.world.draw_skew_ms()))
                 .handler("work", "work", self.hands.clone())
                 .handler("work", "undo", self.hands.clone())

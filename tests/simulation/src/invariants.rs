@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use oarlock_engine::run::{Body, Row, Stage};
+use oarlock_orchestrator::layout::Timed;
 use oarlock_protocol::instance::WorkflowStatus;
 use oarlock_protocol::{RunId, RunKey};
 
@@ -49,7 +50,26 @@ pub(crate) fn check(
             open_attempts_are_published(mirror, key, view, around)?;
         }
     }
+    statistics_are_in_the_commit(mirror, around)?;
     the_window_holds(mirror, around)
+}
+
+/// What closed and ended is counted by then, once, and the hash of the hour is removed some day.
+fn statistics_are_in_the_commit(mirror: &Mirror, around: &Circumstances<'_>) -> Result<(), String> {
+    let (is, counted) = ((mirror.closed, mirror.ended), mirror.counted());
+    if is.1 != counted.1 || is.0 > counted.0 || (is.0 < counted.0 && !mirror.begun_anew) {
+        return Err(format!("{is:?} attempts and runs have ended, and the statistics count {counted:?}"));
+    }
+    let timers = mirror.timers.get(&around.partition);
+    let has_timer =
+        |hour| timers.is_some_and(|timers| timers.contains_key(&Timed::Statistics(hour).to_string()));
+    let mut hours = mirror.statistics.keys().filter(|(partition, _)| *partition == around.partition);
+    match hours.find(|(_, hour)| !has_timer(*hour)) {
+        Some((partition, hour)) => {
+            Err(format!("partition {partition} keeps the statistics of {hour} for ever"))
+        }
+        None => Ok(()),
+    }
 }
 
 fn forgotten_in_time(key: &RunKey, before: &RunView, around: &Circumstances<'_>) -> Result<(), String> {

@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use oarlock_engine::run::{Body, Head, Row, Stage};
-use oarlock_orchestrator::layout::{self, StoredRun, Unreadable};
+use oarlock_orchestrator::layout::{self, StoredRun, Timed, Unreadable};
+use oarlock_orchestrator::statistics::series::{TaskSeries, WorkflowSeries};
 use oarlock_orchestrator::store::{Key, Write};
 use oarlock_protocol::instance::WorkflowStatus;
-use oarlock_protocol::{ExecutionId, Json, RunId, RunKey, TaskPath};
+use oarlock_protocol::{ExecutionId, Json, RunId, RunKey, TaskPath, Timestamp};
 
 /// A run as it is stored.
 #[derive(Clone, Debug, Default)]
@@ -42,6 +43,13 @@ pub(crate) struct Mirror {
     pub(crate) outbox: BTreeMap<u32, BTreeMap<String, BTreeMap<String, String>>>,
     /// By partition and run: the statuses under which it is listed.
     pub(crate) index: BTreeMap<(u32, String), BTreeSet<String>>,
+    /// By partition and hour: how many attempts or ends of runs each field of the statistics counts.
+    pub(crate) statistics: BTreeMap<(u32, Timestamp), BTreeMap<String, u64>>,
+    /// How many attempts of workers have closed, and how many runs have ended, by what is stored of the runs.
+    pub(crate) closed: u64,
+    pub(crate) ended: u64,
+    /// Whether a run was retried: what closes in the commit that begins its step anew is seen by nobody.
+    pub(crate) begun_anew: bool,
     pub(crate) commits: u64,
 }
 
@@ -69,6 +77,12 @@ impl RunView {
         self.head.as_ref().map(|head| head.status)
     }
 
+    /// How often the run has ended: once in each generation but the one that is under way.
+    fn ends(&self) -> u64 {
+        let ends = |head: &Head| head.generation + u64::from(head.status.is_terminal());
+        self.head.as_ref().map_or(0, ends)
+    }
+
     /// The status of the step at a place.
     pub(crate) fn status(&self, path: &str) -> Option<&'static str> {
         self.rows.get(path).map(|row| row.status.as_str())
@@ -93,6 +107,13 @@ impl RunView {
             Stage::Open(open) => Some((path.as_str(), open.execution_id, open.accepted)),
             Stage::Ready { .. } | Stage::Waiting { .. } | Stage::Held | Stage::Closed => None,
         })
+    }
+
+    /// How many attempts of the step at a place have closed, where workers have them.
+    fn closed(&self, path: &str) -> u64 {
+        let work = self.rows.get(path).and_then(Row::work).filter(|work| work.queue == "work");
+        let open = |work: &oarlock_engine::run::Work| u32::from(matches!(work.stage, Stage::Open(_)));
+        work.map_or(0, |work| u64::from(work.attempt_count - open(work)))
     }
 
     /// The steps that wait for a signal, each with the name of that.
@@ -165,6 +186,19 @@ impl Mirror {
         there.or_else(|| self.forgotten.get(run))
     }
 
+    /// How many attempts and ends of runs the statistics count.
+    pub(crate) fn counted(&self) -> (u64, u64) {
+        let fields = || self.statistics.values().flatten();
+        let sum = |kind| fields().filter(|(field, _)| field.starts_with(kind)).map(|(_, count)| count).sum();
+        (sum('t'), sum('w'))
+    }
+
+    /// Whether an hour has statistics that the timer of this name removes.
+    pub(crate) fn has_hour(&self, partition: u32, timer: &str) -> bool {
+        let hours = self.statistics.keys().filter(|(other, _)| *other == partition);
+        hours.map(|(_, hour)| Timed::Statistics(*hour).to_string()).any(|name| name == timer)
+    }
+
     /// Takes in a commit; the runs it touched come back, each as it was before.
     pub(crate) fn apply(
         &mut self,
@@ -190,7 +224,15 @@ impl Mirror {
         let commit = self.commits;
         match write {
             Write::HashSet { key: Key::Run(run), field, value } => {
-                self.runs.entry(run.clone()).or_default().set(run.run, field, value, commit)?;
+                let view = self.runs.entry(run.clone()).or_default();
+                let path = field.strip_prefix("t:").unwrap_or_default();
+                let (closed, ends) = (view.closed(path), view.ends());
+                view.set(run.run, field, value, commit)?;
+                let now = view.closed(path);
+                // One that was begun anew counts from the beginning.
+                self.closed += now.checked_sub(closed).unwrap_or(now);
+                self.ended += view.ends().saturating_sub(ends);
+                self.begun_anew |= view.head.as_ref().is_some_and(|head| head.generation > 0);
             }
             Write::HashDelete { key: Key::Run(run), field } => {
                 if let Some(view) = self.runs.get_mut(run) {
@@ -209,6 +251,13 @@ impl Mirror {
             }
             Write::HashDelete { key: Key::Outbox, field } => {
                 self.outbox.entry(partition).or_default().remove(field);
+            }
+            Write::HashSet { key: Key::Statistics { hour }, field, value } => {
+                let count = match field.starts_with('t') {
+                    true => serde_json::from_slice::<TaskSeries>(value)?.attempts(),
+                    false => serde_json::from_slice::<WorkflowSeries>(value)?.runs(),
+                };
+                self.statistics.entry((partition, *hour)).or_default().insert(field.clone(), count);
             }
             Write::SortedSet { key: Key::Timers, member, score } => {
                 self.timers.entry(partition).or_default().insert(member.clone(), *score);

@@ -214,7 +214,8 @@ pub(crate) fn of_the_store(mirror: &Mirror) -> Result<(), String> {
     }
     let remembered = |place: &str| mirror.runs.keys().any(|run| place == format!("{run}/"));
     for (partition, timers) in &mirror.timers {
-        if let Some((place, _)) = timers.iter().find(|(place, _)| !remembered(place)) {
+        let stays = |place: &str| remembered(place) || mirror.has_hour(*partition, place);
+        if let Some((place, _)) = timers.iter().find(|(place, _)| !stays(place)) {
             return Err(format!("partition {partition} has a timer for {place}, and there is no such run"));
         }
     }

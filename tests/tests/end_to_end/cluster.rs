@@ -12,6 +12,8 @@ mod messages;
 mod nodes;
 #[path = "operations.rs"]
 mod operations;
+#[path = "queues.rs"]
+mod queues;
 #[path = "readme.rs"]
 mod readme;
 #[path = "system.rs"]

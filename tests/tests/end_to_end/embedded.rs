@@ -2,12 +2,16 @@
 
 const BACKEND: system::Backend = system::Backend::Embedded;
 
+#[path = "anomalies.rs"]
+mod anomalies;
 #[path = "cancel.rs"]
 mod cancel;
 #[path = "children.rs"]
 mod children;
 #[path = "children_faults.rs"]
 mod children_faults;
+#[path = "fairness.rs"]
+mod fairness;
 #[path = "faults.rs"]
 mod faults;
 #[path = "iterations.rs"]
@@ -24,12 +28,18 @@ mod nodes;
 mod operations;
 #[path = "payloads.rs"]
 mod payloads;
+#[path = "queues.rs"]
+mod queues;
 #[path = "readme.rs"]
 mod readme;
 #[path = "rolled_back.rs"]
 mod rolled_back;
 #[path = "schemas.rs"]
 mod schemas;
+#[path = "statistics.rs"]
+mod statistics;
+#[path = "statistics_kept.rs"]
+mod statistics_kept;
 #[path = "system.rs"]
 mod system;
 #[path = "take_over.rs"]
@@ -40,3 +50,5 @@ mod timers;
 mod whole;
 #[path = "work.rs"]
 mod work;
+#[path = "workers.rs"]
+mod workers;

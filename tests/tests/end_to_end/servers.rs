@@ -2,18 +2,26 @@
 
 const BACKEND: system::Backend = system::Backend::Servers;
 
+#[path = "anomalies.rs"]
+mod anomalies;
 #[path = "cancel.rs"]
 mod cancel;
 #[path = "children.rs"]
 mod children;
+#[path = "fairness.rs"]
+mod fairness;
 #[path = "messages.rs"]
 mod messages;
 #[path = "nodes.rs"]
 mod nodes;
 #[path = "operations.rs"]
 mod operations;
+#[path = "queues.rs"]
+mod queues;
 #[path = "readme.rs"]
 mod readme;
+#[path = "statistics.rs"]
+mod statistics;
 #[path = "system.rs"]
 mod system;
 #[path = "take_over.rs"]
@@ -22,3 +30,5 @@ mod take_over;
 mod whole;
 #[path = "work.rs"]
 mod work;
+#[path = "workers.rs"]
+mod workers;

@@ -55,7 +55,7 @@ pub(super) async fn accept(
     match shared.executions.begin(&context, receipt, end_grace) {
         Begun::Copy => return,
         Begun::Answered(body) => return send_result(shared, &context, body).await,
-        Begun::Run => {}
+        Begun::Run => shared.deeds.began(now),
     }
     match unfit(&context, start_before, now, handler) {
         Err(outcome) => refuse(shared, &context, outcome).await,
@@ -71,6 +71,7 @@ pub(super) async fn conclude(shared: &Shared, context: &TaskContext, ending: Opt
             if let Outcome::Failed { error } = &outcome {
                 tracing::info!(code = error.code, message = error.message, "the attempt failed");
             }
+            shared.deeds.ended(&outcome, shared.clock.now());
             let body = answer::result(&shared.worker_id, context, outcome, usage);
             send_result(shared, context, body).await;
         }

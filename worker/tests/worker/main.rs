@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a failing test names its line")]
 
+mod beats;
 mod command;
 mod delivery;
 mod ending;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use chrono::Utc;
 use oarlock_broker::{Broker, topology};
@@ -204,6 +205,9 @@ async fn a_worker_that_cannot_work_is_not_built() {
     assert_eq!(wrong(partition.worker()), BuildError::NoTask);
     assert_eq!(wrong(partition.worker().task("pay", charge).slots(0)), BuildError::Slots(0));
     assert_eq!(wrong(partition.worker().task("pay", charge).slots(70_000)), BuildError::Slots(70_000));
+    for beat in [Duration::from_millis(999), Duration::from_secs(61)] {
+        assert_eq!(wrong(partition.worker().task("pay", charge).beat(beat)), BuildError::Beat(beat));
+    }
     assert_eq!(
         wrong(partition.worker().task("pay", charge).task("pay", charge)),
         BuildError::Twice("pay".into())

@@ -25,6 +25,10 @@ pub(super) fn prefix(partition: u32, key: &Key) -> Vec<u8> {
             push_text(&mut row, status);
         }
         Key::Definitions => row.push(6),
+        Key::Statistics { hour } => {
+            row.push(7);
+            row.extend(hour.as_millis().to_be_bytes());
+        }
     }
     row
 }

@@ -1,5 +1,7 @@
 //! What each kind of write does, and what stays apart.
 
+use oarlock_protocol::Timestamp;
+
 use super::*;
 
 /// Later writes of a commit see earlier ones.
@@ -94,6 +96,7 @@ pub async fn partitions_are_apart(harness: Harness) {
 pub async fn keys_are_apart(harness: Harness) {
     let token = harness.owner().await;
     let id = RunId::from_uuid(uuid::Uuid::from_u128(7));
+    let hour = |begins| Key::Statistics { hour: Timestamp::from_millis(begins) };
     let hashes = [
         Key::Run(RunKey::new("acme", id)),
         Key::Run(RunKey::new("acme2", id)),
@@ -101,6 +104,8 @@ pub async fn keys_are_apart(harness: Harness) {
         run(8),
         Key::Outbox,
         Key::Definitions,
+        hour(0),
+        hour(3_600_000),
     ];
     let runs =
         |tenant: &str, status: &str| Key::Runs { tenant: tenant.to_owned(), status: status.to_owned() };

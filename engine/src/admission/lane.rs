@@ -1,0 +1,180 @@
+//! The ready tasks and open attempts of one task queue: whose turn it is, and whether there is room.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+
+use oarlock_protocol::ExecutionId;
+
+use super::{Standing, Ticket};
+use crate::map::{Map, Set};
+
+/// The ready tasks and open attempts of one task queue.
+#[derive(Debug, Default)]
+pub(super) struct Lane {
+    /// The most attempts that are out.
+    pub(super) window: usize,
+    /// Whether it is among those that may have something to let out.
+    pub(super) hopeful: bool,
+    /// Open attempts, by partition.
+    open: Map<u32, Set<ExecutionId>>,
+    /// How many attempts are open.
+    count: usize,
+    /// How many tasks are in the hands of partitions, or were taken and are not decided.
+    held: usize,
+    closed: u64,
+    tenants: Map<String, Line>,
+    /// Where each task that is here stands, also those in hands.
+    places: Map<Ticket, Place>,
+    /// Tenants with ready tasks, in the order of their turns, each with what is left of its turn.
+    turns: VecDeque<(String, u32)>,
+    /// How many looks it has had no task.
+    idle: u32,
+}
+
+/// The ready tasks of a tenant, by partition.
+type Line = BTreeMap<u32, BTreeMap<Place, Ticket>>;
+
+/// Sorts the ready tasks of a tenant: greater priority first, then the order of arrival.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place(Reverse<u8>, u64);
+
+impl Place {
+    pub(super) const fn new(priority: u8, arrival: u64) -> Self {
+        Self(Reverse(priority), arrival)
+    }
+}
+
+impl Lane {
+    pub(super) fn new(window: usize) -> Self {
+        Self { window, ..Self::default() }
+    }
+
+    /// Takes a task in; whether it is new.
+    pub(super) fn offer(&mut self, partition: u32, place: Place, ticket: Ticket) -> bool {
+        if self.places.contains_key(&ticket) {
+            return false;
+        }
+        self.places.insert(ticket.clone(), place);
+        self.line_up(partition, place, ticket);
+        true
+    }
+
+    /// Takes a task out. One that is in a hand is found missing when its partition takes it.
+    pub(super) fn withdraw(&mut self, partition: u32, ticket: &Ticket) {
+        let Some(place) = self.places.remove(ticket) else { return };
+        if let Some(tasks) =
+            self.tenants.get_mut(&*ticket.run.tenant).and_then(|line| line.get_mut(&partition))
+        {
+            tasks.remove(&place);
+        }
+    }
+
+    pub(super) fn opened(&mut self, partition: u32, attempt: ExecutionId) {
+        self.count += usize::from(self.open.entry(partition).or_default().insert(attempt));
+    }
+
+    /// An attempt has closed; whether it was open.
+    pub(super) fn closed(&mut self, partition: u32, attempt: ExecutionId) -> bool {
+        let was_open = self.open.get_mut(&partition).is_some_and(|open| open.remove(&attempt));
+        self.count -= usize::from(was_open);
+        self.closed += u64::from(was_open);
+        was_open
+    }
+
+    /// Lets the next task out, of those partitions that take one: it is held from now on.
+    pub(super) fn deal(
+        &mut self,
+        weights: &HashMap<String, u32>,
+        takes: impl Fn(u32) -> bool,
+    ) -> Option<(u32, Place, Ticket)> {
+        if self.count + self.held >= self.window {
+            return None;
+        }
+        // Each tenant is asked once: of some, no partition may take anything now.
+        for _ in 0..self.turns.len() {
+            let (tenant, left) = self.turns.pop_front()?;
+            let Some(line) = self.tenants.get_mut(&tenant) else { continue };
+            line.retain(|_, tasks| !tasks.is_empty());
+            if line.is_empty() {
+                self.tenants.remove(&tenant);
+                continue;
+            }
+            let firsts = line.iter().filter(|(partition, _)| takes(**partition));
+            let first = firsts
+                .filter_map(|(of, tasks)| tasks.first_key_value().map(|(place, _)| (*place, *of)))
+                .min();
+            let Some((_, partition)) = first else {
+                self.turns.push_back((tenant, 0));
+                continue;
+            };
+            let taken = line.get_mut(&partition).and_then(BTreeMap::pop_first);
+            let left = if left == 0 { weights.get(&tenant).copied().unwrap_or(1).max(1) } else { left } - 1;
+            if left == 0 {
+                self.turns.push_back((tenant, 0));
+            } else {
+                self.turns.push_front((tenant, left));
+            }
+            self.held += 1;
+            return taken.map(|(place, ticket)| (partition, place, ticket));
+        }
+        None
+    }
+
+    /// A partition takes a task that it was dealt; false where that was withdrawn meanwhile.
+    pub(super) fn claim(&mut self, ticket: &Ticket, place: Place) -> bool {
+        let is_here = self.places.get(ticket) == Some(&place);
+        if is_here {
+            self.places.remove(ticket);
+        }
+        is_here
+    }
+
+    /// What was held is held no more.
+    pub(super) fn release(&mut self) {
+        self.held = self.held.saturating_sub(1);
+    }
+
+    /// Puts a task that was dealt back to where it was, unless it was withdrawn meanwhile.
+    pub(super) fn put_back(&mut self, partition: u32, place: Place, ticket: Ticket) {
+        if self.places.get(&ticket) == Some(&place) {
+            self.line_up(partition, place, ticket);
+        }
+    }
+
+    /// Forgets all of a partition that is not in its hand.
+    pub(super) fn leave(&mut self, partition: u32) {
+        self.count -= self.open.remove(&partition).map_or(0, |open| open.len());
+        for line in self.tenants.values_mut() {
+            for ticket in line.remove(&partition).into_iter().flat_map(BTreeMap::into_values) {
+                self.places.remove(&ticket);
+            }
+        }
+    }
+
+    pub(super) fn standing(&self) -> Standing {
+        Standing {
+            waiting: self.places.len(),
+            out: self.count + self.held,
+            window: self.window,
+            closed: self.closed,
+        }
+    }
+
+    /// How many looks it has had no task, this one included.
+    pub(super) fn looks_without_tasks(&mut self) -> u32 {
+        let has_tasks = self.count + self.held + self.places.len() > 0;
+        self.idle = if has_tasks { 0 } else { self.idle + 1 };
+        self.idle
+    }
+
+    fn line_up(&mut self, partition: u32, place: Place, ticket: Ticket) {
+        let tenant = &*ticket.run.tenant;
+        if !self.tenants.contains_key(tenant) {
+            self.turns.push_back((tenant.to_owned(), 0));
+            self.tenants.insert(tenant.to_owned(), Line::new());
+        }
+        if let Some(line) = self.tenants.get_mut(tenant) {
+            line.entry(partition).or_default().insert(place, ticket);
+        }
+    }
+}
