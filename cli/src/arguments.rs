@@ -107,6 +107,8 @@ pub(crate) enum Command {
     Queues(Queues),
     /// Shows what is unusual in the fleet now, the worst first.
     Anomalies,
+    /// Shows queues, workers, runs and what is unusual on one screen, live, and why a queue waits.
+    Top,
     /// Lists the workers, and what is wrong with one.
     Workers(Workers),
     /// Shows, puts back or drops messages that nobody could understand.
