@@ -20,6 +20,7 @@ use crate::arguments::{Global, Secrets};
 use crate::exit::Failure;
 
 mod sections;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 
@@ -32,7 +33,7 @@ use sections::{
 /// The defaults, each with its comment.
 const DEFAULTS: &str = include_str!("../../config/oarlock.toml");
 /// The sections that a worker.toml may hold beside what is its own.
-const OF_WORKERS: [&str; 5] = ["broker", "limits", "log", "payloads", "worker"];
+const OF_WORKERS: [&str; 6] = ["broker", "limits", "log", "payloads", "telemetry", "worker"];
 
 /// Every setting.
 #[derive(Clone, Debug, Deserialize)]
@@ -54,6 +55,7 @@ pub(crate) struct Configuration {
     tenants: Tenants,
     producers: HashMap<String, Principal>,
     pub(crate) log: Log,
+    pub(crate) telemetry: telemetry::Section,
 }
 
 /// The file that holds settings of one's own.
@@ -100,13 +102,14 @@ impl Configuration {
         let is_setting = |name: &str| {
             name.starts_with("OARLOCK_") && name.contains("__") && !name.starts_with(ENVIRONMENT_PREFIX)
         };
-        let ours = environment.into_iter().filter(|(name, _)| is_setting(name));
+        let ours = environment.clone().into_iter().filter(|(name, _)| is_setting(name));
         let variables =
             Environment::with_prefix("OARLOCK").prefix_separator("_").separator("__").try_parsing(true);
         builder = builder.add_source(variables.source(Some(ours.collect())));
         let mut configuration: Configuration =
             builder.build().map_err(wrong)?.try_deserialize().map_err(wrong)?;
         configuration.apply(global);
+        configuration.telemetry.complete(&environment);
         configuration
             .check()
             .map_err(|reason| Failure::usage(format!("the settings{file} are wrong: {reason}")))?;
@@ -156,6 +159,7 @@ impl Configuration {
             );
         }
         self.check_payloads()?;
+        self.telemetry.check()?;
         for (key, span) in self.times() {
             at_least(1, span.as_millis(), &format!("{key}, in milliseconds,"))?;
         }
@@ -270,7 +274,7 @@ impl Configuration {
         Ok(Some(oarlock_payloads::Payloads::new(Arc::new(store), limits)))
     }
 
-    /// The settings of an orchestrator, without the payload store.
+    /// The settings of an orchestrator, without the payload store and without traces.
     pub(crate) fn orchestrator(&self) -> Settings {
         Settings {
             node: self.orchestrator.node.clone(),
@@ -285,6 +289,7 @@ impl Configuration {
             orchestrators: None,
             watchdog: false,
             payloads: None,
+            telemetry: oarlock_telemetry::Telemetry::default(),
             engine: self.engine(),
         }
     }

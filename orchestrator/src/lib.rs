@@ -15,6 +15,7 @@ mod payloads;
 pub mod settings;
 mod starts;
 pub mod store;
+mod traces;
 pub mod watch;
 mod watchdog;
 

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use oarlock_payloads::Payloads;
 use oarlock_protocol::Span;
 use oarlock_protocol::security::SecurityContext;
+use oarlock_telemetry::Telemetry;
 
 /// The settings of one orchestrator node.
 #[derive(Clone, Debug)]
@@ -34,6 +35,8 @@ pub struct Settings {
     pub watchdog: bool,
     /// Where large payloads are kept, where there is such a store.
     pub payloads: Option<Payloads>,
+    /// Where spans of runs and attempts go.
+    pub telemetry: Telemetry,
     /// The limits and defaults of every decision.
     pub engine: oarlock_engine::Settings,
 }
@@ -53,6 +56,7 @@ impl Default for Settings {
             orchestrators: None,
             watchdog: false,
             payloads: None,
+            telemetry: Telemetry::default(),
             engine: oarlock_engine::Settings::default(),
         }
     }

@@ -9,6 +9,7 @@ use oarlock_broker::Broker;
 use oarlock_payloads::Payloads;
 use oarlock_protocol::Clock;
 use oarlock_protocol::name::{InvalidName, check_task_name};
+use oarlock_telemetry::Telemetry;
 use serde::de::DeserializeOwned;
 
 use crate::handler::{Handler, IntoAnswer, Typed};
@@ -36,6 +37,7 @@ pub struct Worker {
     pub(crate) limits: Limits,
     pub(crate) payloads: Option<Payloads>,
     pub(crate) clock: Clock,
+    pub(crate) telemetry: Telemetry,
 }
 
 /// What executes a task, and the queue it is taken from.
@@ -95,6 +97,7 @@ impl Worker {
             limits,
             payloads: None,
             clock: Clock::system(),
+            telemetry: Telemetry::default(),
         };
         Builder { worker, slots: DEFAULT_SLOTS, problem: None }
     }
@@ -134,6 +137,13 @@ impl Builder {
     #[must_use]
     pub fn clock(mut self, clock: Clock) -> Self {
         self.worker.clock = clock;
+        self
+    }
+
+    /// Where the spans of executions go; nowhere by default. Whoever started it ends it, once the worker is drained.
+    #[must_use]
+    pub fn telemetry(mut self, telemetry: Telemetry) -> Self {
+        self.worker.telemetry = telemetry;
         self
     }
 

@@ -32,6 +32,7 @@ use std::time::Duration;
 use oarlock_broker::{Broker, topology};
 use oarlock_payloads::Payloads;
 use oarlock_protocol::{Clock, WorkerId};
+use oarlock_telemetry::Telemetry;
 use tokio::sync::{Semaphore, mpsc, watch as switch};
 use tokio::task::JoinSet;
 
@@ -78,6 +79,7 @@ struct Shared {
     limits: Limits,
     payloads: Option<Payloads>,
     clock: Clock,
+    telemetry: Telemetry,
     executions: Executions,
     outbox: mpsc::Sender<Outgoing>,
 }
@@ -136,6 +138,7 @@ impl Shared {
             limits: worker.limits,
             payloads: worker.payloads,
             clock: worker.clock,
+            telemetry: worker.telemetry,
             executions: Executions::new(worker.limits.early_ack),
             outbox,
         }

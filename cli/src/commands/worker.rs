@@ -50,7 +50,8 @@ pub(super) async fn worker(
     let mut signals = Signals::hear()?;
     let broker = fleet::broker(configuration, format!("oarlock worker {}", host_name()))?;
     let builder = settings.into_worker(broker.clone()).map_err(|e| Failure::usage(e.to_string()))?;
-    let mut builder = builder.max_payload_bytes(configuration.payload_bytes());
+    let telemetry = configuration.telemetry.start("oarlock-worker")?;
+    let mut builder = builder.max_payload_bytes(configuration.payload_bytes()).telemetry(telemetry.clone());
     if let Some(payloads) = configuration.payloads()? {
         builder = builder.payloads(payloads);
     }
@@ -72,7 +73,7 @@ pub(super) async fn worker(
         ));
     }
     tokio::select! {
-        () = drain(running, grace, json) => {}
+        () = drain(running, grace, json) => telemetry.end(fleet::LAST_SPANS).await,
         _ = signals.told_to_end() => {}
     }
     if let Some((_, serving)) = health {
@@ -142,7 +143,7 @@ fn show(configuration: &Configuration, file: Option<&Path>, settings: &Settings,
         return say_json(&json!({
             "file": file, "broker": {"nodes": nodes}, "queues": queues, "commands": tasks, "http": settings.has_http(),
             "slots": settings.slots(), "secrets": secrets, "grace": grace, "payloadBytes": configuration.payload_bytes(),
-            "payloads": configuration.payloads_url(),
+            "payloads": configuration.payloads_url(), "traces": configuration.telemetry.endpoint(),
         }));
     }
     let slots = settings.slots().map_or_else(|| "the default".to_owned(), |slots| slots.to_string());
@@ -156,6 +157,7 @@ fn show(configuration: &Configuration, file: Option<&Path>, settings: &Settings,
         ("secrets", secrets.unwrap_or_else(|| "of the environment".to_owned())),
         ("grace", grace.to_string()),
         ("payloads", configuration.payloads_url().unwrap_or("none").to_owned()),
+        ("traces", configuration.telemetry.endpoint().unwrap_or("none").to_owned()),
     ];
     let rows: Vec<_> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
     say(&table::text(&rows));

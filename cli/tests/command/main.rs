@@ -30,5 +30,6 @@ mod starts;
 mod telling;
 mod terminal;
 mod testing_page;
+mod traces;
 mod validate;
 mod workers;

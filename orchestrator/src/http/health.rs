@@ -44,6 +44,7 @@ pub(super) async fn ready(extract::State(state): extract::State<State>) -> Respo
         "lostPartitions": count(&counters.lost_partitions),
         "rollbacks": count(&counters.rollbacks),
         "failedPayloadRemovals": count(&counters.failed_removals),
+        "droppedSpans": state.node.settings().telemetry.dropped(),
     });
     (status, JsonBody(body)).into_response()
 }

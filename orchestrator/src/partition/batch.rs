@@ -3,6 +3,7 @@
 use oarlock_broker::Publication;
 use oarlock_engine::map::Map;
 use oarlock_protocol::{ExecutionId, RunKey, Timestamp};
+use oarlock_telemetry::Span;
 use uuid::Uuid;
 
 use super::answer::{Reply, Return};
@@ -27,6 +28,8 @@ pub(super) struct Batch {
     pub(super) tell: Vec<Publication>,
     /// Changes to tell those who watch.
     pub(super) changes: Vec<Change>,
+    /// Spans of what ended.
+    pub(super) spans: Vec<Span>,
     /// Runs whose time in the store is over.
     pub(super) forgotten: Vec<RunKey>,
     /// Whether an answer rests on what was committed before: it is given only where the store still holds that.

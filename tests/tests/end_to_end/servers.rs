@@ -18,6 +18,8 @@ mod readme;
 mod system;
 #[path = "take_over.rs"]
 mod take_over;
+#[path = "traces.rs"]
+mod traces;
 #[path = "whole.rs"]
 mod whole;
 #[path = "work.rs"]

@@ -15,3 +15,4 @@ mod payloads;
 mod request;
 #[cfg(feature = "http")]
 mod secret;
+mod traces;
