@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use oarlock_protocol::Json;
 use oarlock_protocol::security::SecurityContext;
+use oarlock_protocol::trace::TRACEPARENT;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -149,6 +150,10 @@ impl Client {
             .header("oarlock-tenant", &principal.tenant_id)
             .header("oarlock-roles", principal.roles.join(","))
             .header("oarlock-permissions", principal.permissions.join(","));
+        let request = match crate::commands::traceparent() {
+            Some(trace) => request.header(TRACEPARENT, trace.to_string()),
+            None => request,
+        };
         match question.body {
             Body::None => request,
             Body::Json(body) => request.json(body),

@@ -8,6 +8,7 @@ use oarlock_broker::rabbitmq::LIBRARY_LOG;
 use oarlock_definition::Report;
 use oarlock_protocol::Json;
 use oarlock_protocol::definition::WorkflowDefinition;
+use oarlock_protocol::trace::{TRACEPARENT_VARIABLE, TraceParent};
 use oarlock_worker::settings::FILE;
 use tracing_subscriber::EnvFilter;
 
@@ -103,6 +104,11 @@ pub(crate) async fn execute(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Bench(given) => bench::bench(&configuration, &arguments.global, given).await,
         Command::Ready => ready::ready(&client()?, json).await,
     }
+}
+
+/// The span that this command belongs to, where whoever started it has one.
+pub(crate) fn traceparent() -> Option<TraceParent> {
+    std::env::var(TRACEPARENT_VARIABLE).ok()?.parse().ok()
 }
 
 /// Logs as the settings say; where they name no level, at `default`.

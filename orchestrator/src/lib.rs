@@ -22,6 +22,7 @@ pub mod settings;
 mod starts;
 pub mod statistics;
 pub mod store;
+mod traces;
 pub mod watch;
 mod watchdog;
 

@@ -48,6 +48,7 @@ mod takeover;
 mod tell;
 mod timers;
 mod times;
+mod traces;
 
 pub(crate) use answer::Return;
 use hearing::Hearing;

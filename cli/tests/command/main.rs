@@ -32,6 +32,7 @@ mod stats;
 mod telling;
 mod terminal;
 mod testing_page;
+mod traces;
 mod validate;
 mod workers;
 mod working;

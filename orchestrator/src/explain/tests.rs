@@ -51,6 +51,7 @@ impl World {
                 ..SecurityContext::default()
             },
             parent: None,
+            traceparent: None,
         };
         let (run, effects) = decide::start(&plan, request, &settings, now).unwrap();
         let waiting = Map::default();

@@ -45,6 +45,7 @@ pub(super) async fn ready(extract::State(state): extract::State<State>) -> Respo
         "rollbacks": count(&counters.rollbacks),
         "failedPayloadRemovals": count(&counters.failed_removals),
         "unheardAnnouncements": count(&counters.unheard),
+        "droppedSpans": state.node.settings().telemetry.dropped(),
     });
     (status, JsonBody(body)).into_response()
 }

@@ -15,6 +15,7 @@ pub use self::request::{
 };
 use crate::instance::{TaskExecutionContext, TaskMetrics};
 use crate::security::SecurityContext;
+use crate::trace::{self, TraceParent};
 use crate::{ErrorDetails, ExecutionId, Json, RunId, RunKey, TaskInstanceId, TaskPath, Timestamp, WorkerId};
 
 /// What a message is: the `type` property.
@@ -108,6 +109,9 @@ pub struct StartMessage {
     /// The step that started it, where a run did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Parent>,
+    /// The span of a trace that the run belongs to, where who asks for it has one; one that is invalid is none.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "trace::if_valid")]
+    pub traceparent: Option<TraceParent>,
 }
 
 /// The step of another run that started this one, and hears how it ends.

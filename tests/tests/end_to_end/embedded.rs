@@ -46,6 +46,8 @@ mod system;
 mod take_over;
 #[path = "timers.rs"]
 mod timers;
+#[path = "traces.rs"]
+mod traces;
 #[path = "whole.rs"]
 mod whole;
 #[path = "work.rs"]

@@ -26,6 +26,8 @@ mod statistics;
 mod system;
 #[path = "take_over.rs"]
 mod take_over;
+#[path = "traces.rs"]
+mod traces;
 #[path = "whole.rs"]
 mod whole;
 #[path = "work.rs"]
