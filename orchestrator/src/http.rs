@@ -21,6 +21,7 @@ mod operations;
 mod parked;
 mod principal;
 mod runs;
+mod schedules;
 mod waiting;
 
 pub use error::ErrorBody;
@@ -65,6 +66,11 @@ pub fn router_with_warnings(node: Arc<Node>, principal: SecurityContext, warning
         .route("/v1/runs/{id}/pause", post(operations::pause))
         .route("/v1/runs/{id}/resume", post(operations::resume))
         .route("/v1/runs/{id}/retry", post(operations::retry))
+        .route("/v1/schedules", get(schedules::list))
+        .route("/v1/schedules/{id}", get(schedules::get).put(schedules::put).delete(schedules::delete))
+        .route("/v1/schedules/{id}/pause", post(schedules::pause))
+        .route("/v1/schedules/{id}/resume", post(schedules::resume))
+        .route("/v1/schedules/{id}/trigger", post(schedules::trigger))
         .route("/v1/parked", get(parked::list))
         .route("/v1/parked/{id}", get(parked::get).delete(parked::drop))
         .route("/v1/parked/{id}/requeue", post(parked::requeue))

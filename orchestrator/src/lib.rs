@@ -12,6 +12,7 @@ pub mod node;
 mod parked;
 pub mod partition;
 mod payloads;
+pub mod schedules;
 pub mod settings;
 mod starts;
 pub mod store;

@@ -133,6 +133,8 @@ pub enum Key {
     },
     /// Hash: workflow definitions whose home this partition is.
     Definitions,
+    /// Hash: schedules whose home this partition is, and how far each is.
+    Schedules,
 }
 
 /// One absolute write.

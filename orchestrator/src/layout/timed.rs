@@ -1,6 +1,6 @@
 //! What an entry of the timers is for.
 
-use oarlock_protocol::RunKey;
+use oarlock_protocol::{RunKey, ScheduleKey};
 
 use super::{Place, Unreadable};
 
@@ -12,14 +12,24 @@ pub enum Timed {
     /// What is left of a run that has ended: `/` for the run itself, or the memory of it; another place for what it has
     /// kept elsewhere.
     Place(Place),
+    /// A schedule, which is to be looked at.
+    Schedule(ScheduleKey),
 }
+
+/// How the entry of a schedule begins: no tenant has a colon.
+const SCHEDULE: &str = ":schedule/";
 
 impl Timed {
     /// Reads the text of an entry.
     ///
     /// # Errors
-    /// A text that names neither a run nor a place.
+    /// A text that names neither a run nor a place nor a schedule.
     pub fn parse(text: &str) -> Result<Self, Unreadable> {
+        if let Some(key) = text.strip_prefix(SCHEDULE) {
+            return ScheduleKey::parse(key)
+                .map(Self::Schedule)
+                .ok_or_else(|| Unreadable::new("a timer", text));
+        }
         match text.split_once('/') {
             Some((tenant, run)) if !run.contains('/') => {
                 let run = run.parse().map_err(|_| Unreadable::new("a timer", text))?;
@@ -41,6 +51,7 @@ impl std::fmt::Display for Timed {
         match self {
             Self::Run(run) => run.fmt(f),
             Self::Place(place) => place.fmt(f),
+            Self::Schedule(key) => write!(f, "{SCHEDULE}{key}"),
         }
     }
 }
@@ -55,10 +66,13 @@ mod tests {
     fn a_timer_is_read_as_it_was_written() {
         let run = RunKey::new("acme", RunId::keyed("acme", "d", "k"));
         let place = |path| Timed::Place(Place { run: run.clone(), path: TaskPath::from(path) });
-        for timed in [Timed::Run(run.clone()), place("/"), place("/:payloads")] {
+        let schedule = Timed::Schedule(ScheduleKey::new("acme", "nightly"));
+        for timed in [Timed::Run(run.clone()), place("/"), place("/:payloads"), schedule] {
             assert_eq!(Timed::parse(&timed.to_string()).unwrap(), timed);
         }
-        for text in ["", "/", "acme", "acme/", "acme/x", "acme/not-a-uuid/", "//"] {
+        for text in
+            ["", "/", "acme", "acme/", "acme/x", "acme/not-a-uuid/", "//", ":schedule/a", ":schedule/a/b/c"]
+        {
             assert!(Timed::parse(text).is_err(), "{text}");
         }
     }

@@ -59,6 +59,10 @@ impl Owner {
                     self.look_at_the_rest(place).await?;
                     1
                 }
+                Timed::Schedule(key) => {
+                    self.look_at_schedule(key).await?;
+                    1
+                }
             };
             left = left.saturating_sub(fired);
         }

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::request::{
     Answer, AnswerMessage, CompleteMessage, Completion, Operation, OperationMessage, RegisterMessage,
-    StartRequest, WatchMessage,
+    ScheduleAction, ScheduleMessage, StartRequest, WatchMessage,
 };
 use crate::instance::{TaskExecutionContext, TaskMetrics};
 use crate::security::SecurityContext;
@@ -32,11 +32,12 @@ pub enum Kind {
     Watch,
     Complete,
     Operation,
+    Schedule,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 12] = [
+    pub const ALL: [Kind; 13] = [
         Kind::Start,
         Kind::Task,
         Kind::Result,
@@ -49,6 +50,7 @@ impl Kind {
         Kind::Watch,
         Kind::Complete,
         Kind::Operation,
+        Kind::Schedule,
     ];
 
     /// The text of the `type` property.
@@ -66,6 +68,7 @@ impl Kind {
             Kind::Watch => "oarlock.watch",
             Kind::Complete => "oarlock.complete",
             Kind::Operation => "oarlock.operation",
+            Kind::Schedule => "oarlock.schedule",
         }
     }
 

@@ -28,6 +28,8 @@ mod payloads;
 mod readme;
 #[path = "rolled_back.rs"]
 mod rolled_back;
+#[path = "schedules.rs"]
+mod schedules;
 #[path = "schemas.rs"]
 mod schemas;
 #[path = "system.rs"]

@@ -14,6 +14,8 @@ mod nodes;
 mod operations;
 #[path = "readme.rs"]
 mod readme;
+#[path = "schedules.rs"]
+mod schedules;
 #[path = "system.rs"]
 mod system;
 #[path = "take_over.rs"]

@@ -10,6 +10,7 @@
 //! <prefix>:{<tag>}:timers                 sorted   runs under way and what is left of ended ones, by time
 //! <prefix>:{<tag>}:outbox                 hash     open attempts whose publication is not confirmed
 //! <prefix>:{<tag>}:definitions            hash     workflow definitions
+//! <prefix>:{<tag>}:schedules              hash     schedules, and how far each is
 //! ```
 //!
 //! A cluster hashes what stands in the braces only, so a partition lives in one slot. The tag of partition 7 is `p7.<n>` with
@@ -128,6 +129,7 @@ impl PartitionNames<'_> {
             Key::Timers => self.name("timers"),
             Key::Outbox => self.name("outbox"),
             Key::Definitions => self.name("definitions"),
+            Key::Schedules => self.name("schedules"),
         }
     }
 
