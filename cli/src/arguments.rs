@@ -8,9 +8,11 @@ use oarlock_protocol::instance::WorkflowStatus;
 use oarlock_protocol::{ExecutionId, RunId, Span, TaskPath};
 
 mod bench;
+mod schedule;
 mod values;
 
 pub(crate) use bench::{Bench, Part};
+pub(crate) use schedule::Schedule;
 use values::{execution_id, run_id, status, task_path};
 
 /// Runs workflows on a fleet of workers, or all in one process.
@@ -95,6 +97,9 @@ pub(crate) enum Command {
     Resume(RunName),
     /// Does again what did not complete in a run that ended FAILED, CANCELLED or TIMED_OUT.
     Retry(RunName),
+    /// Registers, shows, changes or removes what starts runs at the times of a cron expression.
+    #[command(subcommand)]
+    Schedule(Schedule),
     /// Shows, puts back or drops messages that nobody could understand.
     #[command(subcommand)]
     Parked(Parked),

@@ -35,6 +35,7 @@ mod recorded;
 mod resume;
 mod retry;
 mod run;
+mod schedule;
 mod signal;
 mod start;
 mod test;
@@ -83,6 +84,7 @@ pub(crate) async fn execute(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Retry(name) => retry::retry(&client()?, &name, json).await,
         Command::Orchestrator(given) => orchestrator::orchestrator(&configuration, given, json).await,
         Command::Worker(given) => worker::worker(&configuration, worker_file, given, json).await,
+        Command::Schedule(what) => schedule::schedule(&client()?, what, json).await,
         Command::Parked(what) => parked::parked(&client()?, what, json).await,
         Command::Bench(given) => bench::bench(&configuration, &arguments.global, given).await,
         Command::Ready => ready::ready(&client()?, json).await,
