@@ -50,8 +50,11 @@ impl Owner {
         &mut self,
         key: &ScheduleKey,
     ) -> Result<Result<Option<Loaded>, String>, Lost> {
-        if let Some(known) = self.schedules.remove(key) {
-            return Ok(Ok(known));
+        match self.schedules.get(key) {
+            // Removed in this round: the store does not know yet.
+            Some(None) => return Ok(Ok(None)),
+            Some(Some(_)) => return Ok(Ok(self.schedules.remove(key).flatten())),
+            None => {}
         }
         let fields = layout::schedule_fields(key);
         let read = self.shared.store.read_hash(self.partition, &Key::Schedules, fields).await?;

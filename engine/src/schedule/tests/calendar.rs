@@ -28,6 +28,26 @@ fn five_fields_six_and_names_are_read() {
 }
 
 #[test]
+fn the_page_shows_expressions_that_are_read() {
+    let page = include_str!("../../../../docs/schedules.md");
+    let rows = page
+        .split_once("| `cron` | is due |")
+        .unwrap()
+        .1
+        .lines()
+        .skip(2)
+        .take_while(|line| line.starts_with('|'));
+    let cells = rows.filter_map(|row| row.split('|').nth(1));
+    let shown: Vec<&str> = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    assert!(shown.len() >= 10, "{shown:?}");
+    for cron in shown {
+        assert!(Calendar::read(cron, "UTC").unwrap().next(at("2026-11-27T00:00:00Z")).is_some(), "{cron}");
+    }
+    let both = due("0 0 1-7 * +MON", "UTC", "2026-11-27T00:00:00Z", "2027-02-02T00:00:00Z");
+    assert_eq!(both, ["12-07 00:00", "01-04 00:00", "02-01 00:00"]);
+}
+
+#[test]
 fn a_zone_moves_with_its_clocks() {
     // 03:00 in Berlin is 01:00 UTC in summer, 02:00 UTC in winter.
     let days = due("0 3 * * *", "Europe/Berlin", "2026-10-23T12:00:00Z", "2026-10-27T12:00:00Z");
