@@ -9,11 +9,13 @@ use oarlock_protocol::{ExecutionId, RunId, Span, TaskPath};
 
 mod bench;
 mod fleet;
+mod schedule;
 mod stats;
 mod values;
 
 pub(crate) use bench::{Bench, Part};
 pub(crate) use fleet::{Fleet, Worker};
+pub(crate) use schedule::Schedule;
 pub(crate) use stats::{Of, Stats};
 use values::{execution_id, run_id, status, task_path};
 
@@ -109,6 +111,9 @@ pub(crate) enum Command {
     Anomalies,
     /// Lists the workers, and what is wrong with one.
     Workers(Workers),
+    /// Registers, shows, changes or removes what starts runs at the times of a cron expression.
+    #[command(subcommand)]
+    Schedule(Schedule),
     /// Shows, puts back or drops messages that nobody could understand.
     #[command(subcommand)]
     Parked(Parked),

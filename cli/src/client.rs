@@ -125,6 +125,18 @@ impl Client {
         self.answer(Question::post(path, Body::Text(text))).await
     }
 
+    /// Puts a text, and tells whether the same had been there before.
+    pub(crate) async fn put_text_again<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        text: &str,
+    ) -> Result<(T, bool), Failure> {
+        let question = Question { method: Method::PUT, body: Body::Text(text), ..Question::get(path) };
+        let response = self.send(&question).await?;
+        let replayed = response.headers().contains_key(REPLAYED);
+        Ok((self.read(response).await?, replayed))
+    }
+
     pub(crate) async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         self.answer(Question { method: Method::DELETE, ..Question::get(path) }).await
     }

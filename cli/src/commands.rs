@@ -39,6 +39,7 @@ mod recorded;
 mod resume;
 mod retry;
 mod run;
+mod schedule;
 mod signal;
 mod start;
 mod stats;
@@ -100,6 +101,7 @@ pub(crate) async fn execute(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Queues(given) => queues::queues(&client()?, given, json).await,
         Command::Anomalies => anomalies::anomalies(&client()?, json).await,
         Command::Workers(given) => workers::workers(&client()?, given, json).await,
+        Command::Schedule(what) => schedule::schedule(&client()?, what, json).await,
         Command::Parked(what) => parked::parked(&client()?, what, json).await,
         Command::Bench(given) => bench::bench(&configuration, &arguments.global, given).await,
         Command::Ready => ready::ready(&client()?, json).await,

@@ -15,6 +15,7 @@ pub mod plan;
 pub mod retry;
 pub mod router;
 pub mod run;
+pub mod schedule;
 pub mod schema;
 pub mod scope;
 pub mod security;

@@ -22,6 +22,7 @@ mod parked;
 mod principal;
 mod queues;
 mod runs;
+mod schedules;
 mod statistics;
 mod waiting;
 mod workers;
@@ -74,6 +75,11 @@ pub fn router_with_warnings(node: Arc<Node>, principal: SecurityContext, warning
         .route("/v1/statistics/tasks", get(statistics::tasks))
         .route("/v1/statistics/workflows", get(statistics::workflows))
         .route("/v1/workers", get(workers::list))
+        .route("/v1/schedules", get(schedules::list))
+        .route("/v1/schedules/{id}", get(schedules::get).put(schedules::put).delete(schedules::delete))
+        .route("/v1/schedules/{id}/pause", post(schedules::pause))
+        .route("/v1/schedules/{id}/resume", post(schedules::resume))
+        .route("/v1/schedules/{id}/trigger", post(schedules::trigger))
         .route("/v1/parked", get(parked::list))
         .route("/v1/parked/{id}", get(parked::get).delete(parked::drop))
         .route("/v1/parked/{id}/requeue", post(parked::requeue))

@@ -9,9 +9,11 @@
 //!                                 <tenant>/<run id>/            of one that has ended: the end of its retention, or of the memory of it
 //!                                 <tenant>/<run id>/:payloads   when its payloads are removed
 //!                                 statistics@<hour>             when the statistics of that hour are removed
+//!                         <tenant>/<schedule id> behind `:schedule/`: a time not later than that at which it is to be looked at
 //! Outbox                  hash    <seq>                   -> {<execution id or run id>: <tenant>/<run id><path>, ...};  everything -> nothing
 //! Definitions             hash    <tenant>/<id>@<version> -> definition;  <tenant>/<id> -> newest version
 //! Statistics(hour)        hash    t/<tenant>/<task>/<seq>, w/<tenant>/<workflow>/<seq> -> what attempts and runs took
+//! Schedules               hash    <tenant>/<id> -> schedule;  <tenant>/<id>/ -> how far it is
 //! ```
 //!
 //! `origin` is what the start of a run fixes, written once; `head` what changes with its events. A row (`t:`) is written
@@ -33,6 +35,7 @@ mod head;
 pub mod outbox;
 mod read;
 mod row;
+mod schedule;
 pub mod statistics;
 #[cfg(test)]
 mod tests;
@@ -41,6 +44,10 @@ mod tombstone;
 mod write;
 
 pub use read::{StoredRun, read_row};
+pub use schedule::{
+    put_schedule, put_schedule_state, read_schedule, remove_schedule, schedule_fields, schedule_home,
+    schedules_of,
+};
 pub use timed::Timed;
 pub use tombstone::{Tombstone, bury, forget};
 pub use write::write_changes;

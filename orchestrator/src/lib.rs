@@ -18,6 +18,7 @@ mod parked;
 pub mod partition;
 mod payloads;
 pub mod queues;
+pub mod schedules;
 pub mod settings;
 mod starts;
 pub mod statistics;

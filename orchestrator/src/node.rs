@@ -8,7 +8,7 @@ use oarlock_engine::view;
 use oarlock_protocol::definition::WorkflowDefinition;
 use oarlock_protocol::instance::{HistoryEntry, WorkflowInstance};
 use oarlock_protocol::message::{Answer, StartMessage};
-use oarlock_protocol::{Clock, RunKey, chance};
+use oarlock_protocol::{Clock, RunKey, Timestamp, chance};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -39,6 +39,7 @@ mod membership;
 mod parked;
 mod payloads;
 mod ready;
+mod schedules;
 mod statistics;
 mod tell;
 mod wait;
@@ -268,6 +269,11 @@ impl Node {
     /// The settings of this node.
     pub fn settings(&self) -> &Settings {
         &self.shared.settings
+    }
+
+    /// The time, as this node has it.
+    pub fn now(&self) -> Timestamp {
+        self.shared.clock.now()
     }
 
     /// Registers a definition; whether it was new.

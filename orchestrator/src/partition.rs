@@ -10,7 +10,8 @@ use std::time::Duration;
 use oarlock_broker::{Broker, Health, Subscription, topology};
 use oarlock_protocol::definition::WorkflowDefinition;
 use oarlock_protocol::message::{
-    Answer, CompleteMessage, OperationMessage, Parent, PayloadReference, SignalMessage, StartMessage,
+    Answer, CompleteMessage, OperationMessage, Parent, PayloadReference, ScheduleMessage, SignalMessage,
+    StartMessage,
 };
 use oarlock_protocol::{Clock, RunKey};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
@@ -43,6 +44,8 @@ mod publisher;
 mod removal;
 mod requests;
 mod runs;
+mod schedule_requests;
+mod schedules;
 mod statistics;
 mod takeover;
 mod tell;
@@ -110,6 +113,8 @@ pub struct Counters {
     pub failed_removals: AtomicU64,
     /// What the fleet told and could not be understood, or had no room.
     pub unheard: AtomicU64,
+    /// Due times of schedules that were too long ago when somebody could start them again.
+    pub missed_due_times: AtomicU64,
 }
 
 /// What a partition is asked: by this node, or by a message of its inbox.
@@ -130,10 +135,12 @@ pub(crate) enum Request {
     Complete(Box<CompleteMessage>),
     /// Do with a run what an operator asks: RECORDED.
     Operation(OperationMessage),
+    /// Do something with a schedule: RECORDED.
+    Schedule(Box<ScheduleMessage>),
 }
 
 impl Request {
-    /// The run it is about; none where it is about a definition.
+    /// The run it is about; none where it is about a definition or a schedule.
     fn run(&self) -> Option<RunKey> {
         Some(match self {
             Self::Start(start) => {
@@ -143,7 +150,7 @@ impl Request {
             Self::Signal(signal) => signal.run.clone(),
             Self::Complete(complete) => complete.run.clone(),
             Self::Operation(operation) => operation.run.clone(),
-            Self::Register { .. } => return None,
+            Self::Register { .. } | Self::Schedule(_) => return None,
         })
     }
 }

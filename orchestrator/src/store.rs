@@ -138,6 +138,8 @@ pub enum Key {
         /// When the hour begins.
         hour: Timestamp,
     },
+    /// Hash: schedules whose home this partition is, and how far each is.
+    Schedules,
 }
 
 /// One absolute write.

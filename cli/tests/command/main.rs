@@ -25,6 +25,7 @@ mod parked;
 mod payloads;
 mod private_servers;
 mod run;
+mod schedules;
 mod server;
 mod settings;
 mod starts;

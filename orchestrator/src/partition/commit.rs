@@ -266,6 +266,7 @@ impl Owner {
         }
         self.batch.forgotten.clear();
         self.runs.end_round();
+        self.schedules.clear();
         self.runs.shrink(self.shared.cached_runs());
         Ok(())
     }

@@ -63,6 +63,10 @@ impl Owner {
                     self.remove_statistics(hour);
                     1
                 }
+                Timed::Schedule(key) => {
+                    self.look_at_schedule(key).await?;
+                    1
+                }
             };
             left = left.saturating_sub(fired);
         }

@@ -93,6 +93,7 @@ impl Owner {
             Request::Signal(signal) => self.signal(*signal).await?,
             Request::Complete(complete) => self.complete(*complete).await?,
             Request::Operation(operation) => self.operate(operation).await?,
+            Request::Schedule(message) => self.take_schedule_request(*message).await?,
         };
         // What waits for a payload is asked again when that is there, and answered then.
         match again {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 pub use self::beat::BeatMessage;
 pub use self::request::{
     Answer, AnswerMessage, CompleteMessage, Completion, Operation, OperationMessage, RegisterMessage,
-    StartRequest, WatchMessage,
+    ScheduleAction, ScheduleMessage, StartRequest, WatchMessage,
 };
 use crate::instance::{TaskExecutionContext, TaskMetrics};
 use crate::security::SecurityContext;
@@ -36,11 +36,12 @@ pub enum Kind {
     Complete,
     Operation,
     Beat,
+    Schedule,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 13] = [
+    pub const ALL: [Kind; 14] = [
         Kind::Start,
         Kind::Task,
         Kind::Result,
@@ -54,6 +55,7 @@ impl Kind {
         Kind::Complete,
         Kind::Operation,
         Kind::Beat,
+        Kind::Schedule,
     ];
 
     /// The text of the `type` property.
@@ -72,6 +74,7 @@ impl Kind {
             Kind::Complete => "oarlock.complete",
             Kind::Operation => "oarlock.operation",
             Kind::Beat => "oarlock.beat",
+            Kind::Schedule => "oarlock.schedule",
         }
     }
 

@@ -34,6 +34,8 @@ mod queues;
 mod readme;
 #[path = "rolled_back.rs"]
 mod rolled_back;
+#[path = "schedules.rs"]
+mod schedules;
 #[path = "schemas.rs"]
 mod schemas;
 #[path = "statistics.rs"]

@@ -20,6 +20,8 @@ mod operations;
 mod queues;
 #[path = "readme.rs"]
 mod readme;
+#[path = "schedules.rs"]
+mod schedules;
 #[path = "statistics.rs"]
 mod statistics;
 #[path = "system.rs"]
