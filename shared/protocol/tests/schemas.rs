@@ -26,7 +26,7 @@ const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures");
 type Make = fn() -> Json;
 
 /// The messages: the file of each, and the schema in it.
-const MESSAGES: [(&str, Make); 14] = [
+const MESSAGES: [(&str, Make); 15] = [
     ("start_request", schema::<StartRequest>),
     ("start", schema::<StartMessage>),
     ("task", schema::<TaskMessage>),
