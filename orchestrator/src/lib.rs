@@ -16,6 +16,7 @@ pub mod members;
 pub mod node;
 mod parked;
 pub mod partition;
+pub mod pauses;
 mod payloads;
 pub mod queues;
 pub mod schedules;

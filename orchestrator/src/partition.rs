@@ -10,8 +10,8 @@ use std::time::Duration;
 use oarlock_broker::{Broker, Health, Subscription, topology};
 use oarlock_protocol::definition::WorkflowDefinition;
 use oarlock_protocol::message::{
-    Answer, CompleteMessage, OperationMessage, Parent, PayloadReference, ScheduleMessage, SignalMessage,
-    StartMessage,
+    Answer, CompleteMessage, OperationMessage, Parent, PauseMessage, PayloadReference, ScheduleMessage,
+    SignalMessage, StartMessage,
 };
 use oarlock_protocol::{Clock, RunKey};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
@@ -21,6 +21,7 @@ use crate::admission::Admissions;
 use crate::anomalies::handling::Begun;
 use crate::books::Ledger;
 use crate::definitions::Definitions;
+use crate::pauses::Pauses;
 use crate::payloads::{Read, Reader};
 use crate::settings::Settings;
 use crate::store::{self, Store};
@@ -35,6 +36,7 @@ mod commit;
 mod due;
 mod effects;
 mod hearing;
+mod held;
 pub(crate) mod inbox;
 mod lease;
 pub(crate) mod observe;
@@ -72,6 +74,8 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     /// Who of all partitions owned here goes next.
     pub(crate) admissions: Arc<Admissions>,
+    /// What is held back in the whole fleet.
+    pub(crate) pauses: Arc<Pauses>,
     /// The books of the partitions owned here.
     pub(crate) ledger: Ledger,
     /// How often something unusual was found.
@@ -137,6 +141,8 @@ pub(crate) enum Request {
     Operation(OperationMessage),
     /// Do something with a schedule: RECORDED.
     Schedule(Box<ScheduleMessage>),
+    /// Hold a queue or definition back, or let it go on: RECORDED.
+    Pause(PauseMessage),
 }
 
 impl Request {
@@ -150,7 +156,7 @@ impl Request {
             Self::Signal(signal) => signal.run.clone(),
             Self::Complete(complete) => complete.run.clone(),
             Self::Operation(operation) => operation.run.clone(),
-            Self::Register { .. } | Self::Schedule(_) => return None,
+            Self::Register { .. } | Self::Schedule(_) | Self::Pause(_) => return None,
         })
     }
 }

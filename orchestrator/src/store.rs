@@ -140,6 +140,8 @@ pub enum Key {
     },
     /// Hash: schedules whose home this partition is, and how far each is.
     Schedules,
+    /// Hash: what is held back in the whole fleet, where this partition is the home of that.
+    Pauses,
 }
 
 /// One absolute write.

@@ -159,6 +159,7 @@ fn message_of(request: &Request) -> (Kind, Vec<u8>) {
         Request::Complete(complete) => (Kind::Complete, body(complete)),
         Request::Operation(operation) => (Kind::Operation, body(operation)),
         Request::Schedule(message) => (Kind::Schedule, body(message)),
+        Request::Pause(pause) => (Kind::Pause, body(pause)),
     }
 }
 

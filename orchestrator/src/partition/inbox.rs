@@ -3,8 +3,9 @@
 use oarlock_broker::Message;
 use oarlock_engine::Event;
 use oarlock_protocol::message::{
-    Answer, AnswerMessage, CancelMessage, CompleteMessage, Kind, OperationMessage, Parent, ProgressMessage,
-    RegisterMessage, ResultMessage, ScheduleMessage, SignalMessage, StartMessage, WatchMessage,
+    Answer, AnswerMessage, CancelMessage, CompleteMessage, Kind, OperationMessage, Parent, PauseMessage,
+    ProgressMessage, RegisterMessage, ResultMessage, ScheduleMessage, SignalMessage, StartMessage,
+    WatchMessage,
 };
 use oarlock_protocol::{FORMAT, RunId, RunKey, ScheduleKey, name};
 use serde::Deserialize;
@@ -56,6 +57,14 @@ pub(super) fn read(message: &Message, partition: u32, partitions: u32) -> Result
             let tenant = start.security_context.tenant_id.as_str();
             (tenant, start.workflow_instance_id.partition(partitions))
         }
+        Incoming::Request(Request::Pause(pause)) => {
+            let home = layout::pauses_home(partitions);
+            return if home == partition {
+                Ok(Incoming::Request(Request::Pause(pause.clone())))
+            } else {
+                Err(elsewhere(home))
+            };
+        }
         Incoming::Request(Request::Register { tenant, definition }) => {
             (tenant.as_str(), layout::home(tenant, &definition.id, partitions))
         }
@@ -66,7 +75,11 @@ pub(super) fn read(message: &Message, partition: u32, partitions: u32) -> Result
         Incoming::Answer(key, ..) => (&*key.tenant, layout::schedule_home(key, partitions)),
     };
     name::check_tenant(tenant).map_err(|error| error.to_string())?;
-    if home == partition { Ok(incoming) } else { Err(format!("it belongs to partition {home}")) }
+    if home == partition { Ok(incoming) } else { Err(elsewhere(home)) }
+}
+
+fn elsewhere(home: u32) -> String {
+    format!("it belongs to partition {home}")
 }
 
 /// Whether a step of that tenant may have started the run: it is named by the attempt.
@@ -137,6 +150,11 @@ fn parse(message: &Message) -> Result<Incoming, String> {
             let operation: OperationMessage = body(message)?;
             check(operation.format)?;
             Ok(Incoming::Request(Request::Operation(operation)))
+        }
+        Some(Kind::Pause) => {
+            let pause: PauseMessage = body(message)?;
+            check(pause.format)?;
+            Ok(Incoming::Request(Request::Pause(pause)))
         }
         Some(Kind::Schedule) => {
             let message: ScheduleMessage = body(message)?;

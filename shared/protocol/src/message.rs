@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 pub use self::beat::BeatMessage;
 pub use self::request::{
-    Answer, AnswerMessage, CompleteMessage, Completion, Operation, OperationMessage, RegisterMessage,
-    ScheduleAction, ScheduleMessage, StartRequest, WatchMessage,
+    Answer, AnswerMessage, CompleteMessage, Completion, Operation, OperationMessage, PauseMessage,
+    PauseSubject, RegisterMessage, ScheduleAction, ScheduleMessage, StartRequest, WatchMessage,
 };
 use crate::instance::{TaskExecutionContext, TaskMetrics};
 use crate::security::SecurityContext;
@@ -37,11 +37,12 @@ pub enum Kind {
     Operation,
     Beat,
     Schedule,
+    Pause,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 14] = [
+    pub const ALL: [Kind; 15] = [
         Kind::Start,
         Kind::Task,
         Kind::Result,
@@ -56,6 +57,7 @@ impl Kind {
         Kind::Operation,
         Kind::Beat,
         Kind::Schedule,
+        Kind::Pause,
     ];
 
     /// The text of the `type` property.
@@ -75,6 +77,7 @@ impl Kind {
             Kind::Operation => "oarlock.operation",
             Kind::Beat => "oarlock.beat",
             Kind::Schedule => "oarlock.schedule",
+            Kind::Pause => "oarlock.pause",
         }
     }
 

@@ -32,7 +32,7 @@ const TOGETHER: [(&str, &[&str]); 4] = [
 ];
 
 /// Where the fixtures show every field of each word.
-const SHOWN: [(&str, &[&str]); 51] = [
+const SHOWN: [(&str, &[&str]); 52] = [
     ("WorkflowDefinition", &["workflow_definition"]),
     ("WorkflowTimeouts", &["workflow_definition#/timeouts"]),
     ("TaskDefinition", &["workflow_definition#/taskDefinitions/0"]),
@@ -84,6 +84,7 @@ const SHOWN: [(&str, &[&str]); 51] = [
     ("CompleteMessage", &["complete"]),
     ("OperationMessage", &["operation"]),
     ("BeatMessage", &["beat", "beat_leaving"]),
+    ("PauseMessage", &["pause"]),
     ("PayloadReference", &["payload_reference"]),
     ("ScheduleMessage", &["schedule_put"]),
     ("ScheduleDefinition", &["schedule_view#/definition"]),

@@ -15,8 +15,9 @@ use oarlock_protocol::instance::{
 };
 use oarlock_protocol::message::{
     Answer, AnswerMessage, BeatMessage, CancelMessage, CompleteMessage, Completion, ControlMessage, Kind,
-    Operation, OperationMessage, Order, Outcome, PayloadReference, ProgressMessage, RegisterMessage,
-    ResultMessage, ScheduleMessage, SignalMessage, StartMessage, StartRequest, TaskMessage, WatchMessage,
+    Operation, OperationMessage, Order, Outcome, PauseMessage, PayloadReference, ProgressMessage,
+    RegisterMessage, ResultMessage, ScheduleMessage, SignalMessage, StartMessage, StartRequest, TaskMessage,
+    WatchMessage,
 };
 use oarlock_protocol::schedule::{Overlap, ScheduleDefinition, ScheduleView};
 use oarlock_protocol::security::{DataClassification, SecurityContext, SecurityLevel};
@@ -72,6 +73,7 @@ const FIXTURES: &[(&str, Again, Unknown)] = &[
     ("operation", again::<OperationMessage>, Unknown::Ignored),
     ("beat", again::<BeatMessage>, Unknown::Ignored),
     ("beat_leaving", again::<BeatMessage>, Unknown::Ignored),
+    ("pause", again::<PauseMessage>, Unknown::Ignored),
     ("answer_accepted", again::<AnswerMessage>, Unknown::Ignored),
     ("answer_refused", again::<AnswerMessage>, Unknown::Ignored),
     ("answer_cancelling", again::<AnswerMessage>, Unknown::Ignored),
@@ -289,6 +291,7 @@ fn every_kind_of_message_has_its_type_and_fixture() {
             Kind::Operation => ("oarlock.operation", "operation"),
             Kind::Beat => ("oarlock.beat", "beat"),
             Kind::Schedule => ("oarlock.schedule", "schedule_put"),
+            Kind::Pause => ("oarlock.pause", "pause"),
         };
         assert_eq!((kind.as_str(), Kind::parse(text)), (text, Some(kind)));
         assert_eq!(fixture(name)["format"], FORMAT, "{name}");

@@ -11,8 +11,8 @@ use oarlock_protocol::instance::{
 };
 use oarlock_protocol::message::{
     AnswerMessage, BeatMessage, CancelMessage, CompleteMessage, ControlMessage, OperationMessage,
-    PayloadReference, ProgressMessage, RegisterMessage, ResultMessage, ScheduleMessage, SignalMessage,
-    StartMessage, StartRequest, TaskMessage, WatchMessage,
+    PauseMessage, PayloadReference, ProgressMessage, RegisterMessage, ResultMessage, ScheduleMessage,
+    SignalMessage, StartMessage, StartRequest, TaskMessage, WatchMessage,
 };
 use oarlock_protocol::schedule::{ScheduleDefinition, ScheduleView};
 use oarlock_protocol::security::SecurityContext;
@@ -26,7 +26,7 @@ const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures");
 type Make = fn() -> Json;
 
 /// The messages: the file of each, and the schema in it.
-const MESSAGES: [(&str, Make); 15] = [
+const MESSAGES: [(&str, Make); 16] = [
     ("start_request", schema::<StartRequest>),
     ("start", schema::<StartMessage>),
     ("task", schema::<TaskMessage>),
@@ -42,6 +42,7 @@ const MESSAGES: [(&str, Make); 15] = [
     ("operation", schema::<OperationMessage>),
     ("beat", schema::<BeatMessage>),
     ("schedule", schema::<ScheduleMessage>),
+    ("pause", schema::<PauseMessage>),
 ];
 
 /// The words that have fixtures and are no messages.

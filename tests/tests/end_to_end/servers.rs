@@ -16,6 +16,8 @@ mod messages;
 mod nodes;
 #[path = "operations.rs"]
 mod operations;
+#[path = "pauses.rs"]
+mod pauses;
 #[path = "queues.rs"]
 mod queues;
 #[path = "readme.rs"]

@@ -132,6 +132,7 @@ impl PartitionNames<'_> {
             Key::Definitions => self.name("definitions"),
             Key::Statistics { hour } => self.name(&format!("statistics:{hour}")),
             Key::Schedules => self.name("schedules"),
+            Key::Pauses => self.name("pauses"),
         }
     }
 

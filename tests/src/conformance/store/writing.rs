@@ -107,6 +107,7 @@ pub async fn keys_are_apart(harness: Harness) {
         hour(0),
         hour(3_600_000),
         Key::Schedules,
+        Key::Pauses,
     ];
     let runs =
         |tenant: &str, status: &str| Key::Runs { tenant: tenant.to_owned(), status: status.to_owned() };
