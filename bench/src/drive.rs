@@ -128,6 +128,7 @@ fn waits(instance: &WorkflowInstance) -> impl Iterator<Item = Duration> {
 fn request(input: Json) -> StartMessage {
     StartMessage {
         parent: None,
+        traceparent: None,
         format: FORMAT,
         workflow_instance_id: RunId::random(),
         workflow_definition_id: shape::WORKFLOW.to_owned(),

@@ -9,11 +9,15 @@ use oarlock_protocol::{ExecutionId, RunId, Span, TaskPath};
 
 mod bench;
 mod fleet;
+mod pause;
+mod schedule;
 mod stats;
 mod values;
 
 pub(crate) use bench::{Bench, Part};
-pub(crate) use fleet::{Fleet, Worker};
+pub(crate) use fleet::{Fleet, Orchestrator, Worker};
+pub(crate) use pause::{Pause, Subject};
+pub(crate) use schedule::Schedule;
 pub(crate) use stats::{Of, Stats};
 use values::{execution_id, run_id, status, task_path};
 
@@ -97,10 +101,12 @@ pub(crate) enum Command {
     Complete(Complete),
     /// Ends the attempt of a task as failed; the task's retry policy decides what follows.
     Fail(Fail),
-    /// Lets a run dispatch nothing more until it is resumed.
-    Pause(RunName),
-    /// Lets a PAUSED run go on; tasks that had used up their retries begin them anew.
-    Resume(RunName),
+    /// Lets a run, a queue or a definition dispatch nothing more until it is resumed.
+    Pause(Pause),
+    /// Lets a paused run, queue or definition go on; tasks of a run that had used up their retries begin them anew.
+    Resume(Subject),
+    /// Lists the queues and definitions that are paused.
+    Pauses,
     /// Does again what did not complete in a run that ended FAILED, CANCELLED or TIMED_OUT.
     Retry(RunName),
     /// Shows what waits in each task queue, how fast it moves, and who works on it.
@@ -111,6 +117,9 @@ pub(crate) enum Command {
     Top,
     /// Lists the workers, and what is wrong with one.
     Workers(Workers),
+    /// Registers, shows, changes or removes what starts runs at the times of a cron expression.
+    #[command(subcommand)]
+    Schedule(Schedule),
     /// Shows, puts back or drops messages that nobody could understand.
     #[command(subcommand)]
     Parked(Parked),
@@ -188,18 +197,6 @@ pub(crate) struct Dev {
     pub(crate) listen: Option<SocketAddr>,
     #[command(flatten)]
     pub(crate) handlers: Handlers,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Orchestrator {
-    /// Definitions to register, once the fleet takes them.
-    pub(crate) files: Vec<PathBuf>,
-    /// Where to listen for HTTP.
-    #[arg(long, value_name = "ADDRESS")]
-    pub(crate) listen: Option<SocketAddr>,
-    /// Checks settings and definitions, shows what would be used, and connects to nothing.
-    #[arg(long)]
-    pub(crate) check: bool,
 }
 
 #[derive(Debug, Args)]

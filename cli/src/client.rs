@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use oarlock_protocol::Json;
 use oarlock_protocol::security::SecurityContext;
+use oarlock_protocol::trace::TRACEPARENT;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -124,8 +125,27 @@ impl Client {
         self.answer(Question::post(path, Body::Text(text))).await
     }
 
+    /// Puts a text, and tells whether the same had been there before.
+    pub(crate) async fn put_text_again<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        text: &str,
+    ) -> Result<(T, bool), Failure> {
+        let question = Question { method: Method::PUT, body: Body::Text(text), ..Question::get(path) };
+        let response = self.send(&question).await?;
+        let replayed = response.headers().contains_key(REPLAYED);
+        Ok((self.read(response).await?, replayed))
+    }
+
     pub(crate) async fn delete<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
         self.answer(Question { method: Method::DELETE, ..Question::get(path) }).await
+    }
+
+    /// As `delete`; and whether nothing changed.
+    pub(crate) async fn delete_again<T: DeserializeOwned>(&self, path: &str) -> Result<(T, bool), Failure> {
+        let response = self.send(&Question { method: Method::DELETE, ..Question::get(path) }).await?;
+        let replayed = response.headers().contains_key(REPLAYED);
+        Ok((self.read(response).await?, replayed))
     }
 
     /// Asks another server the next time, where there are several.
@@ -149,6 +169,10 @@ impl Client {
             .header("oarlock-tenant", &principal.tenant_id)
             .header("oarlock-roles", principal.roles.join(","))
             .header("oarlock-permissions", principal.permissions.join(","));
+        let request = match crate::commands::traceparent() {
+            Some(trace) => request.header(TRACEPARENT, trace.to_string()),
+            None => request,
+        };
         match question.body {
             Body::None => request,
             Body::Json(body) => request.json(body),

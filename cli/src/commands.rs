@@ -8,6 +8,7 @@ use oarlock_broker::rabbitmq::LIBRARY_LOG;
 use oarlock_definition::Report;
 use oarlock_protocol::Json;
 use oarlock_protocol::definition::WorkflowDefinition;
+use oarlock_protocol::trace::{TRACEPARENT_VARIABLE, TraceParent};
 use oarlock_worker::settings::FILE;
 use tracing_subscriber::EnvFilter;
 
@@ -32,12 +33,14 @@ mod list;
 mod orchestrator;
 mod parked;
 mod pause;
+mod pauses;
 mod queues;
 mod ready;
 mod recorded;
 mod resume;
 mod retry;
 mod run;
+mod schedule;
 mod signal;
 mod start;
 mod stats;
@@ -89,8 +92,9 @@ pub(crate) async fn execute(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Signal(signal) => signal::signal(&client()?, signal, json).await,
         Command::Complete(complete) => complete::complete(&client()?, complete, json).await,
         Command::Fail(fail) => fail::fail(&client()?, fail, json).await,
-        Command::Pause(name) => pause::pause(&client()?, &name, json).await,
-        Command::Resume(name) => resume::resume(&client()?, &name, json).await,
+        Command::Pause(what) => pause::pause(&client()?, &what, json).await,
+        Command::Resume(what) => resume::resume(&client()?, &what, json).await,
+        Command::Pauses => pauses::list(&client()?, json).await,
         Command::Retry(name) => retry::retry(&client()?, &name, json).await,
         Command::Orchestrator(given) => orchestrator::orchestrator(&configuration, given, json).await,
         Command::Worker(given) => worker::worker(&configuration, worker_file, given, json).await,
@@ -101,10 +105,16 @@ pub(crate) async fn execute(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Anomalies => anomalies::anomalies(&client()?, json).await,
         Command::Workers(given) => workers::workers(&client()?, given, json).await,
         Command::Top => top::top(&configuration, client()?, json).await,
+        Command::Schedule(what) => schedule::schedule(&client()?, what, json).await,
         Command::Parked(what) => parked::parked(&client()?, what, json).await,
         Command::Bench(given) => bench::bench(&configuration, &arguments.global, given).await,
         Command::Ready => ready::ready(&client()?, json).await,
     }
+}
+
+/// The span that this command belongs to, where whoever started it has one.
+pub(crate) fn traceparent() -> Option<TraceParent> {
+    std::env::var(TRACEPARENT_VARIABLE).ok()?.parse().ok()
 }
 
 /// Logs as the settings say; where they name no level, at `default`.

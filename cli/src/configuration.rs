@@ -21,6 +21,7 @@ use crate::exit::Failure;
 
 mod fleet;
 mod sections;
+mod telemetry;
 #[cfg(test)]
 mod tests;
 
@@ -33,7 +34,7 @@ use sections::{
 /// The defaults, each with its comment.
 const DEFAULTS: &str = include_str!("../../config/oarlock.toml");
 /// The sections that a worker.toml may hold beside what is its own.
-const OF_WORKERS: [&str; 5] = ["broker", "limits", "log", "payloads", "worker"];
+const OF_WORKERS: [&str; 6] = ["broker", "limits", "log", "payloads", "telemetry", "worker"];
 
 /// Every setting.
 #[derive(Clone, Debug, Deserialize)]
@@ -57,6 +58,7 @@ pub(crate) struct Configuration {
     anomalies: Anomalies,
     producers: HashMap<String, Principal>,
     pub(crate) log: Log,
+    pub(crate) telemetry: telemetry::Section,
 }
 
 /// The file that holds settings of one's own.
@@ -103,13 +105,14 @@ impl Configuration {
         let is_setting = |name: &str| {
             name.starts_with("OARLOCK_") && name.contains("__") && !name.starts_with(ENVIRONMENT_PREFIX)
         };
-        let ours = environment.into_iter().filter(|(name, _)| is_setting(name));
+        let ours = environment.clone().into_iter().filter(|(name, _)| is_setting(name));
         let variables =
             Environment::with_prefix("OARLOCK").prefix_separator("_").separator("__").try_parsing(true);
         builder = builder.add_source(variables.source(Some(ours.collect())));
         let mut configuration: Configuration =
             builder.build().map_err(wrong)?.try_deserialize().map_err(wrong)?;
         configuration.apply(global);
+        configuration.telemetry.complete(&environment);
         configuration
             .check()
             .map_err(|reason| Failure::usage(format!("the settings{file} are wrong: {reason}")))?;
@@ -164,6 +167,7 @@ impl Configuration {
         if !(1_000..=60_000).contains(&self.worker.beat.as_millis()) {
             return Err(format!("worker.beat is {}; it is 1s to 1m", self.worker.beat));
         }
+        self.telemetry.check()?;
         for (key, span) in self.times() {
             at_least(1, span.as_millis(), &format!("{key}, in milliseconds,"))?;
         }
@@ -278,7 +282,7 @@ impl Configuration {
         Ok(Some(oarlock_payloads::Payloads::new(Arc::new(store), limits)))
     }
 
-    /// The settings of an orchestrator, without the payload store.
+    /// The settings of an orchestrator, without the payload store and without traces.
     pub(crate) fn orchestrator(&self) -> Settings {
         Settings {
             node: self.orchestrator.node.clone(),
@@ -297,6 +301,7 @@ impl Configuration {
             scaling: self.scaling(),
             anomalies: self.anomalies(),
             workers_kept: Settings::default().workers_kept,
+            telemetry: oarlock_telemetry::Telemetry::default(),
             engine: self.engine(),
         }
     }

@@ -12,12 +12,14 @@ use oarlock_orchestrator::members::memory::Memory;
 use oarlock_orchestrator::store::{Store, file, memory};
 use oarlock_orchestrator::{Clock, Node, Settings};
 use oarlock_protocol::definition::WorkflowDefinition;
+use oarlock_telemetry::Telemetry;
 use oarlock_worker::settings::Settings as WorkerSettings;
 use oarlock_worker::{Running, settings};
 
 use crate::arguments::Handlers;
 use crate::configuration::Configuration;
 use crate::exit::Failure;
+use crate::fleet::LAST_SPANS;
 
 /// How long a worker may take to finish what it holds when the process is told to end.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -28,6 +30,7 @@ const OWNED: Duration = Duration::from_secs(30);
 pub(crate) struct Embedded {
     pub(crate) node: Arc<Node>,
     worker: Option<Running>,
+    telemetry: Telemetry,
 }
 
 /// The worker of this process, before it is started.
@@ -101,7 +104,12 @@ impl Embedded {
             None => Arc::new(memory::Memory::new()),
         };
         let payloads = configuration.payloads()?;
-        let settings = Settings { payloads: payloads.clone(), ..configuration.orchestrator() };
+        let telemetry = configuration.telemetry.start("oarlock")?;
+        let settings = Settings {
+            payloads: payloads.clone(),
+            telemetry: telemetry.clone(),
+            ..configuration.orchestrator()
+        };
         let payload_bytes = settings.engine.payload_bytes;
         let node = Node::start(broker.clone(), store, Arc::new(Memory::new()), settings, Clock::system())
             .await
@@ -119,7 +127,7 @@ impl Embedded {
             None
         } else {
             let builder = hands.settings.into_worker(broker).map_err(|e| Failure::usage(e.to_string()))?;
-            let builder = builder.max_payload_bytes(payload_bytes);
+            let builder = builder.max_payload_bytes(payload_bytes).telemetry(telemetry.clone());
             let mut builder = builder.beat(configuration.worker.beat.into());
             if let Some(payloads) = payloads {
                 builder = builder.payloads(payloads);
@@ -130,14 +138,15 @@ impl Embedded {
             let worker = builder.build().map_err(|e| Failure::usage(e.to_string()))?;
             Some(worker.start().await.map_err(|e| Failure::unreachable(e.to_string()))?)
         };
-        Ok(Embedded { node: Arc::new(node), worker })
+        Ok(Embedded { node: Arc::new(node), worker, telemetry })
     }
 
-    /// Ends the worker, then the node, in order.
+    /// Ends the worker, then the node, in order, and tells of the last that they did.
     pub(crate) async fn stop(self) {
         if let Some(worker) = self.worker {
             worker.drain(DRAIN).await;
         }
         self.node.stop().await;
+        self.telemetry.end(LAST_SPANS).await;
     }
 }

@@ -12,6 +12,9 @@ use crate::exit::Failure;
 /// How often what is still waited for is told again.
 pub(crate) const REMIND: Duration = Duration::from_secs(30);
 
+/// How long a collector may take to receive the last spans of a process.
+pub(crate) const LAST_SPANS: Duration = Duration::from_secs(1);
+
 /// Begins to connect to RabbitMQ. `name` is what its operators see.
 ///
 /// A login that is refused is waited on like a server that is away: whoever corrects the user in RabbitMQ, or brings back

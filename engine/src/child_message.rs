@@ -33,6 +33,8 @@ pub fn start(plan: &Plan, run: &Run, path: &TaskPath) -> Option<StartMessage> {
         correlation_id: run.head.correlation_id.clone(),
         security_context: run.head.security_context.clone(),
         parent: Some(Parent { address, depth: run.depth() + 1, wait: child.wait }),
+        // Whether and how its trace is recorded is no decision: the owner fills it in.
+        traceparent: None,
     })
 }
 

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use oarlock_protocol::instance::{WorkflowMetrics, WorkflowStatus};
 use oarlock_protocol::message::Parent;
 use oarlock_protocol::security::SecurityContext;
-use oarlock_protocol::{ErrorDetails, Json, JsonMap, RunKey, TaskPath, Timestamp};
+use oarlock_protocol::{ErrorDetails, Json, JsonMap, RunKey, TaskPath, Timestamp, TraceParent};
 use serde::{Deserialize, Serialize};
 
 mod mailbox;
@@ -76,6 +76,8 @@ pub struct Head {
     pub correlation_id: Option<String>,
     /// The step that started it, where a run did.
     pub parent: Option<Parent>,
+    /// The span of a trace that it belongs to, where who started it gave one.
+    pub traceparent: Option<TraceParent>,
     /// How often an operator has opened it again.
     pub generation: u64,
     /// Whether what was done is being undone, or has been.

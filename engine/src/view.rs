@@ -31,6 +31,7 @@ pub fn instance(plan: &Plan, run: &Run) -> WorkflowInstance {
         error: head.error.clone(),
         correlation_id: head.correlation_id.clone(),
         parent: parent(head),
+        traceparent: head.traceparent,
         tenant_id: run.key.tenant.to_string(),
         created_by: head.created_by.clone(),
         security_context: head.security_context.clone(),

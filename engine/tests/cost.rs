@@ -27,6 +27,7 @@ fn request(items: usize) -> StartMessage {
     let context = SecurityContext { user_id: "ada".into(), tenant_id: "acme".into(), ..Default::default() };
     StartMessage {
         parent: None,
+        traceparent: None,
         format: FORMAT,
         workflow_instance_id: RunId::keyed("acme", "w", "cost"),
         workflow_definition_id: "w".into(),

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 pub use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use oarlock_protocol::security::SecurityContext;
 use tokio::net::TcpListener;
 
@@ -19,9 +19,11 @@ mod health;
 mod large;
 mod operations;
 mod parked;
+mod pauses;
 mod principal;
 mod queues;
 mod runs;
+mod schedules;
 mod statistics;
 mod waiting;
 mod workers;
@@ -74,9 +76,16 @@ pub fn router_with_warnings(node: Arc<Node>, principal: SecurityContext, warning
         .route("/v1/statistics/tasks", get(statistics::tasks))
         .route("/v1/statistics/workflows", get(statistics::workflows))
         .route("/v1/workers", get(workers::list))
+        .route("/v1/schedules", get(schedules::list))
+        .route("/v1/schedules/{id}", get(schedules::get).put(schedules::put).delete(schedules::delete))
+        .route("/v1/schedules/{id}/pause", post(schedules::pause))
+        .route("/v1/schedules/{id}/resume", post(schedules::resume))
+        .route("/v1/schedules/{id}/trigger", post(schedules::trigger))
         .route("/v1/parked", get(parked::list))
         .route("/v1/parked/{id}", get(parked::get).delete(parked::drop))
         .route("/v1/parked/{id}/requeue", post(parked::requeue))
+        .route("/v1/pauses", post(pauses::begin).get(pauses::list))
+        .route("/v1/pauses/{kind}/{name}", delete(pauses::end))
         .fallback(error::no_route)
         .method_not_allowed_fallback(error::no_method)
         .layer(DefaultBodyLimit::max(limit))

@@ -9,9 +9,12 @@
 //!                                 <tenant>/<run id>/            of one that has ended: the end of its retention, or of the memory of it
 //!                                 <tenant>/<run id>/:payloads   when its payloads are removed
 //!                                 statistics@<hour>             when the statistics of that hour are removed
+//!                         <tenant>/<schedule id> behind `:schedule/`: a time not later than that at which it is to be looked at
 //! Outbox                  hash    <seq>                   -> {<execution id or run id>: <tenant>/<run id><path>, ...};  everything -> nothing
 //! Definitions             hash    <tenant>/<id>@<version> -> definition;  <tenant>/<id> -> newest version
 //! Statistics(hour)        hash    t/<tenant>/<task>/<seq>, w/<tenant>/<workflow>/<seq> -> what attempts and runs took
+//! Schedules               hash    <tenant>/<id> -> schedule;  <tenant>/<id>/ -> how far it is
+//! Pauses                  hash    queue/<name>, task/<tenant>/<id>, workflow/<tenant>/<id> -> since when, by whom, why, until when
 //! ```
 //!
 //! `origin` is what the start of a run fixes, written once; `head` what changes with its events. A row (`t:`) is written
@@ -23,6 +26,7 @@
 use bytes::Bytes;
 use oarlock_engine::Run;
 use oarlock_protocol::instance::WorkflowStatus;
+use oarlock_protocol::message::PauseSubject;
 use oarlock_protocol::{RunKey, TaskPath};
 use serde::Serialize;
 
@@ -33,6 +37,7 @@ mod head;
 pub mod outbox;
 mod read;
 mod row;
+mod schedule;
 pub mod statistics;
 #[cfg(test)]
 mod tests;
@@ -41,6 +46,10 @@ mod tombstone;
 mod write;
 
 pub use read::{StoredRun, read_row};
+pub use schedule::{
+    put_schedule, put_schedule_state, read_schedule, remove_schedule, schedule_fields, schedule_home,
+    schedules_of,
+};
 pub use timed::Timed;
 pub use tombstone::{Tombstone, bury, forget};
 pub use write::write_changes;
@@ -135,6 +144,20 @@ pub fn definition_field(tenant: &str, id: &str, version: u32) -> String {
 /// The field of a definition's newest version.
 pub fn newest_field(tenant: &str, id: &str) -> String {
     format!("{tenant}/{id}")
+}
+
+/// The partition that keeps what is held back in the whole fleet.
+pub fn pauses_home(partitions: u32) -> u32 {
+    home("", "pauses", partitions)
+}
+
+/// The field of a pause.
+pub fn pause_field(subject: &PauseSubject) -> String {
+    match subject {
+        PauseSubject::Queue { queue } => format!("queue/{queue}"),
+        PauseSubject::Task { tenant_id, task } => format!("task/{tenant_id}/{task}"),
+        PauseSubject::Workflow { tenant_id, workflow } => format!("workflow/{tenant_id}/{workflow}"),
+    }
 }
 
 /// The partition that keeps the definition of that name.

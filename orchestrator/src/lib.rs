@@ -16,12 +16,15 @@ pub mod members;
 pub mod node;
 mod parked;
 pub mod partition;
+pub mod pauses;
 mod payloads;
 pub mod queues;
+pub mod schedules;
 pub mod settings;
 mod starts;
 pub mod statistics;
 pub mod store;
+mod traces;
 pub mod watch;
 mod watchdog;
 

@@ -8,7 +8,7 @@ use oarlock_engine::view;
 use oarlock_protocol::definition::WorkflowDefinition;
 use oarlock_protocol::instance::{HistoryEntry, WorkflowInstance};
 use oarlock_protocol::message::{Answer, StartMessage};
-use oarlock_protocol::{Clock, RunKey, chance};
+use oarlock_protocol::{Clock, RunKey, Timestamp, chance};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -21,6 +21,7 @@ use crate::fleet::{Fleet, Workers};
 use crate::lookout::Lookout;
 use crate::members::{Member, Members};
 use crate::partition::{self, Command, Counters, Request, Shared, Wish, answer};
+use crate::pauses::Pauses;
 use crate::payloads::Reader;
 use crate::settings::Settings;
 use crate::store::Store;
@@ -37,8 +38,10 @@ mod gate;
 mod list;
 mod membership;
 mod parked;
+mod pauses;
 mod payloads;
 mod ready;
+mod schedules;
 mod statistics;
 mod tell;
 mod wait;
@@ -114,6 +117,17 @@ pub struct Started {
     pub existing: bool,
 }
 
+/// What a node does beside its partitions.
+fn services(shared: &Arc<Shared>, beats: impl Future<Output = ()> + Send + 'static, name: &str) -> Tasks {
+    Tasks(vec![
+        tokio::spawn(beats),
+        tokio::spawn(starts::route_for_ever(shared.clone())),
+        tokio::spawn(shared.pauses.clone().follow_for_ever()),
+        tokio::spawn(shared.admissions.clone().tend_for_ever(shared.broker.clone())),
+        tokio::spawn(dead::answer_for_ever(shared.broker.clone(), name.to_owned())),
+    ])
+}
+
 impl Node {
     /// Starts a node: it owns its share of the partitions of the store, among the members that live.
     ///
@@ -134,9 +148,14 @@ impl Node {
         let definitions = Definitions::new(store.clone(), partitions);
         let payloads = settings.payloads.clone().map(|payloads| Arc::new(Reader::new(payloads)));
         let (anomalies, found) = Anomalies::new(settings.anomalies.clone(), clock.clone());
+        let admissions = Arc::new(Admissions::new(partitions, &settings));
+        let pauses = Arc::new(Pauses::new(store.clone(), partitions, admissions.clone()));
+        // Before anything is owned: what is paused stays so.
+        pauses.read().await?;
         let shared = Arc::new(Shared {
             payloads,
-            admissions: Arc::new(Admissions::new(partitions, &settings)),
+            admissions,
+            pauses,
             broker,
             store,
             definitions,
@@ -170,12 +189,7 @@ impl Node {
         let beats = membership::beat_for_ever(members.clone(), me.clone(), lease, slots.clone(), tell);
         let workers = Arc::new(Workers::new(&shared.settings, shared.clock.clone()));
         let lookout = Lookout::new(shared.clone(), me.clone(), workers.clone(), anomalies);
-        let mut services = Tasks(vec![
-            tokio::spawn(beats),
-            tokio::spawn(starts::route_for_ever(shared.clone())),
-            tokio::spawn(shared.admissions.clone().tend_for_ever(shared.broker.clone())),
-            tokio::spawn(dead::answer_for_ever(shared.broker.clone(), me.name.clone())),
-        ]);
+        let mut services = services(&shared, beats, &me.name);
         services.0.extend(fleet::watch(&lookout, &slots, found, Arc::new(fleet::Nobody)));
         let asks = Asks::start(shared.broker.clone(), &me.id);
         Ok(Node {
@@ -268,6 +282,11 @@ impl Node {
     /// The settings of this node.
     pub fn settings(&self) -> &Settings {
         &self.shared.settings
+    }
+
+    /// The time, as this node has it.
+    pub fn now(&self) -> Timestamp {
+        self.shared.clock.now()
     }
 
     /// Registers a definition; whether it was new.

@@ -10,7 +10,8 @@ use std::time::Duration;
 use oarlock_broker::{Broker, Health, Subscription, topology};
 use oarlock_protocol::definition::WorkflowDefinition;
 use oarlock_protocol::message::{
-    Answer, CompleteMessage, OperationMessage, Parent, PayloadReference, SignalMessage, StartMessage,
+    Answer, CompleteMessage, OperationMessage, Parent, PauseMessage, PayloadReference, ScheduleMessage,
+    SignalMessage, StartMessage,
 };
 use oarlock_protocol::{Clock, RunKey};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
@@ -20,6 +21,7 @@ use crate::admission::Admissions;
 use crate::anomalies::handling::Begun;
 use crate::books::Ledger;
 use crate::definitions::Definitions;
+use crate::pauses::Pauses;
 use crate::payloads::{Read, Reader};
 use crate::settings::Settings;
 use crate::store::{self, Store};
@@ -34,6 +36,7 @@ mod commit;
 mod due;
 mod effects;
 mod hearing;
+mod held;
 pub(crate) mod inbox;
 mod lease;
 pub(crate) mod observe;
@@ -43,11 +46,14 @@ mod publisher;
 mod removal;
 mod requests;
 mod runs;
+mod schedule_requests;
+mod schedules;
 mod statistics;
 mod takeover;
 mod tell;
 mod timers;
 mod times;
+mod traces;
 
 pub(crate) use answer::Return;
 use hearing::Hearing;
@@ -68,6 +74,8 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     /// Who of all partitions owned here goes next.
     pub(crate) admissions: Arc<Admissions>,
+    /// What is held back in the whole fleet.
+    pub(crate) pauses: Arc<Pauses>,
     /// The books of the partitions owned here.
     pub(crate) ledger: Ledger,
     /// How often something unusual was found.
@@ -109,6 +117,8 @@ pub struct Counters {
     pub failed_removals: AtomicU64,
     /// What the fleet told and could not be understood, or had no room.
     pub unheard: AtomicU64,
+    /// Due times of schedules that were too long ago when somebody could start them again.
+    pub missed_due_times: AtomicU64,
 }
 
 /// What a partition is asked: by this node, or by a message of its inbox.
@@ -129,10 +139,14 @@ pub(crate) enum Request {
     Complete(Box<CompleteMessage>),
     /// Do with a run what an operator asks: RECORDED.
     Operation(OperationMessage),
+    /// Do something with a schedule: RECORDED.
+    Schedule(Box<ScheduleMessage>),
+    /// Hold a queue or definition back, or let it go on: RECORDED.
+    Pause(PauseMessage),
 }
 
 impl Request {
-    /// The run it is about; none where it is about a definition.
+    /// The run it is about; none where it is about a definition or a schedule.
     fn run(&self) -> Option<RunKey> {
         Some(match self {
             Self::Start(start) => {
@@ -142,7 +156,7 @@ impl Request {
             Self::Signal(signal) => signal.run.clone(),
             Self::Complete(complete) => complete.run.clone(),
             Self::Operation(operation) => operation.run.clone(),
-            Self::Register { .. } => return None,
+            Self::Register { .. } | Self::Schedule(_) | Self::Pause(_) => return None,
         })
     }
 }

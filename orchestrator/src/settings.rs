@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use oarlock_payloads::Payloads;
 use oarlock_protocol::Span;
 use oarlock_protocol::security::SecurityContext;
+use oarlock_telemetry::Telemetry;
 
 pub use crate::anomalies::Settings as Anomalies;
 pub use crate::lookout::ScalingSettings as Scaling;
@@ -46,6 +47,8 @@ pub struct Settings {
     pub anomalies: Anomalies,
     /// How long a worker that beats no more is shown as silent before it is forgotten.
     pub workers_kept: Span,
+    /// Where spans of runs and attempts go.
+    pub telemetry: Telemetry,
     /// The limits and defaults of every decision.
     pub engine: oarlock_engine::Settings,
 }
@@ -69,6 +72,7 @@ impl Default for Settings {
             scaling: Scaling::default(),
             anomalies: Anomalies::default(),
             workers_kept: Span::from_secs(2 * 60),
+            telemetry: Telemetry::default(),
             engine: oarlock_engine::Settings::default(),
         }
     }

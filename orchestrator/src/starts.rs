@@ -9,6 +9,7 @@ use std::time::Duration;
 use oarlock_broker::{Delivery, Error, Message, Publication, Subscription, topology};
 use oarlock_protocol::message::{Kind, StartMessage, StartRequest};
 use oarlock_protocol::security::SecurityContext;
+use oarlock_protocol::trace::{TRACEPARENT, TraceParent};
 use oarlock_protocol::{FORMAT, RunId, name};
 
 use crate::partition::{Return, Shared, answer, inbox};
@@ -18,8 +19,6 @@ use crate::{parked, settings::Settings};
 const ROUND: u16 = 256;
 /// The pause before a broker that failed is tried again.
 const AGAIN: Duration = Duration::from_millis(500);
-/// The headers of a producer that go on with its start.
-const TRACE: [&str; 2] = ["traceparent", "tracestate"];
 /// The longest key, in bytes.
 const LONGEST_KEY: usize = 512;
 
@@ -119,7 +118,8 @@ pub(crate) fn start_of(
             topology::PREFIX
         ));
     }
-    let start = resolve(request, &message.message_id, principal(user_id, &shared.settings)?)?;
+    let mut start = resolve(request, &message.message_id, principal(user_id, &shared.settings)?)?;
+    start.traceparent = traceparent(message);
     let partition = start.workflow_instance_id.partition(shared.definitions.partitions());
     let message = Message {
         body: serde_json::to_vec(&start).map_err(|error| error.to_string())?.into(),
@@ -127,9 +127,15 @@ pub(crate) fn start_of(
         correlation_id: message.correlation_id.clone(),
         reply_to: message.reply_to.clone(),
         kind: Kind::Start.as_str().to_owned(),
-        headers: message.headers.iter().filter(|(name, _)| TRACE.contains(&name.as_str())).cloned().collect(),
+        headers: Vec::new(),
     };
     Ok(Publication { queue: topology::inbox(partition), message })
+}
+
+/// The span that a producer's message belongs to. One that is told wrongly is none: the trace is no reason to refuse a start.
+fn traceparent(message: &Message) -> Option<TraceParent> {
+    let (_, text) = message.headers.iter().find(|(name, _)| name.eq_ignore_ascii_case(TRACEPARENT))?;
+    text.parse().ok()
 }
 
 /// Makes the request a start of a named run: by the key, else by the id of the message that asks, else by chance.
@@ -159,6 +165,7 @@ pub(crate) fn resolve(
     };
     Ok(StartMessage {
         parent: None,
+        traceparent: None,
         format: FORMAT,
         workflow_instance_id: run,
         workflow_definition_id: request.workflow,

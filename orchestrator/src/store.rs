@@ -138,6 +138,10 @@ pub enum Key {
         /// When the hour begins.
         hour: Timestamp,
     },
+    /// Hash: schedules whose home this partition is, and how far each is.
+    Schedules,
+    /// Hash: what is held back in the whole fleet, where this partition is the home of that.
+    Pauses,
 }
 
 /// One absolute write.

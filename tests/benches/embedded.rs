@@ -137,6 +137,7 @@ async fn drive(node: &Arc<Node>, id: &str, runs: usize, in_flight: usize) {
 fn request(id: &str) -> StartMessage {
     StartMessage {
         parent: None,
+        traceparent: None,
         format: FORMAT,
         workflow_instance_id: RunId::random(),
         workflow_definition_id: id.to_owned(),

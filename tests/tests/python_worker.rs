@@ -172,6 +172,7 @@ fn forged() -> Publication {
     };
     let start = StartMessage {
         parent: None,
+        traceparent: None,
         format: FORMAT,
         workflow_instance_id: run,
         workflow_definition_id: "greet".to_owned(),

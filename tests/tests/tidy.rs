@@ -149,6 +149,19 @@ fn only_the_broker_names_lapin() {
 }
 
 #[test]
+fn only_the_calendar_of_schedules_knows_time_zones() {
+    let house = "engine/src/schedule/calendar.rs";
+    let elsewhere = tree().into_iter().filter(|file| file.is_rust() && file.path != house);
+    let code = elsewhere.filter(|file| !file.path.ends_with("tidy.rs"));
+    let named = code
+        .filter(|file| file.code().any(|(_, line)| has_word(line, "chrono_tz") || has_word(line, "croner")));
+    assert_none(
+        named.map(|file| file.path).collect(),
+        "only engine/src/schedule/calendar.rs knows time zones",
+    );
+}
+
+#[test]
 fn only_the_redis_store_names_redis() {
     let houses = ["orchestrator/src/store/redis", "orchestrator/benches/redis.rs"];
     let elsewhere =

@@ -69,6 +69,7 @@ fn request(plan: &Plan, case: &Case) -> StartMessage {
             ..SecurityContext::default()
         },
         parent: None,
+        traceparent: None,
     }
 }
 

@@ -9,6 +9,7 @@ use oarlock_broker::Broker;
 use oarlock_payloads::Payloads;
 use oarlock_protocol::Clock;
 use oarlock_protocol::name::{InvalidName, check_task_name};
+use oarlock_telemetry::Telemetry;
 use serde::de::DeserializeOwned;
 
 use crate::handler::{Handler, IntoAnswer, Typed};
@@ -46,6 +47,7 @@ pub struct Worker {
     pub(crate) clock: Clock,
     pub(crate) beat: Duration,
     pub(crate) version: String,
+    pub(crate) telemetry: Telemetry,
 }
 
 /// What executes a task, and the queue it is taken from.
@@ -110,6 +112,7 @@ impl Worker {
             clock: Clock::system(),
             beat: DEFAULT_BEAT,
             version: concat!("oarlock ", env!("CARGO_PKG_VERSION")).to_owned(),
+            telemetry: Telemetry::default(),
         };
         Builder { worker, slots: DEFAULT_SLOTS, problem: None }
     }
@@ -164,6 +167,13 @@ impl Builder {
     pub fn version(mut self, version: &str) -> Self {
         self.worker.version = version.to_owned();
         oarlock_protocol::error::cut(&mut self.worker.version, LONGEST_VERSION);
+        self
+    }
+
+    /// Where the spans of executions go; nowhere by default. Whoever started it ends it, once the worker is drained.
+    #[must_use]
+    pub fn telemetry(mut self, telemetry: Telemetry) -> Self {
+        self.worker.telemetry = telemetry;
         self
     }
 

@@ -7,12 +7,15 @@ use std::time::Duration;
 use oarlock_protocol::instance::TaskExecutionContext;
 use oarlock_protocol::message::{AttemptAddress, TaskMessage};
 use oarlock_protocol::security::SecurityContext;
-use oarlock_protocol::{ExecutionId, Json, JsonMap, RunId, RunKey, TaskInstanceId, TaskPath, Timestamp};
+use oarlock_protocol::{
+    ExecutionId, Json, JsonMap, RunId, RunKey, TaskInstanceId, TaskPath, Timestamp, TraceParent,
+};
 use tokio::task::AbortHandle;
 use tokio::time::Instant;
 
 use crate::flag::Flag;
 use crate::secrets::Mask;
+use crate::trace::Trace;
 
 /// One attempt, as its handler sees it. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -31,6 +34,8 @@ struct Attempt {
     deliveries: u32,
     reply_to: String,
     max_payload_bytes: usize,
+    trace: Option<Trace>,
+    began: Timestamp,
     started: Instant,
     ends: Limit,
     cancelled: Flag,
@@ -59,6 +64,7 @@ pub(crate) struct Envelope {
     pub(crate) reply_to: String,
     pub(crate) deliveries: u32,
     pub(crate) max_payload_bytes: usize,
+    pub(crate) trace: Option<Trace>,
 }
 
 impl TaskContext {
@@ -141,6 +147,12 @@ impl TaskContext {
         self.0.context.correlation_id.as_deref()
     }
 
+    /// The span that whatever the task calls belongs to, as the header `traceparent` of W3C Trace Context tells it in text;
+    /// none where the run is not traced.
+    pub fn traceparent(&self) -> Option<TraceParent> {
+        self.0.trace.map(Trace::handed_on)
+    }
+
     /// The context of the attempt that `message` hands over, begun at `started`, and the input for its handler.
     pub(crate) fn begin(
         message: TaskMessage,
@@ -160,6 +172,8 @@ impl TaskContext {
             deliveries: envelope.deliveries,
             reply_to: envelope.reply_to,
             max_payload_bytes: envelope.max_payload_bytes,
+            trace: envelope.trace,
+            began: now,
             started,
             ends,
             cancelled: Flag::default(),
@@ -180,6 +194,15 @@ impl TaskContext {
 
     pub(crate) fn started(&self) -> Instant {
         self.0.started
+    }
+
+    /// When the worker had taken it, by the clock.
+    pub(crate) fn began(&self) -> Timestamp {
+        self.0.began
+    }
+
+    pub(crate) fn trace(&self) -> Option<Trace> {
+        self.0.trace
     }
 
     pub(crate) fn heartbeat_ms(&self) -> u64 {

@@ -14,7 +14,7 @@
 //! | exits with `n`, its last line on stderr being `oarlock-error: CODE message` | that code and message |
 //! | writes more than a payload may have | PAYLOAD_TOO_LARGE; it is ended |
 //!
-//! The state of the last look is in `OARLOCK_STATE`, as JSON; at the first look there is no such variable. Secrets stand in the
+//! What the command does belongs to the span in `TRACEPARENT`, where the run is traced. The state of the last look is in `OARLOCK_STATE`, as JSON; at the first look there is no such variable. Secrets stand in the
 //! input on stdin; the worker's own variables that hold some are not handed on.
 
 mod conversation;
@@ -30,6 +30,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use oarlock_protocol::Json;
 use oarlock_protocol::code::Code;
+use oarlock_protocol::trace::TRACEPARENT_VARIABLE;
 
 use crate::handler::{Finished, Handler, Usage};
 use crate::{ENVIRONMENT_PREFIX, TaskContext, TaskError};
@@ -80,6 +81,11 @@ impl Exec {
             Some(state) => command.env(STATE, state.to_string()),
             // The worker may run in a command itself.
             None => command.env_remove(STATE),
+        };
+        match context.traceparent() {
+            Some(trace) => command.env(TRACEPARENT_VARIABLE, trace.to_string()),
+            // The worker's own is that of whoever started the worker.
+            None => command.env_remove(TRACEPARENT_VARIABLE),
         };
         let secrets = std::env::vars_os().map(|(name, _)| name);
         for name in secrets.filter(|name| name.as_encoded_bytes().starts_with(ENVIRONMENT_PREFIX.as_bytes()))

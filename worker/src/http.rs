@@ -1,7 +1,8 @@
 //! The task `http.request`: one HTTP request, its answer as output.
 //!
 //! Which hosts may be called is the worker's configuration (`hosts`), never a definition's; a redirect is held to the
-//! same patterns. No proxy is taken from the environment. Every request carries the task's `Idempotency-Key`.
+//! same patterns. No proxy is taken from the environment. Every request carries the task's `Idempotency-Key`, and where the run is
+//! traced a `traceparent`.
 //!
 //! | input | meaning |
 //! |---|---|
@@ -100,7 +101,7 @@ impl Http {
             .max_bytes
             .map_or(context.max_payload_bytes(), |most| most.min(context.max_payload_bytes()));
         let expect = request.expect.clone();
-        let sent = request.build(&self.client, context.idempotency_key(), context.state()).send().await;
+        let sent = request.build(&self.client, context).send().await;
         let response = sent.map_err(failure)?;
         answer::read(response, expect.as_deref(), limit, context.mask()).await
     }

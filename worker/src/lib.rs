@@ -44,6 +44,7 @@ mod later;
 mod runtime;
 mod secrets;
 pub mod settings;
+mod trace;
 
 pub use builder::{BuildError, Builder, Worker, host_name};
 pub use context::TaskContext;

@@ -33,6 +33,7 @@ use std::time::Duration;
 use oarlock_broker::{Broker, topology};
 use oarlock_payloads::Payloads;
 use oarlock_protocol::{Clock, WorkerId};
+use oarlock_telemetry::Telemetry;
 use tokio::sync::{Semaphore, mpsc, watch as switch};
 use tokio::task::JoinSet;
 
@@ -80,6 +81,7 @@ struct Shared {
     limits: Limits,
     payloads: Option<Payloads>,
     clock: Clock,
+    telemetry: Telemetry,
     executions: Executions,
     deeds: Deeds,
     told: Told,
@@ -143,6 +145,7 @@ impl Shared {
             limits: worker.limits,
             payloads: worker.payloads,
             clock: worker.clock,
+            telemetry: worker.telemetry,
             executions: Executions::new(worker.limits.early_ack),
             deeds: Deeds::new(),
             told,

@@ -20,7 +20,7 @@
 //! ```
 //!
 //! Commands run in the folder of the file, and the folder of secrets is named from there. `cli` reads it; nothing of it ever
-//! comes from a definition. The sections `[broker]`, `[limits]`, `[log]` and all else of `[worker]` are those of
+//! comes from a definition. The sections `[broker]`, `[limits]`, `[log]`, `[payloads]`, `[telemetry]` and all else of `[worker]` are those of
 //! config/oarlock.toml: the binary reads them for `oarlock worker`, not this.
 
 mod near;

@@ -1,4 +1,4 @@
-//! The arguments of `oarlock worker` and of `oarlock fleet`, which keeps several of them.
+//! The arguments of the processes of a fleet: `oarlock orchestrator`, `oarlock worker`, and `oarlock fleet`, which keeps several workers.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -10,6 +10,19 @@ use super::Secrets;
 
 /// The most workers that one `fleet` keeps: each is a process with a connection of its own.
 const MOST_WORKERS: i64 = 1_000;
+
+/// `oarlock orchestrator`.
+#[derive(Debug, Args)]
+pub(crate) struct Orchestrator {
+    /// Definitions to register, once the fleet takes them.
+    pub(crate) files: Vec<PathBuf>,
+    /// Where to listen for HTTP.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Checks settings and definitions, shows what would be used, and connects to nothing.
+    #[arg(long)]
+    pub(crate) check: bool,
+}
 
 /// `oarlock worker`.
 #[derive(Debug, Args)]

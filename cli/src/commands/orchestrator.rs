@@ -10,6 +10,7 @@ use oarlock_orchestrator::store::{self, Store};
 use oarlock_orchestrator::{Clock, Node, http, node};
 use oarlock_payloads::Payloads;
 use oarlock_protocol::definition::WorkflowDefinition;
+use oarlock_telemetry::Telemetry;
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::Instant;
@@ -50,7 +51,9 @@ pub(super) async fn orchestrator(
     let name = configuration.orchestrator().node;
     let broker = fleet::broker(configuration, format!("oarlock orchestrator {name}"))?;
     let payloads = configuration.payloads()?;
-    let beginning = Beginning { configuration, redis: Arc::new(redis), broker, payloads };
+    let telemetry = configuration.telemetry.start("oarlock-orchestrator")?;
+    let beginning =
+        Beginning { configuration, redis: Arc::new(redis), broker, payloads, telemetry: telemetry.clone() };
     let door = Door::open(address, "--listen")?;
     tell_where(&door, configuration, &name, json);
     let reminder = tokio::spawn(fleet::remind_for_ever(beginning.broker.clone()));
@@ -72,7 +75,10 @@ pub(super) async fn orchestrator(
         note("handing over (Ctrl-C or SIGTERM again leaves at once)");
     }
     tokio::select! {
-        handed_over = hand_over(&node, serving, configuration) => outcome.and_then(|code| handed_over.map(|()| code)),
+        handed_over = hand_over(&node, serving, configuration) => {
+            telemetry.end(fleet::LAST_SPANS).await;
+            outcome.and_then(|code| handed_over.map(|()| code))
+        }
         _ = signals.told_to_end() => outcome,
     }
 }
@@ -83,6 +89,7 @@ struct Beginning<'a> {
     redis: Arc<Redis>,
     broker: Arc<RabbitMq>,
     payloads: Option<Payloads>,
+    telemetry: Telemetry,
 }
 
 impl Beginning<'_> {
@@ -110,6 +117,7 @@ impl Beginning<'_> {
         // Here the process is the node and nothing else.
         settings.watchdog = true;
         settings.payloads = self.payloads.clone();
+        settings.telemetry = self.telemetry.clone();
         settings.orchestrators = self.configuration.rabbitmq(String::new()).user()?;
         if settings.orchestrators.is_none() {
             tracing::warn!(

@@ -60,6 +60,7 @@ pub(super) async fn run(
     );
     let message = StartMessage {
         parent: None,
+        traceparent: super::traceparent(),
         format: FORMAT,
         workflow_instance_id: id,
         workflow_definition_id: definition.id.clone(),

@@ -27,7 +27,7 @@ mod state;
 mod tests;
 mod why;
 
-use state::{Action, Key, State};
+use state::{Action, Key, News, State};
 
 /// How often the screen is drawn where nothing happens: ages grow.
 const DRAWN_EVERY: Duration = Duration::from_secs(1);
@@ -61,14 +61,24 @@ pub(super) async fn top(
             key = keys.recv() => match key.map_or(Action::Quit, |key| state.press(key)) {
                 Action::Quit => return Ok(ExitCode::SUCCESS),
                 Action::None => {}
-                Action::Explain(run) => {
+                action => {
                     let (client, tell) = (Arc::clone(&client), tell.clone());
-                    tokio::spawn(async move { tell.send(poll::explain(&client, run).await).await.ok() });
+                    tokio::spawn(async move { tell.send(done(&client, action).await?).await.ok() });
                 }
             },
             Some(heard) = news.recv() => state.hear(heard, Instant::now()),
             _ = ticks.tick() => {}
         }
+    }
+}
+
+/// Does what a key asks of the server; what became of it.
+async fn done(client: &Client, action: Action) -> Option<News> {
+    match action {
+        Action::Explain(run) => Some(poll::explain(client, run).await),
+        Action::Pause(queue) => Some(poll::hold(client, &queue, true).await),
+        Action::Resume(queue) => Some(poll::hold(client, &queue, false).await),
+        Action::Quit | Action::None => None,
     }
 }
 
@@ -126,6 +136,8 @@ fn key(event: &Event) -> Key {
         KeyCode::Down | KeyCode::Char('j') => Key::Down,
         KeyCode::Tab => Key::Next,
         KeyCode::Enter => Key::Enter,
+        KeyCode::Char('p') => Key::Pause,
+        KeyCode::Char('y') => Key::Yes,
         KeyCode::Esc | KeyCode::Backspace => Key::Back,
         _ => Key::Other,
     }

@@ -55,7 +55,8 @@ pub(super) async fn worker(
     let mut ends = Ends::hear(arguments.kept)?;
     let broker = fleet::broker(configuration, format!("oarlock worker {}", host_name()))?;
     let builder = settings.into_worker(broker.clone()).map_err(|e| Failure::usage(e.to_string()))?;
-    let builder = builder.max_payload_bytes(configuration.payload_bytes());
+    let telemetry = configuration.telemetry.start("oarlock-worker")?;
+    let builder = builder.max_payload_bytes(configuration.payload_bytes()).telemetry(telemetry.clone());
     let mut builder = builder.beat(configuration.worker.beat.into());
     if let Some(payloads) = configuration.payloads()? {
         builder = builder.payloads(payloads);
@@ -89,6 +90,7 @@ pub(super) async fn worker(
             ));
         }
         drain(running, grace, &mut ends, quiet).await;
+        telemetry.end(fleet::LAST_SPANS).await;
     }
     if let Some((_, serving)) = health {
         serving.end(END_REQUESTS, || {}).await;
@@ -181,7 +183,7 @@ fn show(configuration: &Configuration, file: Option<&Path>, settings: &Settings,
         return say_json(&json!({
             "file": file, "broker": {"nodes": nodes}, "queues": queues, "commands": tasks, "http": settings.has_http(),
             "slots": settings.slots(), "secrets": secrets, "grace": grace, "beat": configuration.worker.beat, "payloadBytes": configuration.payload_bytes(),
-            "payloads": configuration.payloads_url(),
+            "payloads": configuration.payloads_url(), "traces": configuration.telemetry.endpoint(),
         }));
     }
     let slots = settings.slots().map_or_else(|| "the default".to_owned(), |slots| slots.to_string());
@@ -196,6 +198,7 @@ fn show(configuration: &Configuration, file: Option<&Path>, settings: &Settings,
         ("grace", grace.to_string()),
         ("beat", configuration.worker.beat.to_string()),
         ("payloads", configuration.payloads_url().unwrap_or("none").to_owned()),
+        ("traces", configuration.telemetry.endpoint().unwrap_or("none").to_owned()),
     ];
     let rows: Vec<_> = rows.into_iter().map(|(name, value)| vec![name.to_owned(), value]).collect();
     say(&table::text(&rows));

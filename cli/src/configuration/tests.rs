@@ -107,11 +107,13 @@ fn a_file_of_workers_holds_some_sections_and_what_is_its_own() {
         Configuration::load_from(&global(None), Source::Worker(&path), HashMap::new())
     };
     let sections = "slots = 4\n[exec]\n\"a.b\" = 'x'\n[http]\nallow_hosts = []\n[broker]\nnodes = ['amqp://a']\n\
-                    [worker]\ngrace = '1s'\n[limits]\npayload_bytes = 2048\n[payloads]\noffload_bytes = 2048\n[log]\nlevel = 'debug'\n";
+                    [worker]\ngrace = '1s'\n[limits]\npayload_bytes = 2048\n[payloads]\noffload_bytes = 2048\n\
+                    [telemetry]\notlp_endpoint = 'http://c'\n[log]\nlevel = 'debug'\n";
     let configuration = load(sections).unwrap();
     assert_eq!(configuration.broker.nodes.0, ["amqp://a"]);
     assert_eq!((configuration.worker.grace, configuration.payload_bytes()), (Span::from_secs(1), 2048));
     assert_eq!(configuration.log.level, "debug");
+    assert_eq!(configuration.telemetry.endpoint(), Some("http://c"));
     let error = load("[broker]\nnode = []").unwrap_err().to_string();
     assert!(error.contains("worker.toml") && error.contains("node"), "{error}");
 }
@@ -163,4 +165,34 @@ fn what_is_wrong_is_named() {
         assert!(error.contains(named) && error.contains("settings.toml"), "{file}: {error}");
     }
     assert!(load(None, &[("OARLOCK_HTTP__LISEN", "x")]).unwrap_err().contains("lisen"));
+}
+
+#[test]
+fn no_secret_of_a_collector_is_shown() {
+    let given = "[telemetry]\notlp_endpoint = 'http://c'\nheaders = {authorization = 'Bearer secret'}";
+    let text = [("OARLOCK_TELEMETRY__HEADERS", "authorization=Bearer secret, x=secret")];
+    for (file, environment) in [(Some(given), &[][..]), (None, &text[..])] {
+        let shown = format!("{:?}", load(file, environment).unwrap());
+        assert!(shown.contains("authorization") && !shown.contains("secret"), "{shown}");
+    }
+    let wrong = [
+        "[telemetry]\notlp_endpoint = 'http://c'\nheaders = {\"a b\" = 'secret'}",
+        "[telemetry]\notlp_endpoint = 'http://c'\nheaders = ['secret']",
+        "[telemetry]\notlp_endpoint = 'http://ada:secret@c'",
+    ];
+    for file in wrong {
+        let error = load(Some(file), &[]).unwrap_err();
+        assert!(!error.contains("secret"), "{error}");
+    }
+}
+
+#[test]
+fn what_the_settings_say_of_a_collector_comes_before_the_environment_of_all_programs() {
+    let all = [("OTEL_EXPORTER_OTLP_ENDPOINT", "http://all")];
+    let own = "[telemetry]\notlp_endpoint = 'http://own'";
+    let endpoint =
+        |file, environment: &[_]| load(file, environment).unwrap().telemetry.endpoint().map(str::to_owned);
+    assert_eq!(endpoint(None, &[]), None);
+    assert_eq!(endpoint(None, &all).as_deref(), Some("http://all"));
+    assert_eq!(endpoint(Some(own), &all).as_deref(), Some("http://own"));
 }

@@ -14,6 +14,7 @@ mod nightly_fan_out;
 mod order_saga;
 mod parent_children;
 mod poll_job;
+mod scheduled_report;
 
 /// A copy of an example at the path its README names, in a folder of its own.
 pub(crate) struct Example {

@@ -17,7 +17,10 @@ const WORKFLOW: &str = "id: pictures\nversion: 1\ntasks:\n  - {id: resize, task:
 /// Leaves the second screen that programs draw on.
 const LEAVES: &str = "\u{1b}[?1049l";
 
-/// `oarlock top` on a terminal of 100 columns.
+const COLUMNS: usize = 100;
+const ROWS: usize = 30;
+
+/// `oarlock top` on a terminal.
 struct Looking {
     process: Process,
     keys: File,
@@ -33,7 +36,11 @@ impl Looking {
         unlockpt(&terminal).unwrap();
         let name = ptsname(&terminal, Vec::new()).unwrap();
         let end = File::options().read(true).write(true).open(name.to_str().unwrap()).unwrap();
-        tcsetwinsize(&end, Winsize { ws_row: 30, ws_col: 100, ws_xpixel: 0, ws_ypixel: 0 }).unwrap();
+        tcsetwinsize(
+            &end,
+            Winsize { ws_row: ROWS as u16, ws_col: COLUMNS as u16, ws_xpixel: 0, ws_ypixel: 0 },
+        )
+        .unwrap();
         let mut command = folder.command(&["top", "--server", server]);
         let stdio = || Stdio::from(end.try_clone().unwrap());
         command.env("TERM", "xterm").stdin(stdio()).stdout(stdio()).stderr(stdio());
@@ -50,7 +57,7 @@ impl Looking {
         Self { process, keys, end, written }
     }
 
-    /// Waits until these words were drawn. Only what changes is, so that blanks may be missing.
+    /// Waits until these words stand on the screen.
     #[track_caller]
     fn shows(&self, words: &str) {
         let words: String = words.split_whitespace().collect();
@@ -75,18 +82,31 @@ impl Looking {
     }
 }
 
-/// A text without escape sequences and blanks.
+/// What stands on a screen of 100 columns after all this was written, without blanks: only what changes is written, at its place.
 fn plain(written: &str) -> String {
+    let mut screen = vec![vec![' '; COLUMNS]; ROWS];
+    let (mut row, mut column) = (0, 0);
     let mut characters = written.chars();
-    let mut plain = String::new();
     while let Some(character) = characters.next() {
-        match character {
-            '\u{1b}' => drop(characters.by_ref().find(|next| next.is_ascii_alphabetic())),
-            other if other.is_whitespace() => {}
-            other => plain.push(other),
+        if character == '\u{1b}' {
+            let mut sequence = String::new();
+            let last = characters.by_ref().find(|next| {
+                sequence.push(*next);
+                next.is_ascii_alphabetic()
+            });
+            let numbers = sequence.trim_start_matches('[').trim_end_matches('H').split(';');
+            let numbers: Vec<usize> = numbers.filter_map(|number| number.parse().ok()).collect();
+            match (last, &numbers[..]) {
+                (Some('H'), [to_row, to_column]) => (row, column) = (to_row - 1, to_column - 1),
+                (Some('J'), _) => screen.iter_mut().flatten().for_each(|cell| *cell = ' '),
+                _ => {}
+            }
+        } else if row < ROWS && column < COLUMNS {
+            screen[row][column] = character;
+            column += 1;
         }
     }
-    plain
+    screen.into_iter().flatten().filter(|character| !character.is_whitespace()).collect()
 }
 
 #[test]
@@ -99,6 +119,12 @@ fn it_says_why_a_queue_waits_and_explains_a_run_and_leaves_the_terminal_as_it_wa
     top.shows("1 orchestrator");
     top.shows("resize: 1 task waits, because no worker takes tasks from it");
     top.shows(&run);
+    top.press("p");
+    top.shows("pause the queue resize?");
+    top.press("y");
+    top.shows("the queue is paused by");
+    top.press("py");
+    top.shows("the queue resize goes on");
     top.press("\t\t\r");
     top.shows("/resize SCHEDULED");
     server.kill();

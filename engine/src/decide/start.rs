@@ -105,6 +105,7 @@ pub fn start_with(
         opened_at: None,
         correlation_id: request.correlation_id,
         parent: request.parent,
+        traceparent: request.traceparent,
         generation: 0,
         compensating: false,
         closings: 0,

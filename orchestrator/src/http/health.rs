@@ -43,8 +43,10 @@ pub(super) async fn ready(extract::State(state): extract::State<State>) -> Respo
         "takeovers": count(&counters.takeovers),
         "lostPartitions": count(&counters.lost_partitions),
         "rollbacks": count(&counters.rollbacks),
+        "missedDueTimes": count(&counters.missed_due_times),
         "failedPayloadRemovals": count(&counters.failed_removals),
         "unheardAnnouncements": count(&counters.unheard),
+        "droppedSpans": state.node.settings().telemetry.dropped(),
     });
     (status, JsonBody(body)).into_response()
 }

@@ -5,10 +5,11 @@ use std::time::Duration;
 use axum::Json as JsonBody;
 use axum::extract;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
-use axum::http::{HeaderValue, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use oarlock_protocol::instance::WorkflowStatus;
 use oarlock_protocol::message::StartRequest;
+use oarlock_protocol::trace::{TRACEPARENT, TraceParent};
 use oarlock_protocol::{FORMAT, Json, RunId, RunKey};
 use serde::Deserialize;
 use serde_json::json;
@@ -49,6 +50,7 @@ pub(super) async fn start(
     Principal(principal): Principal,
     request: extract::Request,
 ) -> Result<Response, Failure> {
+    let traceparent = traceparent(request.headers());
     let (body, _turn): (StartBody, _) = state.large.read(request).await?;
     let request = StartRequest {
         format: FORMAT,
@@ -58,7 +60,8 @@ pub(super) async fn start(
         key: body.key,
         correlation_id: body.correlation_id,
     };
-    let message = starts::resolve(request, "", principal).map_err(Failure::Invalid)?;
+    let mut message = starts::resolve(request, "", principal).map_err(Failure::Invalid)?;
+    message.traceparent = traceparent;
     let started = state.node.start_run(message).await?;
     let mut answer =
         (StatusCode::CREATED, JsonBody(json!({"id": started.run.run, "version": started.version})))
@@ -67,6 +70,13 @@ pub(super) async fn start(
         answer.headers_mut().insert(REPLAYED, HeaderValue::from_static("true"));
     }
     Ok(answer)
+}
+
+/// The span that a request belongs to; none where it names none, or several, or one that is no span.
+fn traceparent(headers: &HeaderMap) -> Option<TraceParent> {
+    let mut given = headers.get_all(TRACEPARENT).iter();
+    let only = given.next().filter(|_| given.next().is_none())?;
+    only.to_str().ok()?.trim().parse().ok()
 }
 
 /// The query of `GET /v1/runs/{id}`.

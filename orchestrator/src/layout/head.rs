@@ -13,6 +13,7 @@ use oarlock_engine::run::{Ending, Head};
 use oarlock_protocol::instance::{WorkflowMetrics, WorkflowStatus};
 use oarlock_protocol::message::Parent;
 use oarlock_protocol::security::SecurityContext;
+use oarlock_protocol::trace::{self, TraceParent};
 use oarlock_protocol::{ErrorDetails, Json, TaskPath, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +36,9 @@ struct Origin<'a> {
     correlation: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "is_usual")]
     parent: Option<Cow<'a, Parent>>,
+    /// The span that the run belongs to; a stored one that is invalid loses the run its place in a trace, no more.
+    #[serde(default, skip_serializing_if = "is_usual", deserialize_with = "trace::if_valid")]
+    traceparent: Option<TraceParent>,
     /// A small input of the run.
     #[serde(default, skip_serializing, deserialize_with = "present")]
     input: Option<Json>,
@@ -121,6 +125,7 @@ pub(super) fn encode_origin(head: &Head, input: &Json) -> (Bytes, bool) {
         by: unless(&head.created_by, &&context.user_id).map(|by| Cow::Borrowed(by.as_str())),
         correlation: head.correlation_id.as_deref().map(Cow::Borrowed),
         parent: head.parent.as_ref().map(Cow::Borrowed),
+        traceparent: head.traceparent,
         input: None,
     });
     let is_inside = origin.holds("input", input);
@@ -182,6 +187,7 @@ pub(super) fn decode(origin: &[u8], head: &[u8]) -> Result<Decoded, serde_json::
         opened_at: time(moving.opened),
         correlation_id: origin.correlation.map(Cow::into_owned),
         parent: origin.parent.map(Cow::into_owned),
+        traceparent: origin.traceparent,
         generation: moving.generation,
         compensating: moving.compensating,
         closings: moving.closings,

@@ -35,6 +35,7 @@ fn start(plan: &Plan, input: Json) -> (Run, Vec<Effect>) {
     let context = json!({"userId": "ada", "tenantId": "acme"});
     let request = StartMessage {
         parent: None,
+        traceparent: None,
         format: FORMAT,
         workflow_instance_id: RunId::keyed("acme", "w", "k"),
         workflow_definition_id: "w".to_owned(),

@@ -1,7 +1,7 @@
 //! What an entry of the timers is for.
 
 use chrono::DateTime;
-use oarlock_protocol::{RunKey, Timestamp};
+use oarlock_protocol::{RunKey, ScheduleKey, Timestamp};
 
 use super::{Place, Unreadable};
 
@@ -15,21 +15,30 @@ pub enum Timed {
     Place(Place),
     /// The statistics of the hour that begins then, which are to be removed.
     Statistics(Timestamp),
+    /// A schedule, which is to be looked at.
+    Schedule(ScheduleKey),
 }
 
 /// Begins what names statistics. No name of a run lacks a `/`.
 const STATISTICS: &str = "statistics@";
+/// How the entry of a schedule begins: no tenant has a colon.
+const SCHEDULE: &str = ":schedule/";
 
 impl Timed {
     /// Reads the text of an entry.
     ///
     /// # Errors
-    /// A text that names neither a run nor a place nor statistics.
+    /// A text that names neither a run nor a place nor statistics nor a schedule.
     pub fn parse(text: &str) -> Result<Self, Unreadable> {
         if let Some(hour) = text.strip_prefix(STATISTICS).filter(|hour| !hour.contains('/')) {
             let hour =
                 DateTime::parse_from_rfc3339(hour).map_err(|error| Unreadable::new("a timer", error))?;
             return Ok(Self::Statistics(hour.to_utc().into()));
+        }
+        if let Some(key) = text.strip_prefix(SCHEDULE) {
+            return ScheduleKey::parse(key)
+                .map(Self::Schedule)
+                .ok_or_else(|| Unreadable::new("a timer", text));
         }
         match text.split_once('/') {
             Some((tenant, run)) if !run.contains('/') => {
@@ -53,6 +62,7 @@ impl std::fmt::Display for Timed {
             Self::Run(run) => run.fmt(f),
             Self::Place(place) => place.fmt(f),
             Self::Statistics(hour) => write!(f, "{STATISTICS}{hour}"),
+            Self::Schedule(key) => write!(f, "{SCHEDULE}{key}"),
         }
     }
 }
@@ -70,12 +80,23 @@ mod tests {
         let odd = Timed::Run(RunKey::new("statistics@x", RunId::keyed("acme", "d", "k")));
         let hour = Timed::Statistics(Timestamp::from_millis(1_795_737_600_000));
         assert_eq!(hour.to_string(), "statistics@2026-11-27T00:00:00.000Z");
-        for timed in [Timed::Run(run.clone()), place("/"), place("/:payloads"), odd, hour] {
+        let schedule = Timed::Schedule(ScheduleKey::new("acme", "nightly"));
+        for timed in [Timed::Run(run.clone()), place("/"), place("/:payloads"), odd, hour, schedule] {
             assert_eq!(Timed::parse(&timed.to_string()).unwrap(), timed);
         }
-        for text in
-            ["", "/", "acme", "acme/", "acme/x", "acme/not-a-uuid/", "//", "statistics@", "statistics@now"]
-        {
+        for text in [
+            "",
+            "/",
+            "acme",
+            "acme/",
+            "acme/x",
+            "acme/not-a-uuid/",
+            "//",
+            "statistics@",
+            "statistics@now",
+            ":schedule/a",
+            ":schedule/a/b/c",
+        ] {
             assert!(Timed::parse(text).is_err(), "{text}");
         }
     }

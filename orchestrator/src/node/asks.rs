@@ -158,6 +158,8 @@ fn message_of(request: &Request) -> (Kind, Vec<u8>) {
         Request::Signal(signal) => (Kind::Signal, body(signal)),
         Request::Complete(complete) => (Kind::Complete, body(complete)),
         Request::Operation(operation) => (Kind::Operation, body(operation)),
+        Request::Schedule(message) => (Kind::Schedule, body(message)),
+        Request::Pause(pause) => (Kind::Pause, body(pause)),
     }
 }
 

@@ -1,7 +1,5 @@
 //! The workers, as this node hears them.
 
-use oarlock_protocol::Timestamp;
-
 use super::Node;
 use crate::fleet::WorkerEntry;
 
@@ -10,10 +8,5 @@ impl Node {
     /// just started knows one after its next beat.
     pub fn workers(&self) -> Vec<WorkerEntry> {
         self.workers.entries(|queue| self.lookout.ready_of(queue))
-    }
-
-    /// The time by this node's clock, which what it tells is judged by.
-    pub fn now(&self) -> Timestamp {
-        self.shared.clock.now()
     }
 }

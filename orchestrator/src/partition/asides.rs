@@ -14,6 +14,7 @@ use oarlock_protocol::RunKey;
 use oarlock_protocol::message::{PayloadReference, StartMessage};
 use oarlock_protocol::payload::holds_reference;
 use tokio::task::JoinSet;
+use tracing::Instrument;
 
 use super::answer::Asker;
 use super::effects::Verdict;
@@ -126,7 +127,7 @@ pub(super) fn may_wait(request: &Request) -> bool {
     match request {
         Request::Start(start) => holds_reference(&start.input),
         Request::Cancel { .. } | Request::Signal(_) | Request::Complete(_) | Request::Operation(_) => true,
-        Request::Register { .. } | Request::Watch(_) => false,
+        Request::Register { .. } | Request::Watch(_) | Request::Schedule(_) | Request::Pause(_) => false,
     }
 }
 
@@ -219,7 +220,8 @@ impl Owner {
                 let told = format!("one decision looks into at most {MOST_FOR_ONE} payloads of {MOST_BYTES_FOR_ONE} bytes in all");
                 return (key, reference, Err(told));
             }
-            let read = reader.read(&key.tenant, &reference).await;
+            let span = tracing::error_span!("payload", run = %key);
+            let read = reader.read(&key.tenant, &reference).instrument(span).await;
             (key, reference, read)
         });
     }

@@ -3,6 +3,7 @@
 use oarlock_broker::Publication;
 use oarlock_engine::map::Map;
 use oarlock_protocol::{ExecutionId, RunKey, Timestamp};
+use oarlock_telemetry::Span;
 use uuid::Uuid;
 
 use super::answer::{Reply, Return};
@@ -32,6 +33,8 @@ pub(super) struct Batch {
     pub(super) closed: Vec<ClosedAttempt>,
     /// Runs that have ended.
     pub(super) ended: Vec<EndedRun>,
+    /// Spans of what ended.
+    pub(super) spans: Vec<Span>,
     /// Runs whose time in the store is over.
     pub(super) forgotten: Vec<RunKey>,
     /// Whether an answer rests on what was committed before: it is given only where the store still holds that.

@@ -13,6 +13,7 @@ use super::Lost;
 use super::owner::Owner;
 use super::runs::{self, Found};
 use crate::layout::{self, Place};
+use crate::traces;
 
 /// How long at least it is remembered that a run which another started had been there: a start that asks whether it lives
 /// may lie in an inbox for as long as that has no owner.
@@ -36,9 +37,11 @@ impl Owner {
     /// The start of the run that the open attempt at a place is.
     pub(super) fn child_start(&mut self, place: &Place) -> Option<Publication> {
         let cached = self.runs.cached(&place.run)?;
-        let start = child_message::start(&cached.plan, &cached.run, &place.path)?;
+        let mut start = child_message::start(&cached.plan, &cached.run, &place.path)?;
         let child = start.workflow_instance_id;
         let attempt = start.parent.as_ref().map(|parent| parent.address.execution_id);
+        let telemetry = &self.shared.settings.telemetry;
+        start.traceparent = attempt.and_then(|attempt| traces::handed_on(&cached.run, attempt, telemetry));
         Some(self.to_inbox(child, Kind::Start, format!("{child}-start"), attempt, &start))
     }
 

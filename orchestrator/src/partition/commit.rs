@@ -7,6 +7,7 @@ use oarlock_engine::{Event, task_message};
 use oarlock_protocol::code::Code;
 use oarlock_protocol::instance::TaskMetrics;
 use oarlock_protocol::message::{AttemptAddress, Kind, Outcome, ResultMessage};
+use oarlock_protocol::trace::TRACEPARENT;
 use oarlock_protocol::{ErrorDetails, ExecutionId, FORMAT, RunKey, TaskPath, WorkerId};
 use tokio::time::Instant;
 
@@ -18,6 +19,7 @@ use super::publisher::Outgoing;
 use super::{removal, requests, runs};
 use crate::layout::{self, Place, outbox};
 use crate::store::{self, Key, Write};
+use crate::traces;
 
 /// Confirmed publications leave the outbox within this time even when nothing else is committed.
 const FLUSH: Duration = Duration::from_millis(200);
@@ -32,6 +34,7 @@ impl Owner {
         self.admission.takes(self.broker_takes() && !self.publisher.is_full());
         for _ in 0..ROUND {
             let Some(ticket) = self.admission.take() else { break };
+            self.discount_pauses(&ticket.run, &ticket.path).await?;
             if let Err(reason) = self.decide(&ticket.run, Event::Admitted { path: ticket.path }).await? {
                 tracing::error!(run = %ticket.run, reason, "a ready task's run cannot be loaded");
             }
@@ -247,6 +250,7 @@ impl Owner {
             self.shared.watch.tell(change);
         }
         self.tell_observers();
+        self.export_spans();
         let mut tell = std::mem::take(&mut self.batch.tell);
         tell.extend(std::mem::take(&mut self.batch.replies).into_iter().filter_map(Reply::give));
         if !tell.is_empty() {
@@ -263,6 +267,7 @@ impl Owner {
         }
         self.batch.forgotten.clear();
         self.runs.end_round();
+        self.schedules.clear();
         self.runs.shrink(self.shared.cached_runs());
         Ok(())
     }
@@ -281,13 +286,14 @@ impl Owner {
         let settings = &self.shared.settings.engine;
         let cached = self.runs.cached(&place.run)?;
         let message = task_message::build(&cached.plan, &cached.run, &place.path, settings)?;
+        let trace = traces::handed_on(&cached.run, attempt, &self.shared.settings.telemetry);
         let message = Message {
             body: serde_json::to_vec(&message).ok()?.into(),
             message_id: attempt.to_string(),
             correlation_id: Some(attempt.to_string()),
             reply_to: Some(topology::inbox(self.partition)),
             kind: Kind::Task.as_str().to_owned(),
-            headers: Vec::new(),
+            headers: trace.map(|trace| (TRACEPARENT.to_owned(), trace.to_string())).into_iter().collect(),
         };
         Some(Publication { queue: topology::tasks(queue), message })
     }

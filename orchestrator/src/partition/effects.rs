@@ -65,10 +65,11 @@ impl Owner {
     }
 
     fn take_effect(&mut self, key: &RunKey, effect: Effect, now: Timestamp) {
+        self.trace(key, &effect);
         let place = |path| Place { run: key.clone(), path };
         match effect {
             Effect::Offer { path, queue, priority } => {
-                self.admission.offer(&queue, priority, Ticket { run: key.clone(), path });
+                self.offer(&queue, priority, Ticket { run: key.clone(), path });
             }
             Effect::Withdraw { path, queue } => {
                 self.admission.withdraw(&queue, &Ticket { run: key.clone(), path });
@@ -106,7 +107,8 @@ impl Owner {
             }
             Effect::Stale { what } => {
                 self.shared.counters.stale_events.fetch_add(1, Ordering::Relaxed);
-                tracing::debug!(run = %key, what, "an event changed nothing");
+                let trace_id = self.trace_id(key).map(tracing::field::display);
+                tracing::debug!(run = %key, trace_id, what, "an event changed nothing");
             }
             Effect::StartChild { path, execution_id, again: false, .. } => {
                 self.dispatch(Dispatch { place: place(path), what: What::Child { attempt: execution_id } });

@@ -3,14 +3,15 @@
 use oarlock_broker::Message;
 use oarlock_engine::Event;
 use oarlock_protocol::message::{
-    CancelMessage, CompleteMessage, Kind, OperationMessage, Parent, ProgressMessage, RegisterMessage,
-    ResultMessage, SignalMessage, StartMessage, WatchMessage,
+    Answer, AnswerMessage, CancelMessage, CompleteMessage, Kind, OperationMessage, Parent, PauseMessage,
+    ProgressMessage, RegisterMessage, ResultMessage, ScheduleMessage, SignalMessage, StartMessage,
+    WatchMessage,
 };
-use oarlock_protocol::{FORMAT, RunId, RunKey, name};
+use oarlock_protocol::{FORMAT, RunId, RunKey, ScheduleKey, name};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-use super::Request;
+use super::{Request, schedules};
 use crate::layout;
 
 /// What a message of an inbox says.
@@ -19,14 +20,17 @@ pub(super) enum Incoming {
     Event(RunKey, Event),
     /// Something is asked for.
     Request(Request),
+    /// How the start of a run that a schedule asked for was answered.
+    Answer(ScheduleKey, RunId, Answer),
 }
 
 impl Incoming {
-    /// The run it is about; none where it is about a definition.
+    /// The run it is about; none where it is about a definition or a schedule.
     pub(super) fn run(&self) -> Option<RunKey> {
         match self {
             Self::Event(run, _) => Some(run.clone()),
             Self::Request(request) => request.run(),
+            Self::Answer(..) => None,
         }
     }
 }
@@ -53,12 +57,29 @@ pub(super) fn read(message: &Message, partition: u32, partitions: u32) -> Result
             let tenant = start.security_context.tenant_id.as_str();
             (tenant, start.workflow_instance_id.partition(partitions))
         }
+        Incoming::Request(Request::Pause(pause)) => {
+            let home = layout::pauses_home(partitions);
+            return if home == partition {
+                Ok(Incoming::Request(Request::Pause(pause.clone())))
+            } else {
+                Err(elsewhere(home))
+            };
+        }
         Incoming::Request(Request::Register { tenant, definition }) => {
             (tenant.as_str(), layout::home(tenant, &definition.id, partitions))
         }
+        Incoming::Request(Request::Schedule(message)) => {
+            let key = ScheduleKey::new(message.tenant_id.as_str(), message.schedule_id.as_str());
+            (message.tenant_id.as_str(), layout::schedule_home(&key, partitions))
+        }
+        Incoming::Answer(key, ..) => (&*key.tenant, layout::schedule_home(key, partitions)),
     };
     name::check_tenant(tenant).map_err(|error| error.to_string())?;
-    if home == partition { Ok(incoming) } else { Err(format!("it belongs to partition {home}")) }
+    if home == partition { Ok(incoming) } else { Err(elsewhere(home)) }
+}
+
+fn elsewhere(home: u32) -> String {
+    format!("it belongs to partition {home}")
 }
 
 /// Whether a step of that tenant may have started the run: it is named by the attempt.
@@ -130,7 +151,24 @@ fn parse(message: &Message) -> Result<Incoming, String> {
             check(operation.format)?;
             Ok(Incoming::Request(Request::Operation(operation)))
         }
-        Some(Kind::Task | Kind::Control | Kind::Answer | Kind::Beat) => {
+        Some(Kind::Pause) => {
+            let pause: PauseMessage = body(message)?;
+            check(pause.format)?;
+            Ok(Incoming::Request(Request::Pause(pause)))
+        }
+        Some(Kind::Schedule) => {
+            let message: ScheduleMessage = body(message)?;
+            check(message.format)?;
+            Ok(Incoming::Request(Request::Schedule(Box::new(message))))
+        }
+        Some(Kind::Answer) => {
+            let AnswerMessage { format, answer } = body(message)?;
+            check(format)?;
+            let start = message.correlation_id.as_deref().and_then(schedules::answered_start);
+            let (schedule, run) = start.ok_or("it answers no start of a schedule")?;
+            Ok(Incoming::Answer(schedule, run, answer))
+        }
+        Some(Kind::Task | Kind::Control | Kind::Beat) => {
             Err(format!("a {} does not belong into an inbox", message.kind))
         }
         None => Err(format!("its type '{}' is unknown", message.kind)),

@@ -6,8 +6,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use oarlock_broker::{Acknowledge, Consumer, Delivery, Health, topology};
+use oarlock_engine::map::Map;
 use oarlock_engine::{Decider, Event};
-use oarlock_protocol::RunKey;
+use oarlock_protocol::{RunKey, ScheduleKey};
 use tokio::sync::{mpsc, watch};
 use tokio::time::Instant;
 
@@ -21,6 +22,7 @@ use super::lease::Lease;
 use super::publisher::Publisher;
 use super::removal::Removals;
 use super::runs::{self, Runs};
+use super::schedules::Loaded;
 use super::statistics::Statistics;
 use super::timers::Timers;
 use super::{Command, Lost, PREFETCH, Shared, Wish};
@@ -61,6 +63,8 @@ pub(super) struct Owner {
     pub(super) removals: Removals,
     pub(super) asides: Asides,
     pub(super) statistics: Statistics,
+    /// The schedules of the round at hand; none for one that was removed in it.
+    pub(super) schedules: Map<ScheduleKey, Option<Loaded>>,
 }
 
 /// Messages of the inbox that were taken and are not acknowledged.
@@ -101,6 +105,7 @@ impl Owner {
             removals: Removals::default(),
             asides: Asides::default(),
             statistics: Statistics::default(),
+            schedules: Map::default(),
         }
     }
 
@@ -237,7 +242,7 @@ impl Owner {
                     self.park(delivery, &reason).await?;
                 }
             }
-            Ok(Incoming::Request(_)) if !self.may_ask(delivery) => {
+            Ok(Incoming::Request(_) | Incoming::Answer(..)) if !self.may_ask(delivery) => {
                 let told = "only orchestrators may ask this of an inbox, and the broker's user who sent it is none; \
                     a start goes to the exchange oarlock.start";
                 self.park(delivery, told).await?;
@@ -246,6 +251,11 @@ impl Owner {
                 let asker = Return::of(&delivery.message).map_or(Asker::Nobody, Asker::Elsewhere);
                 if let Some(reason) = self.take_request(request, asker).await? {
                     self.park_refused(delivery, &reason).await?;
+                }
+            }
+            Ok(Incoming::Answer(schedule, run, answer)) => {
+                if let Some(reason) = self.take_answer(schedule, run, answer).await? {
+                    self.park(delivery, &reason).await?;
                 }
             }
             Err(reason) => self.park(delivery, &reason).await?,
@@ -294,7 +304,7 @@ impl Owner {
 
     /// Parks a request that is refused, unless an orchestrator asked: whoever asked that one hears of it.
     async fn park_refused(&mut self, delivery: &Delivery, reason: &str) -> Result<(), Lost> {
-        if delivery.message.reply_to.as_deref().is_some_and(topology::is_node) {
+        if delivery.message.reply_to.as_deref().is_some_and(topology::is_of_orchestrators) {
             return Ok(());
         }
         self.park(delivery, reason).await

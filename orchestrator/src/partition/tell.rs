@@ -37,7 +37,8 @@ impl Owner {
         let place = path.clone();
         let answer = self.tell_run(&run, Event::Complete { path, execution_id, completion }).await?;
         if is_new(&answer) {
-            tracing::info!(run = %run, path = %place, requested_by, "a task was ended from outside");
+            let trace_id = self.trace_id(&run).map(tracing::field::display);
+            tracing::info!(run = %run, trace_id, path = %place, requested_by, "a task was ended from outside");
         }
         Ok(answer)
     }
@@ -46,7 +47,8 @@ impl Owner {
         let OperationMessage { run, operation, requested_by, .. } = message;
         let answer = self.tell_run(&run, Event::Operation(operation)).await?;
         if is_new(&answer) {
-            tracing::info!(run = %run, ?operation, requested_by, "an operator changed a run");
+            let trace_id = self.trace_id(&run).map(tracing::field::display);
+            tracing::info!(run = %run, trace_id, ?operation, requested_by, "an operator changed a run");
         }
         Ok(answer)
     }

@@ -60,9 +60,9 @@ pub fn node(node: &str) -> String {
     format!("{NODE}{node}")
 }
 
-/// Whether a queue is that of an orchestrator.
-pub fn is_node(queue: &str) -> bool {
-    queue.starts_with(NODE)
+/// Whether orchestrators hear on a queue: its own of one of them, or an inbox.
+pub fn is_of_orchestrators(queue: &str) -> bool {
+    queue.starts_with(NODE) || queue.starts_with(INBOX)
 }
 
 /// The queue on which an orchestrator hears the fleet.

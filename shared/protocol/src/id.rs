@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::chance;
+use crate::{Timestamp, chance};
 
 /// Makes a newtype over a UUID with its JSON, text and parse forms.
 macro_rules! uuid_id {
@@ -63,6 +63,9 @@ const KEYED_RUNS: Uuid = Uuid::from_u128(0x0a21_0c4b_6f1e_5d0c_9d3e_7b1f_52a6_c8
 /// The namespace of the ids of child runs.
 const CHILD_RUNS: Uuid = Uuid::from_u128(0x4d7b_91c2_5e38_5f0a_8b6c_20d4_e917_f3aa);
 
+/// The namespace of the ids of runs that schedules start.
+const SCHEDULED_RUNS: Uuid = Uuid::from_u128(0x7c19_e4d0_21ab_5b63_a4f8_93d5_0e6b_c172);
+
 impl RunId {
     /// The id of a run without a key: new at every call and sorted by time.
     pub fn random() -> Self {
@@ -79,6 +82,12 @@ impl RunId {
     /// The id of the run that an attempt of a step of another run is: the same at every call.
     pub fn child_of(attempt: ExecutionId) -> Self {
         Self(Uuid::new_v5(&CHILD_RUNS, attempt.0.as_bytes()))
+    }
+
+    /// The id of the run that a schedule of `tenant` starts for what `occasion` tells: the same at every call.
+    pub fn scheduled(tenant: &str, schedule: &str, occasion: &str) -> Self {
+        let text = format!("{}:{tenant}{}:{schedule}{occasion}", tenant.len(), schedule.len());
+        Self(Uuid::new_v5(&SCHEDULED_RUNS, text.as_bytes()))
     }
 
     /// Whether a key names the run, so that the same request can come again.
@@ -141,6 +150,45 @@ impl RunKey {
 impl fmt::Display for RunKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.tenant, self.run)
+    }
+}
+
+/// Names a schedule together with its tenant.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ScheduleKey {
+    /// Whose it is.
+    pub tenant: std::sync::Arc<str>,
+    /// Which one.
+    pub id: std::sync::Arc<str>,
+}
+
+impl ScheduleKey {
+    /// The name of the schedule `id` of `tenant`.
+    pub fn new(tenant: impl Into<std::sync::Arc<str>>, id: impl Into<std::sync::Arc<str>>) -> Self {
+        Self { tenant: tenant.into(), id: id.into() }
+    }
+
+    /// Reads the text of a name; none where it is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        let (tenant, id) = text.split_once('/')?;
+        let whole = !tenant.is_empty() && !id.is_empty() && !id.contains('/');
+        whole.then(|| Self::new(tenant, id))
+    }
+
+    /// The run for a due time: the same at every call.
+    pub fn run_due(&self, due: Timestamp) -> RunId {
+        RunId::scheduled(&self.tenant, &self.id, &format!("at {due}"))
+    }
+
+    /// The run that somebody asked for under `key`: the same at every call.
+    pub fn run_triggered(&self, key: &str) -> RunId {
+        RunId::scheduled(&self.tenant, &self.id, &format!("by {key}"))
+    }
+}
+
+impl fmt::Display for ScheduleKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.tenant, self.id)
     }
 }
 

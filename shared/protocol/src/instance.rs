@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::security::SecurityContext;
 use crate::{
-    ErrorDetails, ExecutionId, Json, JsonMap, RunId, Span, TaskInstanceId, TaskPath, Timestamp, WorkerId,
+    ErrorDetails, ExecutionId, Json, JsonMap, RunId, Span, TaskInstanceId, TaskPath, Timestamp, TraceParent,
+    WorkerId,
 };
 
 /// Where a run stands.
@@ -166,6 +167,9 @@ pub struct WorkflowInstance {
     /// The step that started it, where a run did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<ParentStep>,
+    /// The span of a trace that it belongs to, where who started it gave one; else its trace has its own id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub traceparent: Option<TraceParent>,
     pub tenant_id: String,
     pub created_by: String,
     pub security_context: SecurityContext,

@@ -17,18 +17,21 @@ pub mod message;
 pub mod name;
 pub mod path;
 pub mod payload;
+pub mod schedule;
 #[cfg(feature = "schema")]
 mod schema;
 pub mod secret;
 pub mod security;
 pub mod time;
+pub mod trace;
 
 pub use clock::Clock;
 pub use duration::Span;
 pub use error::ErrorDetails;
-pub use id::{ExecutionId, RunId, RunKey, TaskInstanceId, WorkerId};
+pub use id::{ExecutionId, RunId, RunKey, ScheduleKey, TaskInstanceId, WorkerId};
 pub use path::TaskPath;
 pub use time::Timestamp;
+pub use trace::{SpanId, TraceId, TraceParent};
 
 /// A JSON value; objects keep their keys sorted, so equal values have equal text.
 pub use serde_json::Value as Json;

@@ -10,11 +10,12 @@ use serde::{Deserialize, Serialize};
 
 pub use self::beat::BeatMessage;
 pub use self::request::{
-    Answer, AnswerMessage, CompleteMessage, Completion, Operation, OperationMessage, RegisterMessage,
-    StartRequest, WatchMessage,
+    Answer, AnswerMessage, CompleteMessage, Completion, Operation, OperationMessage, PauseMessage,
+    PauseSubject, RegisterMessage, ScheduleAction, ScheduleMessage, StartRequest, WatchMessage,
 };
 use crate::instance::{TaskExecutionContext, TaskMetrics};
 use crate::security::SecurityContext;
+use crate::trace::{self, TraceParent};
 use crate::{ErrorDetails, ExecutionId, Json, RunId, RunKey, TaskInstanceId, TaskPath, Timestamp, WorkerId};
 
 /// What a message is: the `type` property.
@@ -35,11 +36,13 @@ pub enum Kind {
     Complete,
     Operation,
     Beat,
+    Schedule,
+    Pause,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 13] = [
+    pub const ALL: [Kind; 15] = [
         Kind::Start,
         Kind::Task,
         Kind::Result,
@@ -53,6 +56,8 @@ impl Kind {
         Kind::Complete,
         Kind::Operation,
         Kind::Beat,
+        Kind::Schedule,
+        Kind::Pause,
     ];
 
     /// The text of the `type` property.
@@ -71,6 +76,8 @@ impl Kind {
             Kind::Complete => "oarlock.complete",
             Kind::Operation => "oarlock.operation",
             Kind::Beat => "oarlock.beat",
+            Kind::Schedule => "oarlock.schedule",
+            Kind::Pause => "oarlock.pause",
         }
     }
 
@@ -108,6 +115,9 @@ pub struct StartMessage {
     /// The step that started it, where a run did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Parent>,
+    /// The span of a trace that the run belongs to, where who asks for it has one; one that is invalid is none.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "trace::if_valid")]
+    pub traceparent: Option<TraceParent>,
 }
 
 /// The step of another run that started this one, and hears how it ends.

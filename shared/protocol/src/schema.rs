@@ -6,7 +6,7 @@ use std::borrow::Cow;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
-use crate::{ExecutionId, RunId, Span, TaskInstanceId, TaskPath, Timestamp, WorkerId};
+use crate::{ExecutionId, RunId, Span, TaskInstanceId, TaskPath, Timestamp, TraceParent, WorkerId};
 
 /// Gives a word that is a text in JSON the schema of these fields.
 macro_rules! text {
@@ -40,5 +40,10 @@ text!(
     Timestamp,
     "format": "date-time",
     "description": "A point in time: RFC 3339, UTC, in milliseconds, such as 2026-11-23T07:06:42.000Z."
+);
+text!(
+    TraceParent,
+    "pattern": "^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}",
+    "description": "A place in a trace: the `traceparent` of W3C Trace Context."
 );
 text!(Span, "description": "A length of time in words, such as 500ms, 1m 30s or 24h.");

@@ -9,7 +9,7 @@ use std::fs::read_to_string;
 
 use serde_json::Value as Json;
 
-const SOURCES: [&str; 9] = [
+const SOURCES: [&str; 10] = [
     "definition",
     "definition/step",
     "error",
@@ -18,19 +18,21 @@ const SOURCES: [&str; 9] = [
     "message",
     "message/beat",
     "message/request",
+    "schedule",
     "security",
 ];
 const HERE: &str = env!("CARGO_MANIFEST_DIR");
 
 /// The fields that a row of the documentation stands for, where it is not one field.
-const TOGETHER: [(&str, &[&str]); 3] = [
+const TOGETHER: [(&str, &[&str]); 4] = [
     ("the keys of its kind", &["TaskKind"]),
     ("`status` and its fields", &["Outcome", "Answer", "Completion"]),
     ("`order` and its fields", &["Order"]),
+    ("`action` and its fields", &["ScheduleAction"]),
 ];
 
 /// Where the fixtures show every field of each word.
-const SHOWN: [(&str, &[&str]); 44] = [
+const SHOWN: [(&str, &[&str]); 52] = [
     ("WorkflowDefinition", &["workflow_definition"]),
     ("WorkflowTimeouts", &["workflow_definition#/timeouts"]),
     ("TaskDefinition", &["workflow_definition#/taskDefinitions/0"]),
@@ -82,7 +84,15 @@ const SHOWN: [(&str, &[&str]); 44] = [
     ("CompleteMessage", &["complete"]),
     ("OperationMessage", &["operation"]),
     ("BeatMessage", &["beat", "beat_leaving"]),
+    ("PauseMessage", &["pause"]),
     ("PayloadReference", &["payload_reference"]),
+    ("ScheduleMessage", &["schedule_put"]),
+    ("ScheduleDefinition", &["schedule_view#/definition"]),
+    ("Schedule", &["schedule_view"]),
+    ("ScheduleView", &["schedule_view"]),
+    ("ScheduleState", &["schedule_view#/state"]),
+    ("ScheduledStart", &["schedule_view#/state/starting/0", "schedule_view#/state/queued/0"]),
+    ("ScheduleProblem", &["schedule_view#/state/lastProblem"]),
 ];
 
 fn documentation() -> String {

@@ -15,9 +15,11 @@ use oarlock_protocol::instance::{
 };
 use oarlock_protocol::message::{
     Answer, AnswerMessage, BeatMessage, CancelMessage, CompleteMessage, Completion, ControlMessage, Kind,
-    Operation, OperationMessage, Order, Outcome, PayloadReference, ProgressMessage, RegisterMessage,
-    ResultMessage, SignalMessage, StartMessage, StartRequest, TaskMessage, WatchMessage,
+    Operation, OperationMessage, Order, Outcome, PauseMessage, PayloadReference, ProgressMessage,
+    RegisterMessage, ResultMessage, ScheduleMessage, SignalMessage, StartMessage, StartRequest, TaskMessage,
+    WatchMessage,
 };
+use oarlock_protocol::schedule::{Overlap, ScheduleDefinition, ScheduleView};
 use oarlock_protocol::security::{DataClassification, SecurityContext, SecurityLevel};
 use oarlock_protocol::{ErrorDetails, ExecutionId, FORMAT, Json, RunId, TaskInstanceId};
 use serde::Serialize;
@@ -71,6 +73,7 @@ const FIXTURES: &[(&str, Again, Unknown)] = &[
     ("operation", again::<OperationMessage>, Unknown::Ignored),
     ("beat", again::<BeatMessage>, Unknown::Ignored),
     ("beat_leaving", again::<BeatMessage>, Unknown::Ignored),
+    ("pause", again::<PauseMessage>, Unknown::Ignored),
     ("answer_accepted", again::<AnswerMessage>, Unknown::Ignored),
     ("answer_refused", again::<AnswerMessage>, Unknown::Ignored),
     ("answer_cancelling", again::<AnswerMessage>, Unknown::Ignored),
@@ -80,6 +83,13 @@ const FIXTURES: &[(&str, Again, Unknown)] = &[
     ("register", again::<RegisterMessage>, Unknown::Ignored),
     ("watch", again::<WatchMessage>, Unknown::Ignored),
     ("payload_reference", again::<PayloadReference>, Unknown::Refused),
+    ("schedule_put", again::<ScheduleMessage>, Unknown::Ignored),
+    ("schedule_pause", again::<ScheduleMessage>, Unknown::Ignored),
+    ("schedule_resume", again::<ScheduleMessage>, Unknown::Ignored),
+    ("schedule_delete", again::<ScheduleMessage>, Unknown::Ignored),
+    ("schedule_trigger", again::<ScheduleMessage>, Unknown::Ignored),
+    ("schedule_view", again::<ScheduleView>, Unknown::Ignored),
+    ("schedule_definition_smallest", again::<ScheduleDefinition>, Unknown::Refused),
 ];
 
 /// What a reader does with a field it does not know.
@@ -280,6 +290,8 @@ fn every_kind_of_message_has_its_type_and_fixture() {
             Kind::Complete => ("oarlock.complete", "complete"),
             Kind::Operation => ("oarlock.operation", "operation"),
             Kind::Beat => ("oarlock.beat", "beat"),
+            Kind::Schedule => ("oarlock.schedule", "schedule_put"),
+            Kind::Pause => ("oarlock.pause", "pause"),
         };
         assert_eq!((kind.as_str(), Kind::parse(text)), (text, Some(kind)));
         assert_eq!(fixture(name)["format"], FORMAT, "{name}");
@@ -318,6 +330,7 @@ fn the_text_of_every_choice_is_frozen() {
         }
         CompensationWhen { Completed => "COMPLETED", Attempted => "ATTEMPTED" }
         Operation { Pause => "PAUSE", Resume => "RESUME", Retry => "RETRY" }
+        Overlap { Skip => "SKIP", Queue => "QUEUE", CancelOld => "CANCEL_OLD", Allow => "ALLOW" }
         RetryStrategy { Fixed => "FIXED", Linear => "LINEAR", Exponential => "EXPONENTIAL" }
         OnExhausted { Fail => "FAIL", Pause => "PAUSE" }
         TerminateStatus { Completed => "COMPLETED", Failed => "FAILED" }
@@ -339,4 +352,7 @@ fn ids_made_from_names_never_change() {
         (context.workflow_instance_id, message.idempotency_key, context.execution_id),
         (run, task, Some(ExecutionId::of(task, 2)))
     );
+    let schedule: ScheduleView = serde_json::from_value(fixture("schedule_view")).unwrap();
+    let starting = &schedule.state.starting[0];
+    assert_eq!(starting.run, schedule.schedule.key().run_due(starting.due));
 }

@@ -11,9 +11,10 @@ use oarlock_protocol::instance::{
 };
 use oarlock_protocol::message::{
     AnswerMessage, BeatMessage, CancelMessage, CompleteMessage, ControlMessage, OperationMessage,
-    PayloadReference, ProgressMessage, RegisterMessage, ResultMessage, SignalMessage, StartMessage,
-    StartRequest, TaskMessage, WatchMessage,
+    PauseMessage, PayloadReference, ProgressMessage, RegisterMessage, ResultMessage, ScheduleMessage,
+    SignalMessage, StartMessage, StartRequest, TaskMessage, WatchMessage,
 };
+use oarlock_protocol::schedule::{ScheduleDefinition, ScheduleView};
 use oarlock_protocol::security::SecurityContext;
 use oarlock_protocol::{ErrorDetails, Json};
 use schemars::JsonSchema;
@@ -25,7 +26,7 @@ const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures");
 type Make = fn() -> Json;
 
 /// The messages: the file of each, and the schema in it.
-const MESSAGES: [(&str, Make); 14] = [
+const MESSAGES: [(&str, Make); 16] = [
     ("start_request", schema::<StartRequest>),
     ("start", schema::<StartMessage>),
     ("task", schema::<TaskMessage>),
@@ -40,10 +41,12 @@ const MESSAGES: [(&str, Make); 14] = [
     ("complete", schema::<CompleteMessage>),
     ("operation", schema::<OperationMessage>),
     ("beat", schema::<BeatMessage>),
+    ("schedule", schema::<ScheduleMessage>),
+    ("pause", schema::<PauseMessage>),
 ];
 
 /// The words that have fixtures and are no messages.
-const OTHERS: [(&str, Make); 10] = [
+const OTHERS: [(&str, Make); 12] = [
     ("workflow_definition", schema::<WorkflowDefinition>),
     ("workflow_instance", schema::<WorkflowInstance>),
     ("workflow_summary", schema::<WorkflowSummary>),
@@ -54,6 +57,8 @@ const OTHERS: [(&str, Make); 10] = [
     ("security_context", schema::<SecurityContext>),
     ("error_details", schema::<ErrorDetails>),
     ("payload_reference", schema::<PayloadReference>),
+    ("schedule_view", schema::<ScheduleView>),
+    ("schedule_definition", schema::<ScheduleDefinition>),
 ];
 
 fn schema<T: JsonSchema>() -> Json {
@@ -156,6 +161,9 @@ fn a_later_field_fits_and_a_missing_or_wrong_one_does_not() {
         ("task", "/executionContext/laterField", json!(1), true),
         ("task", "/executionContext/taskPath", json!("charge"), false),
         ("register", "/definition/laterField", json!(1), false),
+        ("schedule_put", "/definition/laterField", json!(1), false),
+        ("schedule_pause", "/action", json!("STOP"), false),
+        ("schedule_trigger", "/due", Json::Null, false),
     ] {
         let mut changed = fixture(name);
         let (parent, field) = place.rsplit_once('/').unwrap();

@@ -152,6 +152,7 @@ impl Client {
         let order = &self.order;
         let request = StartMessage {
             parent: None,
+            traceparent: None,
             format: FORMAT,
             workflow_instance_id: order.run.run,
             workflow_definition_id: order.workflow.clone(),

@@ -12,6 +12,7 @@ use crate::fleet::Size;
 use crate::invariants::{self, Circumstances};
 use crate::mirror::Mirror;
 use crate::mutation::Mutation;
+use crate::schedule;
 use crate::world::{World, lock};
 
 /// The store of all nodes.
@@ -164,6 +165,7 @@ impl Database {
             now_ms: self.world.now_ms(),
             skew_ms: i64::try_from(self.world.faults.skew_ms).unwrap_or(0),
         };
+        schedule::one_at_a_time(&mirror, &self.world)?;
         invariants::check(&mirror, &touched, &around)
     }
 

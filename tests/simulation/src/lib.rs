@@ -23,6 +23,7 @@ mod mutation;
 mod panics;
 mod process;
 mod random;
+mod schedule;
 mod simulation;
 mod store;
 mod verdict;

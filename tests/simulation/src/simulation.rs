@@ -17,6 +17,7 @@ use crate::hands::Hands;
 use crate::mutation::Mutation;
 use crate::panics;
 use crate::random::Random;
+use crate::schedule::Scheduled;
 use crate::verdict;
 use crate::world::{World, lock};
 
@@ -97,14 +98,15 @@ async fn whole(seed: u64, mutation: Mutation, whole_trace: bool) -> Report {
         true => Size { nodes: 1, keeps_messages: false, early_ack_s: 600, ..size },
         false => size,
     };
-    let plan = plan(&world, &size, &flows, &orders);
+    let scheduled = Scheduled::draw(&world);
+    let plan = format!("{}{scheduled:?}\n", plan(&world, &size, &flows, &orders));
     let hands = Hands::new(&world, &flows);
     let database = Database::new(&world, &size, mutation);
     let fleet = Fleet::new(&database, &hands, size.clone(), mutation);
     tokio::select! {
         biased;
         () = world.alarm.notified() => {}
-        () = course(&fleet, &hands, &flows, &orders, &size) => {}
+        () = course(&fleet, &hands, (&flows, &orders, scheduled.as_ref()), &size) => {}
     }
     let (digest, lines, trace) = world.told();
     let wrong = world.found().or_else(|| panics::heard().map(|told| format!("something panicked: {told}")));
@@ -127,10 +129,18 @@ fn plan(world: &World, size: &Size, flows: &[Flow], orders: &[Order]) -> String 
     plan
 }
 
-async fn course(fleet: &Arc<Fleet>, hands: &Arc<Hands>, flows: &[Flow], orders: &[Order], size: &Size) {
+async fn course(
+    fleet: &Arc<Fleet>,
+    hands: &Arc<Hands>,
+    (flows, orders, scheduled): (&[Flow], &[Order], Option<&Scheduled>),
+    size: &Size,
+) {
     let world = &fleet.world;
     fleet.start();
     register(fleet, flows).await;
+    if let Some(scheduled) = scheduled {
+        scheduled.register(fleet).await;
+    }
     let mut clients = Vec::new();
     for order in orders {
         let client = Client { fleet: fleet.clone(), order: order.clone() };
@@ -144,7 +154,7 @@ async fn course(fleet: &Arc<Fleet>, hands: &Arc<Hands>, flows: &[Flow], orders: 
     world.calm_down();
     rollbacks.abort();
     cuts.abort();
-    if !all_end(fleet, orders).await {
+    if !schedule_ends(fleet, scheduled).await || !all_end(fleet, orders).await {
         return;
     }
     clients.iter().for_each(tokio::task::JoinHandle::abort);
@@ -204,6 +214,17 @@ async fn cut_the_power(fleet: Arc<Fleet>) {
         sleep(Duration::from_millis(pause)).await;
         fleet.cut_the_power();
     }
+}
+
+/// Whether the schedule has come to its end, and to what it must.
+async fn schedule_ends(fleet: &Fleet, scheduled: Option<&Scheduled>) -> bool {
+    let (Some(scheduled), world) = (scheduled, &fleet.world) else { return true };
+    let Some(view) = scheduled.at_its_end(fleet, world.age_ms() + PATIENCE_MS).await else {
+        world.is_wrong("the schedule has not come to its end, long after the last fault".to_owned());
+        return false;
+    };
+    world.check(fleet.database.look(|mirror| scheduled.verdict(mirror, &view, world)));
+    true
 }
 
 async fn all_end(fleet: &Fleet, orders: &[Order]) -> bool {

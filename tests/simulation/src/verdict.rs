@@ -13,6 +13,7 @@ use crate::flow::{Flow, Kind, Step};
 use crate::hands::Hands;
 use crate::mirror::{Mirror, RunView};
 use crate::model::{Foretold, Model, Part};
+use crate::schedule::is_scheduled;
 use crate::world::World;
 
 /// Looks at every run that ended.
@@ -26,6 +27,8 @@ pub(crate) fn of_runs(
 ) -> Result<(), String> {
     let all: BTreeMap<&RunKey, &RunView> =
         mirror.forgotten.iter().chain(mirror.runs.iter().filter(|(_, view)| view.head.is_some())).collect();
+    let all: BTreeMap<&RunKey, &RunView> =
+        all.into_iter().filter(|(_, view)| !is_scheduled(view.workflow())).collect();
     let x_of = |run: RunId| {
         let view = all.iter().find(|(key, _)| key.run == run)?.1;
         view.output()["x"].as_i64()

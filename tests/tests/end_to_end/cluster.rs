@@ -16,6 +16,8 @@ mod operations;
 mod queues;
 #[path = "readme.rs"]
 mod readme;
+#[path = "schedules.rs"]
+mod schedules;
 #[path = "system.rs"]
 mod system;
 #[path = "take_over.rs"]

@@ -26,6 +26,8 @@ mod messages;
 mod nodes;
 #[path = "operations.rs"]
 mod operations;
+#[path = "pauses.rs"]
+mod pauses;
 #[path = "payloads.rs"]
 mod payloads;
 #[path = "queues.rs"]
@@ -34,6 +36,8 @@ mod queues;
 mod readme;
 #[path = "rolled_back.rs"]
 mod rolled_back;
+#[path = "schedules.rs"]
+mod schedules;
 #[path = "schemas.rs"]
 mod schemas;
 #[path = "statistics.rs"]
@@ -46,6 +50,8 @@ mod system;
 mod take_over;
 #[path = "timers.rs"]
 mod timers;
+#[path = "traces.rs"]
+mod traces;
 #[path = "whole.rs"]
 mod whole;
 #[path = "work.rs"]

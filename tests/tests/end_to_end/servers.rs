@@ -16,16 +16,22 @@ mod messages;
 mod nodes;
 #[path = "operations.rs"]
 mod operations;
+#[path = "pauses.rs"]
+mod pauses;
 #[path = "queues.rs"]
 mod queues;
 #[path = "readme.rs"]
 mod readme;
+#[path = "schedules.rs"]
+mod schedules;
 #[path = "statistics.rs"]
 mod statistics;
 #[path = "system.rs"]
 mod system;
 #[path = "take_over.rs"]
 mod take_over;
+#[path = "traces.rs"]
+mod traces;
 #[path = "whole.rs"]
 mod whole;
 #[path = "work.rs"]

@@ -225,6 +225,7 @@ pub(super) async fn next(consumer: &mut dyn oarlock_broker::Consumer) -> Deliver
 pub(super) fn request(workflow: &str, input: Json) -> StartMessage {
     StartMessage {
         parent: None,
+        traceparent: None,
         format: FORMAT,
         workflow_instance_id: RunId::random(),
         workflow_definition_id: workflow.to_owned(),

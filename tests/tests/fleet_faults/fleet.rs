@@ -110,6 +110,7 @@ impl Fleet {
         let worker = worker.build().unwrap().start().await.unwrap();
         let start = StartMessage {
             parent: None,
+            traceparent: None,
             workflow_definition_id: "lasting".to_owned(),
             workflow_instance_id: RunId::keyed(TENANT, "lasting", "0"),
             ..start(0)
@@ -252,6 +253,7 @@ async fn step(input: Json, _: TaskContext) -> Result<Json, TaskError> {
 pub(super) fn start(number: u64) -> StartMessage {
     StartMessage {
         parent: None,
+        traceparent: None,
         format: FORMAT,
         workflow_instance_id: key(number).run,
         workflow_definition_id: "chain".to_owned(),

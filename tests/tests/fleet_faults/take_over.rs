@@ -46,6 +46,7 @@ async fn results_that_wait_at_a_take_over_come_before_limits_that_have_passed() 
     for run in &runs {
         let limited = StartMessage {
             parent: None,
+            traceparent: None,
             workflow_definition_id: "limited".to_owned(),
             workflow_instance_id: run.run,
             ..start(0)

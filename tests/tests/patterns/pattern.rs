@@ -210,5 +210,6 @@ fn request(workflow: &str, input: Json) -> StartMessage {
             ..SecurityContext::default()
         },
         parent: None,
+        traceparent: None,
     }
 }

@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use oarlock_protocol::Json;
 use oarlock_protocol::code::Code;
-use oarlock_protocol::{Json, TaskInstanceId};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Client, Method, RequestBuilder, Url};
 use serde::Deserialize;
 
-use crate::TaskError;
+use crate::{TaskContext, TaskError};
 
 /// What services that know it use to do a thing once.
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+/// What services that trace their work know it by.
+const TRACEPARENT: HeaderName = HeaderName::from_static(oarlock_protocol::trace::TRACEPARENT);
 
 /// A request that is fit to be sent.
 #[derive(Debug)]
@@ -81,14 +83,19 @@ impl Request {
         })
     }
 
-    /// The request for `client`, on behalf of the task `key`, with the state of the last look.
-    pub(super) fn build(self, client: &Client, key: TaskInstanceId, state: Option<&Json>) -> RequestBuilder {
+    /// The request for `client`, on behalf of the task of `context`, with the state of the last look. What the input says of a
+    /// header comes first.
+    pub(super) fn build(self, client: &Client, context: &TaskContext) -> RequestBuilder {
         let mut headers = self.headers;
-        if let Some(state) = state.and_then(|state| HeaderValue::from_str(&ascii(state)).ok()) {
-            headers.entry(super::STATE).or_insert(state);
-        }
-        if let Ok(key) = HeaderValue::from_str(&key.to_string()) {
-            headers.entry(IDEMPOTENCY_KEY).or_insert(key);
+        let ours = [
+            (super::STATE, context.state().map(ascii)),
+            (IDEMPOTENCY_KEY, Some(context.idempotency_key().to_string())),
+            (TRACEPARENT, context.traceparent().map(|trace| trace.to_string())),
+        ];
+        for (name, value) in ours {
+            if let Some(value) = value.and_then(|value| HeaderValue::from_str(&value).ok()) {
+                headers.entry(name).or_insert(value);
+            }
         }
         let mut request = client.request(self.method, self.url);
         if let Some(timeout) = self.timeout {

@@ -10,12 +10,12 @@ use bytes::Bytes;
 use oarlock_broker::{Delivery, Message, parking};
 use oarlock_protocol::code::Code;
 use oarlock_protocol::message::{Kind, Outcome, TaskMessage};
-use oarlock_protocol::{ErrorDetails, FORMAT, Json, Timestamp};
+use oarlock_protocol::{ErrorDetails, FORMAT, Json, Timestamp, TraceId};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 use tracing::Instrument;
 
-use super::channel::Channel;
+use super::channel::{Channel, Receipt};
 use super::executions::Begun;
 use super::outbox::{Outgoing, Parked};
 use super::verdict::{Ending, Ran, Verdict, verdict};
@@ -23,6 +23,7 @@ use super::{Shared, answer, payloads};
 use crate::context::Envelope;
 use crate::handler::{Answer, Finished, Handler, Usage};
 use crate::secrets::{self, Mask, Resolved};
+use crate::trace::{self, Trace};
 use crate::{TaskContext, TaskError};
 
 /// How long an attempt waits to be told that it may begin. Then it begins: an orchestrator that is away must not keep work
@@ -38,7 +39,7 @@ pub(super) async fn accept(
     slot: OwnedSemaphorePermit,
 ) {
     let receipt = channel.receipt(delivery.tag);
-    let (message, envelope) = match read(&delivery, shared.largest_output()) {
+    let (message, envelope) = match read(&delivery, shared) {
         Ok(read) => read,
         Err(reason) => {
             tracing::warn!(message.id = delivery.message.message_id, reason, "parked a message");
@@ -50,6 +51,23 @@ pub(super) async fn accept(
     let now = shared.clock.now();
     let start_before = message.start_before;
     let (context, input) = TaskContext::begin(message, envelope, now, Instant::now());
+    let span = span(&context);
+    let delivered = Delivered { context, input, start_before, now, receipt };
+    begin(shared, delivered, slot).instrument(span).await;
+}
+
+/// A task that was read.
+struct Delivered {
+    context: TaskContext,
+    input: Json,
+    start_before: Option<Timestamp>,
+    now: Timestamp,
+    receipt: Receipt,
+}
+
+/// Runs it, or answers it at once.
+async fn begin(shared: &Arc<Shared>, delivered: Delivered, slot: OwnedSemaphorePermit) {
+    let Delivered { context, input, start_before, now, receipt } = delivered;
     let handler = shared.handlers.get(context.task());
     let end_grace = handler.map_or(Duration::ZERO, |handler| handler.end_grace());
     match shared.executions.begin(&context, receipt, end_grace) {
@@ -66,8 +84,12 @@ pub(super) async fn accept(
 /// Answers an attempt whose handler has ended or was dropped.
 pub(super) async fn conclude(shared: &Shared, context: &TaskContext, ending: Option<Ending>, ran: Ran) {
     match verdict(ending, ran) {
-        Verdict::GiveBack => shared.executions.give_back(context.execution_id()),
+        Verdict::GiveBack => {
+            tell(shared, context, None);
+            shared.executions.give_back(context.execution_id());
+        }
         Verdict::Answer(outcome, usage) => {
+            tell(shared, context, Some(&outcome));
             if let Outcome::Failed { error } = &outcome {
                 tracing::info!(code = error.code, message = error.message, "the attempt failed");
             }
@@ -78,19 +100,31 @@ pub(super) async fn conclude(shared: &Shared, context: &TaskContext, ending: Opt
     }
 }
 
-/// The span that carries an attempt's identity.
+/// Tells of the execution in the trace of its run.
+fn tell(shared: &Shared, context: &TaskContext, outcome: Option<&Outcome>) {
+    if let Some(span) = trace::span(context, &shared.worker_id, outcome) {
+        shared.telemetry.export(span);
+    }
+}
+
+/// The span that carries an attempt's identity in the log. At the level of errors, so that no line is logged without it.
 pub(super) fn span(context: &TaskContext) -> tracing::Span {
-    tracing::info_span!(
+    let run = context.workflow_instance_id();
+    let trace_id = context.trace().map_or_else(|| TraceId::of_run(run), |trace| trace.attempt.trace);
+    tracing::error_span!(
         "attempt",
-        workflow.id = %context.workflow_instance_id(),
+        workflow.id = %run,
+        tenant = context.security_context().tenant_id,
         task.path = %context.task_path(),
-        attempt = context.attempt()
+        attempt = context.attempt(),
+        execution.id = %context.execution_id(),
+        trace_id = %trace_id,
     )
 }
 
 /// Reads a task message, or tells why it cannot be understood.
-fn read(delivery: &Delivery, max_payload_bytes: usize) -> Result<(TaskMessage, Envelope), String> {
-    let Message { body, kind, reply_to, .. } = &delivery.message;
+fn read(delivery: &Delivery, shared: &Shared) -> Result<(TaskMessage, Envelope), String> {
+    let Message { body, kind, reply_to, headers, .. } = &delivery.message;
     if kind != Kind::Task.as_str() {
         return Err(format!("a task queue carries messages of type '{}', not '{kind}'", Kind::Task.as_str()));
     }
@@ -101,7 +135,14 @@ fn read(delivery: &Delivery, max_payload_bytes: usize) -> Result<(TaskMessage, E
     }
     let execution_id = message.execution_context.execution_id.ok_or("the message names no attempt")?;
     let reply_to = reply_to.clone().ok_or("the message has no reply_to")?;
-    Ok((message, Envelope { execution_id, reply_to, deliveries: delivery.deliveries, max_payload_bytes }))
+    let envelope = Envelope {
+        execution_id,
+        reply_to,
+        deliveries: delivery.deliveries,
+        max_payload_bytes: shared.largest_output(),
+        trace: Trace::of(headers, shared.telemetry.is_on()),
+    };
+    Ok((message, envelope))
 }
 
 /// The reason where a message cannot be read because it is of a newer form.
@@ -152,7 +193,7 @@ fn spawn(
     input: Json,
     slot: OwnedSemaphorePermit,
 ) {
-    let span = span(&context);
+    let span = tracing::Span::current();
     let attempt = {
         let (shared, context) = (Arc::clone(shared), context.clone());
         async move {

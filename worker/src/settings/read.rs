@@ -22,7 +22,7 @@ const EARLY_ACK: std::ops::RangeInclusive<Span> = Span::from_secs(1)..=Span::fro
 /// The file's own keys.
 const OWN_KEYS: [&str; 4] = ["slots", "early_ack", "exec", "http"];
 /// Sections of the settings of the binary, which reads them itself.
-const OTHER_SECTIONS: [&str; 4] = ["broker", "limits", "log", "worker"];
+const OTHER_SECTIONS: [&str; 6] = ["broker", "limits", "log", "payloads", "telemetry", "worker"];
 
 /// The settings in `text`, the content of `file`; its commands run in `folder`.
 pub(super) fn settings(text: &str, file: &Path, folder: PathBuf) -> Result<Settings, Error> {
@@ -40,7 +40,7 @@ pub(super) fn settings(text: &str, file: &Path, folder: PathBuf) -> Result<Setti
             }
             "early_ack" => settings.early_ack = Some(reader.early_ack(value)?.into()),
             other if OTHER_SECTIONS.contains(&other) => {}
-            other => return Err(reader.unknown(key, other, &[OWN_KEYS, OTHER_SECTIONS].concat())),
+            other => return Err(reader.unknown(key, other, &[&OWN_KEYS[..], &OTHER_SECTIONS].concat())),
         }
     }
     Ok(settings)
@@ -222,7 +222,7 @@ mod tests {
     #[test]
     fn both_forms_of_a_command_and_the_hosts_are_read() {
         let settings = read(
-            "slots = 4\nearly_ack = \"1m\"\n[broker]\nnodes = []\n[exec]\n\"log.check\" = \"sh check.sh\"\n[exec.\"log.split\"]\ncommand = \"sh split.sh\"\n\
+            "slots = 4\nearly_ack = \"1m\"\n[broker]\nnodes = []\n[payloads]\nurl = \"file:///p\"\n[telemetry]\nsample_ratio = 1\n[exec]\n\"log.check\" = \"sh check.sh\"\n[exec.\"log.split\"]\ncommand = \"sh split.sh\"\n\
              queue = \"logs\"\nkill_grace = \"5s\"\n[http]\nallow_hosts = [\"api.example.com\", \"127.0.0.1:*\"]\n",
         )
         .unwrap();
@@ -252,7 +252,7 @@ mod tests {
             ("slots = 4\nslotz = 4\n", "worker.toml:2:1: unknown key 'slotz': did you mean 'slots'?"),
             (
                 "colour = 4\n",
-                "worker.toml:1:1: unknown key 'colour' (known here: slots, early_ack, exec, http, broker, limits, log, worker)",
+                "worker.toml:1:1: unknown key 'colour' (known here: slots, early_ack, exec, http, broker, limits, log, payloads, telemetry, worker)",
             ),
             ("early_ack = \"1h\"\n", "worker.toml:1:13: `early_ack` is 1s to 20m, such as \"30s\""),
             ("early_ack = 30\n", "worker.toml:1:13: `early_ack` wants a text in quotes"),

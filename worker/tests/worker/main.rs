@@ -16,3 +16,4 @@ mod payloads;
 mod request;
 #[cfg(feature = "http")]
 mod secret;
+mod traces;

@@ -42,6 +42,40 @@ pub(super) struct Queue {
     /// What `/v1/scaling` says beside; absent where it was not asked.
     #[serde(skip)]
     pub(super) wanted: Option<u32>,
+    /// By whom and why it is paused, where it is: what `/v1/pauses` says beside.
+    #[serde(skip)]
+    pub(super) paused: Option<String>,
+}
+
+/// `/v1/pauses`.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Pauses {
+    pub(super) pauses: Vec<Pause>,
+}
+
+/// A queue or a definition that is paused.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default, rename_all = "camelCase")]
+pub(super) struct Pause {
+    subject: Subject,
+    requested_by: String,
+    reason: String,
+}
+
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Subject {
+    queue: Option<String>,
+}
+
+impl Pauses {
+    /// By whom and why a queue is paused, where it is.
+    pub(super) fn of(&self, queue: &str) -> Option<String> {
+        let pause = self.pauses.iter().find(|pause| pause.subject.queue.as_deref() == Some(queue))?;
+        let reason = if pause.reason.is_empty() { String::new() } else { format!(": {}", pause.reason) };
+        Some(format!("by {}{reason}", pause.requested_by))
+    }
 }
 
 /// `/v1/scaling/{queue}`.

@@ -36,17 +36,14 @@ pub(super) fn draw(frame: &mut Frame<'_>, state: &State, now: Instant, wall: Tim
     let problems = problems.into_iter().map(|text| Line::styled(format!("! {text}"), Color::Red));
     frame.render_widget(Paragraph::new(Text::from_iter(problems)), problem);
     frame.render_widget(Paragraph::new(Text::from(anomalies)), anomaly);
-    let help = match &state.explained {
-        Some(explained) => {
-            explanation(frame, body, explained);
-            "q quit · ↑ ↓ scroll · esc back"
-        }
-        None => {
-            lists(frame, body, state, wall);
-            "q quit · ↑ ↓ choose · tab next list · enter explains a run"
-        }
-    };
-    frame.render_widget(Paragraph::new(help).style(Style::new().add_modifier(Modifier::DIM)), keys);
+    match &state.explained {
+        Some(explained) => explanation(frame, body, explained),
+        None => lists(frame, body, state, wall),
+    }
+    frame.render_widget(
+        Paragraph::new(state.last_line()).style(Style::new().add_modifier(Modifier::DIM)),
+        keys,
+    );
 }
 
 fn lists(frame: &mut Frame<'_>, area: Rect, state: &State, wall: Timestamp) {

@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use oarlock_orchestrator::explain::Explanation;
+use oarlock_protocol::Json;
 use serde::de::DeserializeOwned;
+use serde_json::json;
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use super::answers::{Queues, Runs, Scaling};
+use super::answers::{Pauses, Queues, Runs, Scaling};
 use super::state::News;
 use crate::client::{Client, path_segment};
 use crate::commands::explain;
@@ -93,6 +95,8 @@ async fn queues(client: &Client) -> Result<Queues, String> {
         let path = format!("/v1/scaling/{}", path_segment(&queue.queue));
         queue.wanted = Some(get::<Scaling>(client, &path, &[]).await?.wanted);
     }
+    let pauses: Pauses = get(client, "/v1/pauses", &[]).await?;
+    view.queues.iter_mut().for_each(|queue| queue.paused = pauses.of(&queue.queue));
     Ok(view)
 }
 
@@ -113,4 +117,22 @@ async fn runs(client: &Client) -> Result<Runs, String> {
 pub(super) async fn explain(client: &Client, run: String) -> News {
     let explanation: Result<Explanation, String> = get(client, &format!("/v1/runs/{run}/explain"), &[]).await;
     News::Explained(run, explanation.map(|explanation| explain::text(&explanation)))
+}
+
+/// Pauses a queue, or lets it go on.
+pub(super) async fn hold(client: &Client, queue: &str, pause: bool) -> News {
+    let path = format!("/v1/pauses/queue/{}", path_segment(queue));
+    let asked = async {
+        if pause {
+            client.post::<Json>("/v1/pauses", &json!({"queue": queue})).await
+        } else {
+            client.delete::<Json>(&path).await
+        }
+    };
+    let told = if pause { "is paused: nothing more of it is let out" } else { "goes on" };
+    News::Held(match timeout(ANSWER, asked).await {
+        Ok(Ok(_)) => Ok(format!("the queue {queue} {told}")),
+        Ok(Err(failure)) => Err(failure.to_string()),
+        Err(_) => Err(late(client)),
+    })
 }

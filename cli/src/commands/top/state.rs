@@ -41,6 +41,8 @@ pub(super) enum News {
     Runs(Result<Runs, String>),
     /// What a run waits for.
     Explained(String, Result<String, String>),
+    /// What became of a pause, or of its end.
+    Held(Result<String, String>),
 }
 
 /// A list on the screen.
@@ -60,17 +62,24 @@ pub(super) enum Key {
     Next,
     Enter,
     Back,
+    /// Pauses the chosen queue, or lets it go on; it is asked whether that is meant.
+    Pause,
+    Yes,
     /// Another: the screen may have another size.
     Other,
 }
 
 /// What a key asks for.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     None,
     Quit,
     /// What this run waits for.
     Explain(String),
+    /// This queue is to be paused.
+    Pause(String),
+    /// This queue is to go on.
+    Resume(String),
 }
 
 /// A run that is explained; the text is not there yet, or is.
@@ -94,6 +103,10 @@ pub(super) struct State {
     /// What is chosen in each list, by its name: rows change their places.
     chosen: [Option<String>; 3],
     pub(super) explained: Option<Explained>,
+    /// What is asked back before it is done: nobody pauses a queue by a slip.
+    asked: Option<Action>,
+    /// What became of the last that was asked for, until the next key.
+    said: Option<String>,
 }
 
 impl State {
@@ -109,6 +122,8 @@ impl State {
             pane: Pane::Queues,
             chosen: [None, None, None],
             explained: None,
+            asked: None,
+            said: None,
         }
     }
 
@@ -120,6 +135,7 @@ impl State {
             News::Workers(news) => self.workers.hear(news, now),
             News::Anomalies(news) => self.anomalies.hear(news, now),
             News::Runs(news) => self.runs.hear(news, now),
+            News::Held(told) => self.said = Some(told.unwrap_or_else(|problem| format!("! {problem}"))),
             News::Explained(run, text) => {
                 // Another may be open by now.
                 if let Some(explained) = self.explained.as_mut().filter(|explained| explained.run == run) {
@@ -131,13 +147,23 @@ impl State {
 
     /// Takes a key in.
     pub(super) fn press(&mut self, key: Key) -> Action {
+        if key != Key::Other {
+            self.said = None;
+        }
+        match (self.asked.take(), key) {
+            (Some(asked), Key::Yes) => return asked,
+            (Some(asked), Key::Other) => self.asked = Some(asked),
+            (Some(_), Key::Quit) => return Action::Quit,
+            (Some(_), _) => return Action::None,
+            (None, _) => {}
+        }
         if let Some(explained) = &mut self.explained {
             match key {
                 Key::Quit => return Action::Quit,
                 Key::Up => explained.scrolled = explained.scrolled.saturating_sub(1),
                 Key::Down => explained.scrolled = explained.scrolled.saturating_add(1),
                 Key::Back | Key::Enter | Key::Next => self.explained = None,
-                Key::Other => {}
+                Key::Pause | Key::Yes | Key::Other => {}
             }
             return Action::None;
         }
@@ -159,9 +185,28 @@ impl State {
                     return Action::Explain(run);
                 }
             }
-            Key::Enter | Key::Back | Key::Other => {}
+            Key::Pause if self.pane == Pane::Queues => {
+                self.asked = self.queue().map(|queue| match queue.paused {
+                    None => Action::Pause(queue.queue.clone()),
+                    Some(_) => Action::Resume(queue.queue.clone()),
+                });
+            }
+            Key::Enter | Key::Back | Key::Pause | Key::Yes | Key::Other => {}
         }
         Action::None
+    }
+
+    /// What the last line says: what is asked back, what became of it, or what the keys do.
+    pub(super) fn last_line(&self) -> String {
+        match (&self.asked, &self.said, &self.explained) {
+            (Some(Action::Pause(queue)), ..) => format!("pause the queue {queue}? y yes · any other key no"),
+            (Some(Action::Resume(queue)), ..) => {
+                format!("let the queue {queue} go on? y yes · any other key no")
+            }
+            (_, Some(said), _) => said.clone(),
+            (_, _, Some(_)) => "q quit · ↑ ↓ scroll · esc back".to_owned(),
+            _ => "q quit · ↑ ↓ choose · tab next list · enter explains a run · p pauses a queue".to_owned(),
+        }
     }
 
     fn choose(&mut self, step: impl Fn(usize) -> usize) {

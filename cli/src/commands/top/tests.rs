@@ -190,6 +190,29 @@ fn enter_explains_the_chosen_run() {
 }
 
 #[test]
+fn a_queue_is_paused_only_after_a_yes_and_goes_on_by_the_same_key() {
+    let now = Instant::now();
+    let mut state = calm(now);
+    assert_eq!(state.press(Key::Pause), Action::None);
+    assert!(state.last_line().starts_with("pause the queue mail?"));
+    assert_eq!(state.press(Key::Down), Action::None, "any other key says no");
+    assert_eq!(state.press(Key::Yes), Action::None);
+    state.press(Key::Pause);
+    assert_eq!(state.press(Key::Other), Action::None, "a screen that changes its size is no answer");
+    assert_eq!(state.press(Key::Yes), Action::Pause("mail".to_owned()));
+    state.hear(News::Held(Ok("the queue mail is paused".to_owned())), now);
+    assert_eq!(state.last_line(), "the queue mail is paused");
+    let mut queues: super::answers::Queues =
+        news(json!({"queues": [queue("mail", [1, 0, 0, 0], None, 3)]})).unwrap();
+    queues.queues[0].paused = Some("by ada".to_owned());
+    state.hear(News::Queues(Ok(queues)), now);
+    state.press(Key::Pause);
+    assert_eq!(state.press(Key::Yes), Action::Resume("mail".to_owned()));
+    state.press(Key::Pause);
+    assert_eq!(state.press(Key::Quit), Action::Quit);
+}
+
+#[test]
 fn one_part_that_fails_is_named_alone() {
     let now = Instant::now();
     let mut state = calm(now);

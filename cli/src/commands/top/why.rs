@@ -19,6 +19,12 @@ pub(super) fn why(queue: &Queue, facts: &Facts<'_>) -> String {
     let waiting = ready + published;
     let tasks =
         |count: u64| if count == 1 { "1 task waits".to_owned() } else { format!("{count} tasks wait") };
+    if let Some(paused) = &queue.paused {
+        let what = if waiting == 0 { "nothing waits".to_owned() } else { tasks(waiting) };
+        return format!(
+            "{name}: {what}; the queue is paused {paused} (`oarlock resume --queue {name}`, or p)."
+        );
+    }
     if waiting == 0 {
         return match (due, in_flight) {
             (0, 0) => format!("{name}: nothing waits."),
@@ -132,6 +138,16 @@ mod tests {
             let said = why(&queue, &facts);
             assert!(said.contains(expected), "'{expected}' is not in: {said}");
         }
+    }
+
+    #[test]
+    fn a_pause_is_told_with_who_and_why_and_what_ends_it() {
+        let paused = Queue { paused: Some("by ada: the shop is closed".to_owned()), ..queue(4, 0, 0, 1) };
+        let said = why(&paused, &facts(0, 1, 0));
+        assert_eq!(
+            said,
+            "mail: 4 tasks wait; the queue is paused by ada: the shop is closed (`oarlock resume --queue mail`, or p)."
+        );
     }
 
     #[test]

@@ -124,6 +124,7 @@ impl Drop for World {
 pub(super) fn request(setup: &Setup) -> StartMessage {
     StartMessage {
         parent: setup.parent.clone(),
+        traceparent: None,
         format: FORMAT,
         workflow_instance_id: RunId::keyed("acme", "w", "scenario"),
         workflow_definition_id: "w".to_owned(),

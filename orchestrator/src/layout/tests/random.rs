@@ -4,7 +4,7 @@ use oarlock_engine::NodeId;
 use oarlock_engine::run::{Awaiting, Block, Body, Ending, Head, KEPT_ATTEMPTS, Open, Row, Stage, Work};
 use oarlock_protocol::instance::{Attempt, TaskMetrics, TaskStatus, WorkflowMetrics, WorkflowStatus};
 use oarlock_protocol::message::Parent;
-use oarlock_protocol::{ErrorDetails, ExecutionId, TaskInstanceId};
+use oarlock_protocol::{ErrorDetails, ExecutionId, TaskInstanceId, TraceParent};
 use proptest::prelude::*;
 use proptest::sample::select;
 use uuid::Uuid;
@@ -274,6 +274,7 @@ fn any_head() -> impl Strategy<Value = Head> {
             opened_at: times.4,
             correlation_id,
             parent: has_parent.then(parent),
+            traceparent: has_parent.then(traceparent),
             generation: flags.3,
             compensating: flags.2,
             closings: flags.4,
@@ -285,6 +286,10 @@ fn any_head() -> impl Strategy<Value = Head> {
             updated_at: times.1,
         },
     )
+}
+
+fn traceparent() -> TraceParent {
+    "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap()
 }
 
 fn parent() -> Parent {

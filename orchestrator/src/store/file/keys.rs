@@ -29,6 +29,8 @@ pub(super) fn prefix(partition: u32, key: &Key) -> Vec<u8> {
             row.push(7);
             row.extend(hour.as_millis().to_be_bytes());
         }
+        Key::Schedules => row.push(8),
+        Key::Pauses => row.push(9),
     }
     row
 }

@@ -11,6 +11,7 @@
 //! <prefix>:{<tag>}:outbox                 hash     open attempts whose publication is not confirmed
 //! <prefix>:{<tag>}:definitions            hash     workflow definitions
 //! <prefix>:{<tag>}:statistics:<hour>      hash     what attempts and runs took that closed in the hour that begins then
+//! <prefix>:{<tag>}:schedules              hash     schedules, and how far each is
 //! ```
 //!
 //! A cluster hashes what stands in the braces only, so a partition lives in one slot. The tag of partition 7 is `p7.<n>` with
@@ -130,6 +131,8 @@ impl PartitionNames<'_> {
             Key::Outbox => self.name("outbox"),
             Key::Definitions => self.name("definitions"),
             Key::Statistics { hour } => self.name(&format!("statistics:{hour}")),
+            Key::Schedules => self.name("schedules"),
+            Key::Pauses => self.name("pauses"),
         }
     }
 

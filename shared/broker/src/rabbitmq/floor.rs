@@ -155,7 +155,7 @@ fn queues(inboxes: usize) -> impl Iterator<Item = String> {
     std::iter::once(TASKS.to_owned()).chain((0..inboxes).map(inbox))
 }
 
-/// Removes the queues of a measurement: Oarlock's own, in a virtual host where nothing of it runs any more, and the floor's.
+/// Removes the queues and exchanges of a measurement: Oarlock's own, in a virtual host where nothing of it runs any more, and the floor's.
 ///
 /// # Errors
 /// The server is away.
@@ -172,8 +172,11 @@ pub async fn remove_all(uri: &str, partitions: u32, tasks: &[&str]) -> Result<()
         deleted.map_err(|error| reason::of_queue(&queue, &error))?;
     }
     // An exchange of that name leads to the queue of starts.
-    let entry = channel.exchange_delete(topology::START.into(), ExchangeDeleteOptions::default()).await;
-    entry.map_err(|error| reason::unavailable(&error))
+    for exchange in [topology::START].into_iter().chain(topology::shared_exchanges()) {
+        let deleted = channel.exchange_delete(exchange.into(), ExchangeDeleteOptions::default()).await;
+        deleted.map_err(|error| reason::unavailable(&error))?;
+    }
+    Ok(())
 }
 
 fn inbox(number: usize) -> String {

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::definition::WorkflowDefinition;
 use crate::instance::WorkflowStatus;
-use crate::{ErrorDetails, ExecutionId, Json, RunId, RunKey, TaskPath};
+use crate::schedule::ScheduleDefinition;
+use crate::security::SecurityContext;
+use crate::{ErrorDetails, ExecutionId, Json, RunId, RunKey, TaskPath, Timestamp};
 
 /// What a producer puts on the queue `oarlock.start`: the words of `POST /v1/runs`. On whose behalf it asks is not
 /// said here: the broker tells which user published it.
@@ -98,6 +100,50 @@ pub enum Completion {
     },
 }
 
+/// Asks that nothing more of a queue or a definition be let out, or that it go on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct PauseMessage {
+    /// Version of this form.
+    pub format: u32,
+    /// What is held back.
+    pub subject: PauseSubject,
+    /// PAUSE or RESUME.
+    pub operation: Operation,
+    /// Why, for people.
+    #[serde(default)]
+    pub reason: String,
+    /// Who asks.
+    pub requested_by: String,
+}
+
+/// What can be held back beside a run.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(tag = "kind", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "camelCase")]
+pub enum PauseSubject {
+    /// A task queue, for all tenants.
+    Queue {
+        /// Its name, without `oarlock.tasks.`.
+        queue: String,
+    },
+    /// A task definition of a tenant, in whatever workflow.
+    Task {
+        /// Whose.
+        tenant_id: String,
+        /// The id of the task definition.
+        task: String,
+    },
+    /// A workflow definition of a tenant, in all versions.
+    Workflow {
+        /// Whose.
+        tenant_id: String,
+        /// The id of the workflow definition.
+        workflow: String,
+    },
+}
+
 /// Asks for something an operator does with a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -125,6 +171,55 @@ pub enum Operation {
     Resume,
     /// A run that ended FAILED, CANCELLED or TIMED_OUT opens a new generation: what did not complete is done again.
     Retry,
+}
+
+/// Asks for something that is done with a schedule.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct ScheduleMessage {
+    /// Version of this form.
+    pub format: u32,
+    /// Whose schedule.
+    pub tenant_id: String,
+    /// Which one.
+    pub schedule_id: String,
+    /// What to do.
+    #[serde(flatten)]
+    pub action: ScheduleAction,
+    /// Who asks.
+    pub requested_by: String,
+}
+
+/// What is done with a schedule.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(tag = "action", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "camelCase")]
+pub enum ScheduleAction {
+    /// It is registered, or replaced: whether it is paused and how far it is stay.
+    Put {
+        /// The schedule, checked by who sends it.
+        definition: Box<ScheduleDefinition>,
+        /// On whose behalf its runs act.
+        security_context: Box<SecurityContext>,
+    },
+    /// It is removed; runs that it has started go on.
+    Delete,
+    /// Nothing becomes due until it is resumed.
+    Pause {
+        /// Why, for people.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
+    },
+    /// Runs become due again, from now on.
+    Resume,
+    /// A run is due now, paused or not.
+    Trigger {
+        /// The asker's key: the same key starts one run.
+        key: String,
+        /// When it was asked for.
+        due: Timestamp,
+    },
 }
 
 /// The answer to a request, on its `reply_to` and with its `correlation_id`.
@@ -164,7 +259,7 @@ pub enum Answer {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         under_way: Option<bool>,
     },
-    /// The request is recorded: a signal, a completion, an operation.
+    /// The request is recorded: a signal, a completion, an operation, what is done with a schedule.
     Recorded {
         /// Whether it had been recorded before, and changed nothing now.
         existing: bool,

@@ -106,6 +106,8 @@ pub async fn keys_are_apart(harness: Harness) {
         Key::Definitions,
         hour(0),
         hour(3_600_000),
+        Key::Schedules,
+        Key::Pauses,
     ];
     let runs =
         |tenant: &str, status: &str| Key::Runs { tenant: tenant.to_owned(), status: status.to_owned() };

@@ -42,8 +42,13 @@ fn one_running(started: Instant) -> (Executions, TaskContext) {
         },
     }))
     .unwrap();
-    let envelope =
-        Envelope { execution_id, reply_to: "inbox".into(), deliveries: 1, max_payload_bytes: 1000 };
+    let envelope = Envelope {
+        execution_id,
+        reply_to: "inbox".into(),
+        deliveries: 1,
+        max_payload_bytes: 1000,
+        trace: None,
+    };
     let (context, _) = TaskContext::begin(message, envelope, Timestamp::from_millis(0), started);
     let executions = Executions::new(Duration::from_secs(60));
     let begun =
