@@ -203,7 +203,7 @@ pub(crate) struct Worker {
     /// How long tasks may run on after SIGTERM, instead of the settings.
     #[arg(long, value_name = "TIME")]
     pub(crate) grace: Option<Span>,
-    /// Where to answer /healthz and /readyz; nowhere where absent.
+    /// Where to answer /healthz, /readyz and /metrics; nowhere where absent.
     #[arg(long, value_name = "ADDRESS")]
     pub(crate) http_health: Option<SocketAddr>,
     /// Checks the settings, shows what would be used, and connects to nothing.

@@ -26,8 +26,8 @@ mod tests;
 
 pub(crate) use sections::Log;
 use sections::{
-    Anomalies, Broker, Client, Http, Limits, Orchestrator, Payloads, Principal, Refusals, Retention, Router,
-    Scaling, Store, Tenants, Timeouts, Worker,
+    Anomalies, Broker, Client, Events, Http, Limits, Orchestrator, Payloads, Principal, Refusals, Retention,
+    Router, Scaling, Store, Tenants, Timeouts, Worker,
 };
 
 /// The defaults, each with its comment.
@@ -55,6 +55,7 @@ pub(crate) struct Configuration {
     tenants: Tenants,
     scaling: Scaling,
     anomalies: Anomalies,
+    events: Events,
     producers: HashMap<String, Principal>,
     pub(crate) log: Log,
 }
@@ -292,6 +293,7 @@ impl Configuration {
             payloads: None,
             scaling: self.scaling(),
             anomalies: self.anomalies(),
+            publish: self.events.publish,
             engine: self.engine(),
         }
     }

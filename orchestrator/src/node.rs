@@ -1,25 +1,23 @@
 //! A node: owns partitions, takes requests, and reads runs for whoever asks.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use oarlock_broker::{Broker, topology};
 use oarlock_engine::view;
+use oarlock_metrics::Registry;
 use oarlock_protocol::definition::WorkflowDefinition;
 use oarlock_protocol::instance::{HistoryEntry, WorkflowInstance};
 use oarlock_protocol::message::{Answer, StartMessage};
 use oarlock_protocol::{Clock, ErrorDetails, RunKey, chance};
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
 use crate::anomalies::Anomalies;
-use crate::books::Ledger;
-use crate::definitions::Definitions;
+use crate::events;
 use crate::lookout::Lookout;
 use crate::members::{Member, Members};
 use crate::partition::{self, Command, Counters, Request, Shared, Wish, answer};
-use crate::payloads::Reader;
 use crate::settings::Settings;
 use crate::store::{self, Store};
 use crate::watch::Watch;
@@ -27,14 +25,17 @@ use crate::watchdog::{self, Pulse};
 use crate::{dead, starts};
 
 mod asks;
+mod beginning;
 mod explain;
 mod fleet;
 mod gate;
 mod list;
 mod membership;
+mod metrics;
 mod parked;
 mod payloads;
 mod ready;
+mod stopping;
 mod tell;
 mod wait;
 
@@ -43,9 +44,7 @@ pub use list::{Filter, Page};
 pub use membership::Membership;
 pub use parked::ParkedError;
 pub use ready::Readiness;
-
-/// How many of other nodes may wait for ends of runs here: each is a small task.
-const MOST_WATCHERS: usize = 10_000;
+use stopping::Tasks;
 
 /// A node at work. Dropping it ends its partitions at once, as a crash would; [`Node::stop`] ends them in order.
 pub struct Node {
@@ -56,23 +55,15 @@ pub struct Node {
     slots: Arc<Vec<Slot>>,
     asks: Asks,
     lookout: Arc<Lookout>,
+    registry: Registry,
     /// Who looks at parked messages.
     looking: tokio::sync::Mutex<()>,
     /// The partitions.
     tasks: Mutex<Tasks>,
     /// What else runs: beats, starts of producers, dead letters.
     services: Tasks,
-}
-
-/// Tasks that end with whoever holds them. Who stops may be stopped in turn: a partition left alone would hold its messages, and
-/// while this process lives nobody else would get them.
-#[derive(Default)]
-struct Tasks(Vec<JoinHandle<()>>);
-
-impl Drop for Tasks {
-    fn drop(&mut self) {
-        self.0.iter().for_each(JoinHandle::abort);
-    }
+    /// Who announces: until the partitions have ended.
+    _announcer: Tasks,
 }
 
 /// A partition, as its node sees it.
@@ -149,24 +140,8 @@ impl Node {
             Ok(()) | Err(oarlock_broker::Error::Unavailable(_)) => {}
             Err(error) => return Err(error.into()),
         }
-        let definitions = Definitions::new(store.clone(), partitions);
-        let payloads = settings.payloads.clone().map(|payloads| Arc::new(Reader::new(payloads)));
         let (anomalies, found) = Anomalies::new(settings.anomalies.clone(), clock.clone());
-        let shared = Arc::new(Shared {
-            payloads,
-            broker,
-            store,
-            definitions,
-            settings,
-            clock,
-            watch: Watch::default(),
-            counters: Counters::default(),
-            ledger: Ledger::default(),
-            begun: Arc::default(),
-            observers: anomalies.clone().observers(),
-            watchers: Arc::new(Semaphore::new(MOST_WATCHERS)),
-            owned: Default::default(),
-        });
+        let (shared, announced) = beginning::share(broker, store, settings, clock, partitions, &anomalies);
         let name = shared.settings.node.clone();
         let me = Member { id: format!("{name}-{}", chance::fresh().simple()), name };
         let (mut slots, mut tasks) = (Vec::new(), Tasks::default());
@@ -192,6 +167,8 @@ impl Node {
             tokio::spawn(dead::answer_for_ever(shared.broker.clone(), me.name.clone())),
         ]);
         services.0.extend(fleet::watch(&lookout, &slots, found, Arc::new(fleet::Nobody)));
+        let registry = metrics::registry(&shared, &slots, &membership, &lookout);
+        let _announcer = Tasks(vec![tokio::spawn(events::announce_for_ever(shared.clone(), announced))]);
         let asks = Asks::start(shared.broker.clone(), &me.id);
         Ok(Node {
             shared,
@@ -201,9 +178,11 @@ impl Node {
             slots,
             asks,
             lookout,
+            registry,
             looking: tokio::sync::Mutex::default(),
             tasks: Mutex::new(tasks),
             services,
+            _announcer,
         })
     }
 
@@ -245,27 +224,6 @@ impl Node {
     /// What operators should see growing, since this node began.
     pub fn counters(&self) -> &Counters {
         &self.shared.counters
-    }
-
-    /// Hands the partitions over: tells the others first, then gives each up after a last commit. Who stops waiting for it ends
-    /// what is left of them at once.
-    pub async fn stop(&self) {
-        self.services.0.iter().for_each(JoinHandle::abort);
-        if let Err(error) = self.members.leave(&self.me.id).await {
-            tracing::warn!(%error, "the others are not told that this node leaves; they notice when its lease is over");
-        }
-        for slot in self.slots.iter() {
-            slot.wish.send_replace(Wish::End);
-        }
-        let mut tasks = std::mem::take(&mut *self.tasks());
-        for task in &mut tasks.0 {
-            task.await.ok();
-        }
-    }
-
-    fn tasks(&self) -> MutexGuard<'_, Tasks> {
-        // A panic elsewhere leaves the list whole.
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What happens here, as it is committed.

@@ -19,6 +19,8 @@ use tracing::Instrument;
 use crate::anomalies::handling::Begun;
 use crate::books::Ledger;
 use crate::definitions::Definitions;
+use crate::events::Events;
+use crate::metrics::Tallies;
 use crate::payloads::{Read, Reader};
 use crate::settings::Settings;
 use crate::store::{self, Store};
@@ -68,6 +70,10 @@ pub(crate) struct Shared {
     pub(crate) ledger: Ledger,
     /// How often something unusual was found.
     pub(crate) begun: Arc<Begun>,
+    /// Announces changes of status.
+    pub(crate) events: Events,
+    /// What `/metrics` tells of what has happened.
+    pub(crate) tallies: Arc<Tallies>,
     /// Those who look on at what is committed.
     pub(crate) observers: Vec<Arc<dyn Observer>>,
     /// Bounds those of other nodes that wait for the end of a run owned here.

@@ -7,6 +7,7 @@ use oarlock_protocol::Span;
 use oarlock_protocol::security::SecurityContext;
 
 pub use crate::anomalies::Settings as Anomalies;
+pub use crate::events::Publish;
 pub use crate::lookout::ScalingSettings as Scaling;
 
 /// The settings of one orchestrator node.
@@ -41,6 +42,8 @@ pub struct Settings {
     pub scaling: Scaling,
     /// What is unusual, and how that is handled.
     pub anomalies: Anomalies,
+    /// Which changes of status are announced to whoever listens.
+    pub publish: Publish,
     /// The limits and defaults of every decision.
     pub engine: oarlock_engine::Settings,
 }
@@ -62,6 +65,7 @@ impl Default for Settings {
             payloads: None,
             scaling: Scaling::default(),
             anomalies: Anomalies::default(),
+            publish: Publish::default(),
             engine: oarlock_engine::Settings::default(),
         }
     }

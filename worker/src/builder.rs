@@ -12,6 +12,7 @@ use oarlock_protocol::name::{InvalidName, check_task_name};
 use serde::de::DeserializeOwned;
 
 use crate::handler::{Handler, IntoAnswer, Typed};
+use crate::metrics::Tallies;
 use crate::{Secrets, TaskContext, TaskError};
 
 /// The largest output a task may give, unless configured otherwise: what the orchestrator takes by default.
@@ -36,6 +37,7 @@ pub struct Worker {
     pub(crate) limits: Limits,
     pub(crate) payloads: Option<Payloads>,
     pub(crate) clock: Clock,
+    pub(crate) tallies: Arc<Tallies>,
 }
 
 /// What executes a task, and the queue it is taken from.
@@ -95,6 +97,8 @@ impl Worker {
             limits,
             payloads: None,
             clock: Clock::system(),
+            // Of its tasks, once they are known.
+            tallies: Arc::new(Tallies::new(std::iter::empty())),
         };
         Builder { worker, slots: DEFAULT_SLOTS, problem: None }
     }
@@ -213,6 +217,7 @@ impl Builder {
             Ok(slots) if slots > 0 => slots,
             _ => return Err(BuildError::Slots(self.slots)),
         };
+        self.worker.tallies = Arc::new(Tallies::new(self.worker.tasks.keys()));
         Ok(self.worker)
     }
 }

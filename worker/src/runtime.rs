@@ -37,6 +37,7 @@ use tokio::task::JoinSet;
 
 use crate::builder::Limits;
 use crate::handler::Handler;
+use crate::metrics::Tallies;
 use crate::{Secrets, Worker};
 use executions::Executions;
 use outbox::Outgoing;
@@ -80,6 +81,7 @@ struct Shared {
     clock: Clock,
     executions: Executions,
     outbox: mpsc::Sender<Outgoing>,
+    tallies: Arc<Tallies>,
 }
 
 /// A worker at work. Dropping it ends it at once: what it holds goes back to the queues.
@@ -106,6 +108,9 @@ impl Worker {
         let queues: BTreeSet<String> = self.tasks.values().map(|binding| binding.queue.clone()).collect();
         let (outbox, outgoing) = mpsc::channel(OUTBOX_CAPACITY);
         let shared = Arc::new(Shared::new(self, outbox));
+        let held = Arc::downgrade(&shared);
+        let open = move || held.upgrade().map_or(0, |shared| shared.executions.len());
+        shared.tallies.begin(Box::new(open));
         let control = match control::open(&shared).await {
             Err(refused @ oarlock_broker::Error::Refused(_)) => return Err(refused),
             opened => opened.ok(),
@@ -138,6 +143,7 @@ impl Shared {
             clock: worker.clock,
             executions: Executions::new(worker.limits.early_ack),
             outbox,
+            tallies: worker.tallies,
         }
     }
 

@@ -18,6 +18,7 @@ mod http;
 mod iterations;
 mod kills;
 mod lists;
+mod metrics;
 mod operators;
 mod orchestrators;
 mod parked;

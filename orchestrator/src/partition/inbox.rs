@@ -130,7 +130,7 @@ fn parse(message: &Message) -> Result<Incoming, String> {
             check(operation.format)?;
             Ok(Incoming::Request(Request::Operation(operation)))
         }
-        Some(Kind::Task | Kind::Control | Kind::Answer) => {
+        Some(Kind::Task | Kind::Control | Kind::Answer | Kind::RunEvent | Kind::TaskEvent) => {
             Err(format!("a {} does not belong into an inbox", message.kind))
         }
         None => Err(format!("its type '{}' is unknown", message.kind)),

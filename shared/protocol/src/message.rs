@@ -3,10 +3,12 @@
 //! Results and progress name the run and the path beside the attempt: a partition finds the run by its id, so nothing has
 //! to be written down per attempt only to find it again.
 
+mod event;
 mod request;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::event::{RunEvent, TaskEvent};
 pub use self::request::{
     Answer, AnswerMessage, CompleteMessage, Completion, Operation, OperationMessage, RegisterMessage,
     StartRequest, WatchMessage,
@@ -32,11 +34,13 @@ pub enum Kind {
     Watch,
     Complete,
     Operation,
+    RunEvent,
+    TaskEvent,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 12] = [
+    pub const ALL: [Kind; 14] = [
         Kind::Start,
         Kind::Task,
         Kind::Result,
@@ -49,6 +53,8 @@ impl Kind {
         Kind::Watch,
         Kind::Complete,
         Kind::Operation,
+        Kind::RunEvent,
+        Kind::TaskEvent,
     ];
 
     /// The text of the `type` property.
@@ -66,6 +72,8 @@ impl Kind {
             Kind::Watch => "oarlock.watch",
             Kind::Complete => "oarlock.complete",
             Kind::Operation => "oarlock.operation",
+            Kind::RunEvent => "oarlock.run_event",
+            Kind::TaskEvent => "oarlock.task_event",
         }
     }
 

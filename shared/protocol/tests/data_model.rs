@@ -9,13 +9,14 @@ use std::fs::read_to_string;
 
 use serde_json::Value as Json;
 
-const SOURCES: [&str; 8] = [
+const SOURCES: [&str; 9] = [
     "definition",
     "definition/step",
     "error",
     "instance",
     "mapping",
     "message",
+    "message/event",
     "message/request",
     "security",
 ];
@@ -29,7 +30,7 @@ const TOGETHER: [(&str, &[&str]); 3] = [
 ];
 
 /// Where the fixtures show every field of each word.
-const SHOWN: [(&str, &[&str]); 43] = [
+const SHOWN: [(&str, &[&str]); 45] = [
     ("WorkflowDefinition", &["workflow_definition"]),
     ("WorkflowTimeouts", &["workflow_definition#/timeouts"]),
     ("TaskDefinition", &["workflow_definition#/taskDefinitions/0"]),
@@ -80,6 +81,8 @@ const SHOWN: [(&str, &[&str]); 43] = [
     ("WatchMessage", &["watch"]),
     ("CompleteMessage", &["complete"]),
     ("OperationMessage", &["operation"]),
+    ("RunEvent", &["run_event"]),
+    ("TaskEvent", &["task_event"]),
     ("PayloadReference", &["payload_reference"]),
 ];
 

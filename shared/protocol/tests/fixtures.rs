@@ -16,7 +16,7 @@ use oarlock_protocol::instance::{
 use oarlock_protocol::message::{
     Answer, AnswerMessage, CancelMessage, CompleteMessage, Completion, ControlMessage, Kind, Operation,
     OperationMessage, Order, Outcome, PayloadReference, ProgressMessage, RegisterMessage, ResultMessage,
-    SignalMessage, StartMessage, StartRequest, TaskMessage, WatchMessage,
+    RunEvent, SignalMessage, StartMessage, StartRequest, TaskEvent, TaskMessage, WatchMessage,
 };
 use oarlock_protocol::security::{DataClassification, SecurityContext, SecurityLevel};
 use oarlock_protocol::{ErrorDetails, ExecutionId, FORMAT, Json, RunId, TaskInstanceId};
@@ -77,6 +77,8 @@ const FIXTURES: &[(&str, Again, Unknown)] = &[
     ("answer_ended", again::<AnswerMessage>, Unknown::Ignored),
     ("register", again::<RegisterMessage>, Unknown::Ignored),
     ("watch", again::<WatchMessage>, Unknown::Ignored),
+    ("run_event", again::<RunEvent>, Unknown::Ignored),
+    ("task_event", again::<TaskEvent>, Unknown::Ignored),
     ("payload_reference", again::<PayloadReference>, Unknown::Refused),
 ];
 
@@ -277,6 +279,8 @@ fn every_kind_of_message_has_its_type_and_fixture() {
             Kind::Watch => ("oarlock.watch", "watch"),
             Kind::Complete => ("oarlock.complete", "complete"),
             Kind::Operation => ("oarlock.operation", "operation"),
+            Kind::RunEvent => ("oarlock.run_event", "run_event"),
+            Kind::TaskEvent => ("oarlock.task_event", "task_event"),
         };
         assert_eq!((kind.as_str(), Kind::parse(text)), (text, Some(kind)));
         assert_eq!(fixture(name)["format"], FORMAT, "{name}");

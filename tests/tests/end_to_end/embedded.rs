@@ -8,6 +8,8 @@ mod cancel;
 mod children;
 #[path = "children_faults.rs"]
 mod children_faults;
+#[path = "events.rs"]
+mod events;
 #[path = "faults.rs"]
 mod faults;
 #[path = "iterations.rs"]

@@ -6,6 +6,8 @@ const BACKEND: system::Backend = system::Backend::Servers;
 mod cancel;
 #[path = "children.rs"]
 mod children;
+#[path = "events.rs"]
+mod events;
 #[path = "messages.rs"]
 mod messages;
 #[path = "nodes.rs"]

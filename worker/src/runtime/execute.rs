@@ -66,11 +66,15 @@ pub(super) async fn accept(
 /// Answers an attempt whose handler has ended or was dropped.
 pub(super) async fn conclude(shared: &Shared, context: &TaskContext, ending: Option<Ending>, ran: Ran) {
     match verdict(ending, ran) {
-        Verdict::GiveBack => shared.executions.give_back(context.execution_id()),
+        Verdict::GiveBack => {
+            shared.tallies.given_back();
+            shared.executions.give_back(context.execution_id());
+        }
         Verdict::Answer(outcome, usage) => {
             if let Outcome::Failed { error } = &outcome {
                 tracing::info!(code = error.code, message = error.message, "the attempt failed");
             }
+            shared.tallies.answered(context.task(), &outcome, context.started().elapsed());
             let body = answer::result(&shared.worker_id, context, outcome, usage);
             send_result(shared, context, body).await;
         }
@@ -136,6 +140,7 @@ fn unfit<'a>(
 
 async fn refuse(shared: &Shared, context: &TaskContext, outcome: Outcome) {
     if outcome == Outcome::Refused {
+        shared.tallies.refused();
         tracing::warn!(task = context.task(), "refused a task that this worker has no handler for");
     }
     if shared.executions.refuse(context.execution_id()).is_ok() {
