@@ -113,6 +113,8 @@ pub(crate) enum Command {
     Queues(Queues),
     /// Shows what is unusual in the fleet now, the worst first.
     Anomalies,
+    /// Shows queues, workers, runs and what is unusual on one screen, live, and why a queue waits.
+    Top,
     /// Lists the workers, and what is wrong with one.
     Workers(Workers),
     /// Registers, shows, changes or removes what starts runs at the times of a cron expression.

@@ -45,6 +45,7 @@ mod signal;
 mod start;
 mod stats;
 mod test;
+mod top;
 mod validate;
 mod worker;
 mod workers;
@@ -104,6 +105,7 @@ pub(crate) async fn execute(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Anomalies => anomalies::anomalies(&client()?, json).await,
         Command::Workers(given) => workers::workers(&client()?, given, json).await,
         Command::Schedule(what) => schedule::schedule(&client()?, what, json).await,
+        Command::Top => top::top(&configuration, client()?, json).await,
         Command::Parked(what) => parked::parked(&client()?, what, json).await,
         Command::Bench(given) => bench::bench(&configuration, &arguments.global, given).await,
         Command::Ready => ready::ready(&client()?, json).await,

@@ -23,7 +23,7 @@ pub(super) async fn explain(client: &Client, arguments: &RunName, json: bool) ->
 }
 
 /// The run first, then each step that waits, each with the commands that move it.
-fn text(explanation: &Explanation) -> String {
+pub(super) fn text(explanation: &Explanation) -> String {
     let mut text = paragraph(&explanation.text, &explanation.commands);
     for waiting in &explanation.waits {
         let told = format!("{} {}. {}", waiting.task_path, waiting.status.as_str(), waiting.text);

@@ -20,6 +20,7 @@ mod keeping;
 mod kills;
 mod lists;
 mod metrics;
+mod looking;
 mod operators;
 mod orchestrators;
 mod parked;

@@ -1,4 +1,5 @@
-//! What people set Oarlock up with: docker-compose.yml, the Dockerfile, and the settings of the servers.
+//! What people set Oarlock up with: docker-compose.yml, the Dockerfile, the settings of the servers, and (in `kubernetes.rs`) the
+//! manifests of config/kubernetes.
 //!
 //! Reads docker-compose.yml as docker compose understands it. Starts no container.
 
@@ -10,8 +11,10 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
 use oarlock_test_servers::{rabbitmq, redis};
-use saphyr_parser::{Event, Parser};
 use serde_json::{Map, Value};
+
+mod kubernetes;
+mod yaml;
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..").canonicalize().unwrap()
@@ -41,7 +44,7 @@ fn compose() -> &'static Value {
         }
         let output = command.output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        yaml(&String::from_utf8(output.stdout).unwrap())
+        yaml::documents(&String::from_utf8(output.stdout).unwrap()).remove(0)
     })
 }
 
@@ -248,43 +251,4 @@ fn the_worker_of_compose_has_something_to_do() {
     }
     let dockerfile = std::fs::read_to_string(root().join("Dockerfile")).unwrap();
     assert!(dockerfile.contains("COPY --chown=10001:10001 examples/access-log /etc/oarlock"));
-}
-
-/// YAML as JSON: what docker compose prints, which has neither anchors nor tags.
-fn yaml(text: &str) -> Value {
-    let mut events = Parser::new_from_str(text).map(|event| event.unwrap().0);
-    let first = events.find(|event| !matches!(event, Event::StreamStart | Event::DocumentStart(_)));
-    node(first.unwrap(), &mut events)
-}
-
-fn node<'a>(event: Event<'a>, events: &mut impl Iterator<Item = Event<'a>>) -> Value {
-    match event {
-        Event::Scalar(text, ..) => match text.as_ref() {
-            "null" | "~" | "" => Value::Null,
-            text => text.into(),
-        },
-        Event::SequenceStart(..) => {
-            let mut list = Vec::new();
-            loop {
-                match events.next().unwrap() {
-                    Event::SequenceEnd => return list.into(),
-                    event => list.push(node(event, events)),
-                }
-            }
-        }
-        Event::MappingStart(..) => {
-            let mut map = Map::new();
-            loop {
-                match events.next().unwrap() {
-                    Event::MappingEnd => return map.into(),
-                    Event::Scalar(key, ..) => {
-                        let event = events.next().unwrap();
-                        map.insert(key.into_owned(), node(event, events));
-                    }
-                    other => panic!("a key that is no text: {other:?}"),
-                }
-            }
-        }
-        other => panic!("{other:?}"),
-    }
 }
