@@ -8,9 +8,11 @@ use oarlock_protocol::instance::WorkflowStatus;
 use oarlock_protocol::{ExecutionId, RunId, Span, TaskPath};
 
 mod bench;
+mod pause;
 mod values;
 
 pub(crate) use bench::{Bench, Part};
+pub(crate) use pause::{Pause, Subject};
 use values::{execution_id, run_id, status, task_path};
 
 /// Runs workflows on a fleet of workers, or all in one process.
@@ -89,10 +91,12 @@ pub(crate) enum Command {
     Complete(Complete),
     /// Ends the attempt of a task as failed; the task's retry policy decides what follows.
     Fail(Fail),
-    /// Lets a run dispatch nothing more until it is resumed.
-    Pause(RunName),
-    /// Lets a PAUSED run go on; tasks that had used up their retries begin them anew.
-    Resume(RunName),
+    /// Lets a run, a queue or a definition dispatch nothing more until it is resumed.
+    Pause(Pause),
+    /// Lets a paused run, queue or definition go on; tasks of a run that had used up their retries begin them anew.
+    Resume(Subject),
+    /// Lists the queues and definitions that are paused.
+    Pauses,
     /// Does again what did not complete in a run that ended FAILED, CANCELLED or TIMED_OUT.
     Retry(RunName),
     /// Shows, puts back or drops messages that nobody could understand.

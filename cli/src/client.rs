@@ -128,6 +128,13 @@ impl Client {
         self.answer(Question { method: Method::DELETE, ..Question::get(path) }).await
     }
 
+    /// As `delete`; and whether nothing changed.
+    pub(crate) async fn delete_again<T: DeserializeOwned>(&self, path: &str) -> Result<(T, bool), Failure> {
+        let response = self.send(&Question { method: Method::DELETE, ..Question::get(path) }).await?;
+        let replayed = response.headers().contains_key(REPLAYED);
+        Ok((self.read(response).await?, replayed))
+    }
+
     /// Asks another server the next time, where there are several.
     pub(crate) fn turn(&self) {
         self.current.fetch_add(1, Ordering::Relaxed);

@@ -30,6 +30,7 @@ mod list;
 mod orchestrator;
 mod parked;
 mod pause;
+mod pauses;
 mod ready;
 mod recorded;
 mod resume;
@@ -78,8 +79,9 @@ pub(crate) async fn execute(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Signal(signal) => signal::signal(&client()?, signal, json).await,
         Command::Complete(complete) => complete::complete(&client()?, complete, json).await,
         Command::Fail(fail) => fail::fail(&client()?, fail, json).await,
-        Command::Pause(name) => pause::pause(&client()?, &name, json).await,
-        Command::Resume(name) => resume::resume(&client()?, &name, json).await,
+        Command::Pause(what) => pause::pause(&client()?, &what, json).await,
+        Command::Resume(what) => resume::resume(&client()?, &what, json).await,
+        Command::Pauses => pauses::list(&client()?, json).await,
         Command::Retry(name) => retry::retry(&client()?, &name, json).await,
         Command::Orchestrator(given) => orchestrator::orchestrator(&configuration, given, json).await,
         Command::Worker(given) => worker::worker(&configuration, worker_file, given, json).await,

@@ -4,19 +4,25 @@
 //! published and open; the rest waits here, where tenants take turns by weight and the greater priority of a tenant goes
 //! first, whichever partition a task belongs to. Nothing can reorder what a broker's queue already holds.
 //!
+//! What is paused stays here: a queue as a whole, and tasks of a definition, which step aside when their turn comes and are
+//! back in their places when the pause ends.
+//!
 //! A task whose turn has come is dealt into the hand of its partition, which opens an attempt for it. It counts against
 //! the window from then on, so that no partition is overtaken by another.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
+use oarlock_protocol::message::PauseSubject;
 use oarlock_protocol::{ExecutionId, RunKey, TaskPath};
 
 use crate::map::Map;
 
 mod lane;
+mod pauses;
 
 use lane::{Lane, Place};
+use pauses::Pauses;
 
 /// A queue without tasks keeps its window for so many looks of the node: some minutes.
 const FORGOTTEN_AFTER: u32 = 600;
@@ -31,6 +37,7 @@ pub struct Admission {
     /// Lanes that may have something to let out.
     hopeful: VecDeque<Arc<str>>,
     partitions: Map<u32, Partition>,
+    pauses: Pauses,
     arrivals: u64,
 }
 
@@ -41,6 +48,17 @@ pub struct Ticket {
     pub run: RunKey,
     /// Its place there.
     pub path: TaskPath,
+}
+
+/// A ready task, and what it may be held back by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Offered {
+    /// The task.
+    pub ticket: Ticket,
+    /// Its definition.
+    pub task: Arc<str>,
+    /// The definition of its run.
+    pub workflow: Arc<str>,
 }
 
 /// What stands where in a queue.
@@ -73,7 +91,7 @@ struct Partition {
 struct Dealt {
     queue: Arc<str>,
     place: Place,
-    ticket: Ticket,
+    offered: Offered,
 }
 
 impl Admission {
@@ -85,15 +103,16 @@ impl Admission {
             lanes: Map::default(),
             hopeful: VecDeque::new(),
             partitions: Map::default(),
+            pauses: Pauses::default(),
             arrivals: 0,
         }
     }
 
     /// Takes a ready task of a partition. One that is here already stays where it is.
-    pub fn offer(&mut self, partition: u32, queue: &str, priority: u8, ticket: Ticket) {
+    pub fn offer(&mut self, partition: u32, queue: &str, priority: u8, offered: Offered) {
         self.arrivals += 1;
         let place = Place::new(priority, self.arrivals);
-        if self.lane(queue).offer(partition, place, ticket) {
+        if self.lane(queue).offer(partition, place, offered) {
             self.hope(queue);
         }
     }
@@ -150,13 +169,13 @@ impl Admission {
             let partitions = &self.partitions;
             let takes = |partition: u32| partitions.get(&partition).is_some_and(|of| of.takes);
             let mut taken = Vec::new();
-            while let Some(next) = lane.deal(&self.weights, takes) {
+            while let Some(next) = lane.deal(&self.weights, &self.pauses, takes) {
                 taken.push(next);
             }
-            for (partition, place, ticket) in taken {
+            for (partition, place, offered) in taken {
                 dealt.insert(partition);
                 let of = self.partitions.entry(partition).or_default();
-                of.hand.push_back(Dealt { queue: queue.clone(), place, ticket });
+                of.hand.push_back(Dealt { queue: queue.clone(), place, offered });
             }
         }
         dealt
@@ -169,9 +188,9 @@ impl Admission {
         of.idle = false;
         while let Some(dealt) = of.hand.pop_front() {
             let Some(lane) = self.lanes.get_mut(&dealt.queue) else { continue };
-            if lane.claim(&dealt.ticket, dealt.place) {
+            if lane.claim(&dealt.offered.ticket, dealt.place) {
                 of.deciding = Some(dealt.queue.clone());
-                return Some((dealt.queue, dealt.ticket));
+                return Some((dealt.queue, dealt.offered.ticket));
             }
             // Withdrawn meanwhile.
             lane.release();
@@ -212,6 +231,18 @@ impl Admission {
         self.lanes.retain(|_, lane| lane.looks_without_tasks() < FORGOTTEN_AFTER);
     }
 
+    /// Holds back what these name from now on, and nothing else. What has been dealt and not taken is held back as well.
+    pub fn pause(&mut self, subjects: &BTreeSet<PauseSubject>) {
+        self.pauses = Pauses::new(subjects);
+        let partitions: Vec<u32> = self.partitions.keys().copied().collect();
+        partitions.into_iter().for_each(|partition| self.recall(partition));
+        for (queue, lane) in &mut self.lanes {
+            lane.paused = self.pauses.holds_queue(queue);
+            lane.come_back(subjects);
+        }
+        self.hope_for_all();
+    }
+
     /// Changes the window of a queue.
     pub fn set_window(&mut self, queue: &str, window: usize) {
         if let Some(lane) = self.lanes.get_mut(queue) {
@@ -236,14 +267,16 @@ impl Admission {
         for dealt in std::mem::take(&mut of.hand) {
             let Some(lane) = self.lanes.get_mut(&dealt.queue) else { continue };
             lane.release();
-            lane.put_back(partition, dealt.place, dealt.ticket);
+            lane.put_back(partition, dealt.place, dealt.offered);
             Self::hope_in(&mut self.hopeful, lane, &dealt.queue);
         }
     }
 
     fn lane(&mut self, queue: &str) -> &mut Lane {
         if !self.lanes.contains_key(queue) {
-            self.lanes.insert(queue.into(), Lane::new(self.window));
+            let mut lane = Lane::new(self.window);
+            lane.paused = self.pauses.holds_queue(queue);
+            self.lanes.insert(queue.into(), lane);
         }
         self.lanes.entry(queue.into()).or_default()
     }

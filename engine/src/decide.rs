@@ -105,6 +105,7 @@ impl<'a> Decider<'a> {
             Event::Cancel { reason } => self.on_cancel(&reason),
             Event::Timer { path } => self.on_timer(&path),
             Event::Admitted { path } => self.on_admitted(&path),
+            Event::HeldBack { path, until } => self.on_held_back(&path, until),
             Event::MessagesLost { path } => self.on_messages_lost(&path),
             Event::Signal { id, name, payload } => self.on_signal(id, name, payload),
             Event::Complete { path, execution_id, completion } => {

@@ -1,7 +1,7 @@
 //! What can happen to a run. One kind of event, one handler in `decide/`.
 
 use oarlock_protocol::message::{Completion, Operation, Outcome, ProgressMessage, ResultMessage};
-use oarlock_protocol::{ExecutionId, Json, TaskPath};
+use oarlock_protocol::{ExecutionId, Json, TaskPath, Timestamp};
 
 /// Something that happened to a run.
 #[derive(Clone, Debug, PartialEq)]
@@ -24,6 +24,13 @@ pub enum Event {
     Admitted {
         /// The place.
         path: TaskPath,
+    },
+    /// A ready task was held back by a pause until then: its time in the queue counts from there.
+    HeldBack {
+        /// The place.
+        path: TaskPath,
+        /// Until when.
+        until: Timestamp,
     },
     /// The broker's messages are gone, and the worker with them: an open attempt is published as if nobody had begun it.
     MessagesLost {
@@ -69,6 +76,7 @@ impl Event {
             | Event::Cancel { .. }
             | Event::Timer { .. }
             | Event::Admitted { .. }
+            | Event::HeldBack { .. }
             | Event::MessagesLost { .. }
             | Event::Operation(_) => None,
         }

@@ -4,14 +4,16 @@
 //! come, and learns from workers and broker how large the window of each queue is to be. No owner ever waits for the
 //! broker because of it.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use oarlock_broker::{Broker, Health, topology};
-use oarlock_engine::admission::{Admission, Standing, Ticket};
+use oarlock_engine::admission::{Admission, Offered, Standing, Ticket};
 use oarlock_engine::map::Map;
 use oarlock_engine::window::{Reading, Window};
 use oarlock_protocol::ExecutionId;
+use oarlock_protocol::message::PauseSubject;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -57,14 +59,20 @@ impl Admissions {
     pub(crate) fn tell_slots(&self, queue: &str, slots: Option<u64>) {
         let mut known = lock(&self.slots);
         match slots {
-            Some(slots) => drop(known.insert(queue.to_owned(), slots)),
-            None => drop(known.remove(queue)),
-        }
+            Some(slots) => known.insert(queue.to_owned(), slots),
+            None => known.remove(queue),
+        };
     }
 
     /// What stands where in a queue at this node, where it has any.
     pub(crate) fn standing(&self, queue: &str) -> Option<Standing> {
         lock(&self.rule).standing(queue)
+    }
+
+    /// Holds back what these name, and nothing else.
+    pub(crate) fn pause(&self, subjects: &BTreeSet<PauseSubject>) {
+        lock(&self.rule).pause(subjects);
+        self.deal();
     }
 
     /// Lets go out what may, by the owners to whom it belongs.
@@ -169,8 +177,8 @@ impl Seat {
         Self { admissions: admissions.clone(), partition }
     }
 
-    pub(crate) fn offer(&self, queue: &str, priority: u8, ticket: Ticket) {
-        self.rule().offer(self.partition, queue, priority, ticket);
+    pub(crate) fn offer(&self, queue: &str, priority: u8, offered: Offered) {
+        self.rule().offer(self.partition, queue, priority, offered);
     }
 
     pub(crate) fn withdraw(&self, queue: &str, ticket: &Ticket) {

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use oarlock_engine::map::Map;
 
+use crate::pauses::Pause;
+
 mod child;
 mod run;
 mod task;
@@ -73,6 +75,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) now: Timestamp,
     /// How many tasks of each queue a node may have out now.
     pub(crate) windows: Map<String, usize>,
+    /// What is held back in the fleet.
+    pub(crate) pauses: Vec<Pause>,
     /// Why the broker takes nothing now, where that is so.
     pub(crate) broker_problem: Option<String>,
     /// How many messages wait in a task queue, as far as the broker has told.

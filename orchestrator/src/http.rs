@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 pub use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use oarlock_protocol::security::SecurityContext;
 use tokio::net::TcpListener;
 
@@ -19,6 +19,7 @@ mod health;
 mod large;
 mod operations;
 mod parked;
+mod pauses;
 mod principal;
 mod runs;
 mod waiting;
@@ -68,6 +69,8 @@ pub fn router_with_warnings(node: Arc<Node>, principal: SecurityContext, warning
         .route("/v1/parked", get(parked::list))
         .route("/v1/parked/{id}", get(parked::get).delete(parked::drop))
         .route("/v1/parked/{id}/requeue", post(parked::requeue))
+        .route("/v1/pauses", post(pauses::begin).get(pauses::list))
+        .route("/v1/pauses/{kind}/{name}", delete(pauses::end))
         .fallback(error::no_route)
         .method_not_allowed_fallback(error::no_method)
         .layer(DefaultBodyLimit::max(limit))

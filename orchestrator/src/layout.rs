@@ -10,6 +10,7 @@
 //!                                 <tenant>/<run id>/:payloads   when its payloads are removed
 //! Outbox                  hash    <seq>                   -> {<execution id or run id>: <tenant>/<run id><path>, ...};  everything -> nothing
 //! Definitions             hash    <tenant>/<id>@<version> -> definition;  <tenant>/<id> -> newest version
+//! Pauses                  hash    queue/<name>, task/<tenant>/<id>, workflow/<tenant>/<id> -> since when, by whom, why, until when
 //! ```
 //!
 //! `origin` is what the start of a run fixes, written once; `head` what changes with its events. A row (`t:`) is written
@@ -21,6 +22,7 @@
 use bytes::Bytes;
 use oarlock_engine::Run;
 use oarlock_protocol::instance::WorkflowStatus;
+use oarlock_protocol::message::PauseSubject;
 use oarlock_protocol::{RunKey, TaskPath};
 use serde::Serialize;
 
@@ -132,6 +134,20 @@ pub fn definition_field(tenant: &str, id: &str, version: u32) -> String {
 /// The field of a definition's newest version.
 pub fn newest_field(tenant: &str, id: &str) -> String {
     format!("{tenant}/{id}")
+}
+
+/// The partition that keeps what is held back in the whole fleet.
+pub fn pauses_home(partitions: u32) -> u32 {
+    home("", "pauses", partitions)
+}
+
+/// The field of a pause.
+pub fn pause_field(subject: &PauseSubject) -> String {
+    match subject {
+        PauseSubject::Queue { queue } => format!("queue/{queue}"),
+        PauseSubject::Task { tenant_id, task } => format!("task/{tenant_id}/{task}"),
+        PauseSubject::Workflow { tenant_id, workflow } => format!("workflow/{tenant_id}/{workflow}"),
+    }
 }
 
 /// The partition that keeps the definition of that name.

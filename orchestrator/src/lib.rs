@@ -13,6 +13,7 @@ pub mod members;
 pub mod node;
 mod parked;
 pub mod partition;
+pub mod pauses;
 mod payloads;
 pub mod settings;
 mod starts;

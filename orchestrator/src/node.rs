@@ -18,6 +18,7 @@ use crate::books::Ledger;
 use crate::definitions::Definitions;
 use crate::members::{Member, Members};
 use crate::partition::{self, Command, Counters, Request, Shared, Wish, answer};
+use crate::pauses::Pauses;
 use crate::payloads::Reader;
 use crate::settings::Settings;
 use crate::store::Store;
@@ -33,6 +34,7 @@ mod gate;
 mod list;
 mod membership;
 mod parked;
+mod pauses;
 mod payloads;
 mod ready;
 mod tell;
@@ -103,6 +105,17 @@ pub struct Started {
     pub existing: bool,
 }
 
+/// What a node does beside its partitions.
+fn services(shared: &Arc<Shared>, beats: impl Future<Output = ()> + Send + 'static, name: &str) -> Tasks {
+    Tasks(vec![
+        tokio::spawn(beats),
+        tokio::spawn(starts::route_for_ever(shared.clone())),
+        tokio::spawn(shared.pauses.clone().follow_for_ever()),
+        tokio::spawn(shared.admissions.clone().tend_for_ever(shared.broker.clone())),
+        tokio::spawn(dead::answer_for_ever(shared.broker.clone(), name.to_owned())),
+    ])
+}
+
 impl Node {
     /// Starts a node: it owns its share of the partitions of the store, among the members that live.
     ///
@@ -122,9 +135,14 @@ impl Node {
         }
         let definitions = Definitions::new(store.clone(), partitions);
         let payloads = settings.payloads.clone().map(|payloads| Arc::new(Reader::new(payloads)));
+        let admissions = Arc::new(Admissions::new(partitions, &settings));
+        let pauses = Arc::new(Pauses::new(store.clone(), partitions, admissions.clone()));
+        // Before anything is owned: what is paused stays so.
+        pauses.read().await?;
         let shared = Arc::new(Shared {
             payloads,
-            admissions: Arc::new(Admissions::new(partitions, &settings)),
+            admissions,
+            pauses,
             broker,
             store,
             definitions,
@@ -155,12 +173,7 @@ impl Node {
         let (tell, membership) = watch::channel(Membership::default());
         let lease = shared.settings.lease;
         let beats = membership::beat_for_ever(members.clone(), me.clone(), lease, slots.clone(), tell);
-        let services = Tasks(vec![
-            tokio::spawn(beats),
-            tokio::spawn(starts::route_for_ever(shared.clone())),
-            tokio::spawn(shared.admissions.clone().tend_for_ever(shared.broker.clone())),
-            tokio::spawn(dead::answer_for_ever(shared.broker.clone(), me.name.clone())),
-        ]);
+        let services = services(&shared, beats, &me.name);
         let asks = Asks::start(shared.broker.clone(), &me.id);
         Ok(Node {
             shared,

@@ -10,7 +10,8 @@ use std::time::Duration;
 use oarlock_broker::{Broker, Health, Subscription, topology};
 use oarlock_protocol::definition::WorkflowDefinition;
 use oarlock_protocol::message::{
-    Answer, CompleteMessage, OperationMessage, Parent, PayloadReference, SignalMessage, StartMessage,
+    Answer, CompleteMessage, OperationMessage, Parent, PauseMessage, PayloadReference, SignalMessage,
+    StartMessage,
 };
 use oarlock_protocol::{Clock, RunKey};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch};
@@ -19,6 +20,7 @@ use tracing::Instrument;
 use crate::admission::Admissions;
 use crate::books::Ledger;
 use crate::definitions::Definitions;
+use crate::pauses::Pauses;
 use crate::payloads::{Read, Reader};
 use crate::settings::Settings;
 use crate::store::{self, Store};
@@ -33,6 +35,7 @@ mod commit;
 mod due;
 mod effects;
 mod hearing;
+mod held;
 pub(crate) mod inbox;
 mod lease;
 pub(crate) mod observe;
@@ -66,6 +69,8 @@ pub(crate) struct Shared {
     pub(crate) counters: Counters,
     /// Who of all partitions owned here goes next.
     pub(crate) admissions: Arc<Admissions>,
+    /// What is held back in the whole fleet.
+    pub(crate) pauses: Arc<Pauses>,
     /// The books of the partitions owned here.
     pub(crate) ledger: Ledger,
     /// Those who look on at what is committed.
@@ -123,6 +128,8 @@ pub(crate) enum Request {
     Complete(Box<CompleteMessage>),
     /// Do with a run what an operator asks: RECORDED.
     Operation(OperationMessage),
+    /// Hold a queue or definition back, or let it go on: RECORDED.
+    Pause(PauseMessage),
 }
 
 impl Request {
@@ -136,7 +143,7 @@ impl Request {
             Self::Signal(signal) => signal.run.clone(),
             Self::Complete(complete) => complete.run.clone(),
             Self::Operation(operation) => operation.run.clone(),
-            Self::Register { .. } => return None,
+            Self::Register { .. } | Self::Pause(_) => return None,
         })
     }
 }

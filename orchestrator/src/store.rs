@@ -133,6 +133,8 @@ pub enum Key {
     },
     /// Hash: workflow definitions whose home this partition is.
     Definitions,
+    /// Hash: what is held back in the whole fleet, where this partition is the home of that.
+    Pauses,
 }
 
 /// One absolute write.

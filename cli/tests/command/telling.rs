@@ -216,6 +216,31 @@ fn a_paused_run_dispatches_nothing_until_it_is_resumed() {
 }
 
 #[test]
+fn a_paused_definition_lets_nothing_out_until_it_is_resumed() {
+    let folder = folder();
+    let server = server(&folder);
+    folder.write("mended", "");
+    folder.write("open", "");
+    let paused = server.oarlock(&folder, &["pause", "--workflow", "gate", "--reason", "too many"]).exits(0);
+    assert!(paused.stdout.contains("workflow 'gate' is paused"), "{}", paused.stdout);
+    let again = server.oarlock(&folder, &["pause", "--workflow", "gate"]).exits(0);
+    assert_eq!(again.stdout, "workflow 'gate' was paused before\n");
+    let list = server.oarlock(&folder, &["pauses"]).exits(0).stdout;
+    assert!(["workflow", "gate", "too many"].iter().all(|word| list.contains(word)), "{list}");
+    let run = server.start_run(&folder, &["gate"]);
+    let wait = only_wait(&server, &folder, &run);
+    assert!(wait["text"].as_str().unwrap().contains("the workflow 'gate' is paused since"), "{wait:#}");
+    assert_eq!(wait["commands"][0], "oarlock resume --workflow gate");
+    let resumed = server.oarlock(&folder, &["resume", "--workflow", "gate"]).exits(0);
+    assert_eq!(resumed.stdout, "workflow 'gate' goes on\n");
+    becomes(&server, &folder, &run, "COMPLETED");
+    let again = server.oarlock(&folder, &["resume", "--workflow", "gate"]).exits(0);
+    assert_eq!(again.stdout, "workflow 'gate' was not paused: nothing changed\n");
+    server.oarlock(&folder, &["pause"]).exits(2);
+    server.oarlock(&folder, &["pause", &run, "--queue", "q"]).exits(2);
+}
+
+#[test]
 fn a_run_that_failed_does_again_what_did_not_complete() {
     let folder = folder();
     let server = server(&folder);

@@ -1,11 +1,13 @@
 //! The ready tasks and open attempts of one task queue: whose turn it is, and whether there is room.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use oarlock_protocol::ExecutionId;
+use oarlock_protocol::message::PauseSubject;
 
-use super::{Standing, Ticket};
+use super::pauses::Pauses;
+use super::{Offered, Standing, Ticket};
 use crate::map::{Map, Set};
 
 /// The ready tasks and open attempts of one task queue.
@@ -13,6 +15,8 @@ use crate::map::{Map, Set};
 pub(super) struct Lane {
     /// The most attempts that are out.
     pub(super) window: usize,
+    /// Whether nothing of it is let out.
+    pub(super) paused: bool,
     /// Whether it is among those that may have something to let out.
     pub(super) hopeful: bool,
     /// Open attempts, by partition.
@@ -23,7 +27,9 @@ pub(super) struct Lane {
     held: usize,
     closed: u64,
     tenants: Map<String, Line>,
-    /// Where each task that is here stands, also those in hands.
+    /// Tasks that a pause holds back, with their partitions.
+    asides: BTreeMap<PauseSubject, BTreeMap<Place, (u32, Offered)>>,
+    /// Where each task that is here stands, also those in hands and aside.
     places: Map<Ticket, Place>,
     /// Tenants with ready tasks, in the order of their turns, each with what is left of its turn.
     turns: VecDeque<(String, u32)>,
@@ -32,7 +38,7 @@ pub(super) struct Lane {
 }
 
 /// The ready tasks of a tenant, by partition.
-type Line = BTreeMap<u32, BTreeMap<Place, Ticket>>;
+type Line = BTreeMap<u32, BTreeMap<Place, Offered>>;
 
 /// Sorts the ready tasks of a tenant: greater priority first, then the order of arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -50,12 +56,12 @@ impl Lane {
     }
 
     /// Takes a task in; whether it is new.
-    pub(super) fn offer(&mut self, partition: u32, place: Place, ticket: Ticket) -> bool {
-        if self.places.contains_key(&ticket) {
+    pub(super) fn offer(&mut self, partition: u32, place: Place, offered: Offered) -> bool {
+        if self.places.contains_key(&offered.ticket) {
             return false;
         }
-        self.places.insert(ticket.clone(), place);
-        self.line_up(partition, place, ticket);
+        self.places.insert(offered.ticket.clone(), place);
+        self.line_up(partition, place, offered);
         true
     }
 
@@ -66,6 +72,9 @@ impl Lane {
             self.tenants.get_mut(&*ticket.run.tenant).and_then(|line| line.get_mut(&partition))
         {
             tasks.remove(&place);
+        }
+        for aside in self.asides.values_mut() {
+            aside.remove(&place);
         }
     }
 
@@ -85,14 +94,17 @@ impl Lane {
     pub(super) fn deal(
         &mut self,
         weights: &HashMap<String, u32>,
+        pauses: &Pauses,
         takes: impl Fn(u32) -> bool,
-    ) -> Option<(u32, Place, Ticket)> {
-        if self.count + self.held >= self.window {
+    ) -> Option<(u32, Place, Offered)> {
+        if self.paused || self.count + self.held >= self.window {
             return None;
         }
         // Each tenant is asked once: of some, no partition may take anything now.
-        for _ in 0..self.turns.len() {
+        let mut tenants = self.turns.len();
+        while tenants > 0 {
             let (tenant, left) = self.turns.pop_front()?;
+            tenants -= 1;
             let Some(line) = self.tenants.get_mut(&tenant) else { continue };
             line.retain(|_, tasks| !tasks.is_empty());
             if line.is_empty() {
@@ -107,7 +119,15 @@ impl Lane {
                 self.turns.push_back((tenant, 0));
                 continue;
             };
-            let taken = line.get_mut(&partition).and_then(BTreeMap::pop_first);
+            let Some((place, offered)) = line.get_mut(&partition).and_then(BTreeMap::pop_first) else {
+                continue;
+            };
+            if let Some(subject) = pauses.holding(&offered) {
+                self.asides.entry(subject).or_default().insert(place, (partition, offered));
+                self.turns.push_front((tenant, left));
+                tenants += 1;
+                continue;
+            }
             let left = if left == 0 { weights.get(&tenant).copied().unwrap_or(1).max(1) } else { left } - 1;
             if left == 0 {
                 self.turns.push_back((tenant, 0));
@@ -115,7 +135,7 @@ impl Lane {
                 self.turns.push_front((tenant, left));
             }
             self.held += 1;
-            return taken.map(|(place, ticket)| (partition, place, ticket));
+            return Some((partition, place, offered));
         }
         None
     }
@@ -135,9 +155,9 @@ impl Lane {
     }
 
     /// Puts a task that was dealt back to where it was, unless it was withdrawn meanwhile.
-    pub(super) fn put_back(&mut self, partition: u32, place: Place, ticket: Ticket) {
-        if self.places.get(&ticket) == Some(&place) {
-            self.line_up(partition, place, ticket);
+    pub(super) fn put_back(&mut self, partition: u32, place: Place, offered: Offered) {
+        if self.places.get(&offered.ticket) == Some(&place) {
+            self.line_up(partition, place, offered);
         }
     }
 
@@ -145,9 +165,29 @@ impl Lane {
     pub(super) fn leave(&mut self, partition: u32) {
         self.count -= self.open.remove(&partition).map_or(0, |open| open.len());
         for line in self.tenants.values_mut() {
-            for ticket in line.remove(&partition).into_iter().flat_map(BTreeMap::into_values) {
-                self.places.remove(&ticket);
+            for offered in line.remove(&partition).into_iter().flat_map(BTreeMap::into_values) {
+                self.places.remove(&offered.ticket);
             }
+        }
+        for aside in self.asides.values_mut() {
+            aside.retain(|_, (of, offered)| {
+                let stays = *of != partition;
+                if !stays {
+                    self.places.remove(&offered.ticket);
+                }
+                stays
+            });
+        }
+    }
+
+    /// Lets those come back to their places whom none of these holds back.
+    pub(super) fn come_back(&mut self, subjects: &BTreeSet<PauseSubject>) {
+        let ended: Vec<PauseSubject> =
+            self.asides.keys().filter(|subject| !subjects.contains(subject)).cloned().collect();
+        for (place, (partition, offered)) in
+            ended.iter().filter_map(|subject| self.asides.remove(subject)).flatten().collect::<Vec<_>>()
+        {
+            self.line_up(partition, place, offered);
         }
     }
 
@@ -167,14 +207,14 @@ impl Lane {
         self.idle
     }
 
-    fn line_up(&mut self, partition: u32, place: Place, ticket: Ticket) {
-        let tenant = &*ticket.run.tenant;
+    fn line_up(&mut self, partition: u32, place: Place, offered: Offered) {
+        let tenant = &*offered.ticket.run.tenant;
         if !self.tenants.contains_key(tenant) {
             self.turns.push_back((tenant.to_owned(), 0));
             self.tenants.insert(tenant.to_owned(), Line::new());
         }
         if let Some(line) = self.tenants.get_mut(tenant) {
-            line.entry(partition).or_default().insert(place, ticket);
+            line.entry(partition).or_default().insert(place, offered);
         }
     }
 }

@@ -80,6 +80,21 @@ impl Decider<'_> {
         }
     }
 
+    /// A ready task was held back by a pause until then. It is no time in a queue either.
+    pub(super) fn on_held_back(&mut self, path: &TaskPath, until: Timestamp) {
+        let Some(step) = self.plan.locate(path) else { return self.stale("pause of an unknown task") };
+        let until = until.min(self.now);
+        match self.stage(&step) {
+            Some(Stage::Ready { since }) if *since < until => {}
+            _ => return self.stale("pause of a task that does not wait for its turn"),
+        }
+        if let Some(work) = self.row_mut(&step).and_then(Row::work_mut) {
+            work.stage = Stage::Ready { since: until };
+        }
+        self.touch();
+        self.arm(&step);
+    }
+
     pub(super) fn withdraw(&mut self, step: &Step) {
         let Some(work) = self.row(step).and_then(Row::work) else { return };
         let queue = work.queue.clone();

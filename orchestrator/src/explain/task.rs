@@ -5,6 +5,8 @@ use oarlock_protocol::Timestamp;
 use oarlock_protocol::definition::TaskTimeouts;
 use oarlock_protocol::instance::{InstanceKind, TaskInstance, WorkflowStatus};
 
+use crate::pauses::{self, Labels, Pause};
+
 use super::{Facts, Waiting, add, ago, ahead, error_text, word};
 
 /// A task, or what else is attempted, while it is told.
@@ -56,6 +58,10 @@ impl Told<'_> {
             text.push_str(", and is dispatched when the run goes on.");
             return self.waiting(since, self.deadline, text, &ENDED);
         }
+        let pauses = self.pauses();
+        if let Some(pause) = pauses.first() {
+            return self.held_back(since, text, pause);
+        }
         if let Some(problem) = &facts.broker_problem {
             text.push_str(&format!(", and is dispatched when the broker takes messages again: {problem}."));
         } else {
@@ -68,6 +74,30 @@ impl Told<'_> {
         }
         let until = self.add_queue_limit(&mut text, self.timeouts.queue.map(|span| since.after(span)));
         self.waiting(since, until, text, &ENDED)
+    }
+
+    /// The pauses that hold it back.
+    fn pauses(&self) -> Vec<&Pause> {
+        let facts = self.facts;
+        let task = facts.plan.work(self.row.node).map_or("", |node| node.definition.id.as_str());
+        let (queue, tenant) = (self.work.queue.as_str(), &*facts.run.key.tenant);
+        let labels = Labels { queue, tenant, task, workflow: &facts.run.head.workflow_definition_id };
+        facts.pauses.iter().filter(|pause| pauses::names(&pause.subject, labels)).collect()
+    }
+
+    /// Somebody has paused its queue or a definition of it.
+    fn held_back(&self, since: Timestamp, mut text: String, pause: &Pause) -> Waiting {
+        let reason = if pause.reason.is_empty() { String::new() } else { format!(" ({})", pause.reason) };
+        text.push_str(&format!(
+            ", and is held back: {} is paused since {} by {}{reason}. Its time in the queue counts from the end of that.",
+            pause.named(),
+            ago(pause.since, self.facts.now),
+            pause.requested_by,
+        ));
+        self.add_deadline(&mut text);
+        let mut waiting = self.waiting(since, self.deadline, text, &ENDED);
+        waiting.commands.insert(0, pause.ended_by());
+        waiting
     }
 
     /// An attempt of it is out.

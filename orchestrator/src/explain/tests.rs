@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use oarlock_engine::map::Map;
 use oarlock_engine::{Decider, Effect, Event, Plan, Run, Settings, decide};
-use oarlock_protocol::message::{AttemptAddress, Operation, ProgressMessage, StartMessage};
+use oarlock_protocol::message::{AttemptAddress, Operation, PauseSubject, ProgressMessage, StartMessage};
 use oarlock_protocol::security::SecurityContext;
 use oarlock_protocol::{ErrorDetails, FORMAT, Json, RunId, TaskPath, Timestamp, WorkerId};
 use oarlock_protocol::{code::Code, message::Outcome, message::ResultMessage};
 use serde_json::json;
+
+use crate::pauses::Pause;
 
 use super::*;
 
@@ -22,6 +24,7 @@ struct World {
     now: Timestamp,
     settings: Settings,
     broker_problem: Option<String>,
+    pauses: Vec<Pause>,
     waiting: Map<String, u64>,
     /// Whether ready tasks are let out at once.
     admits: bool,
@@ -54,7 +57,8 @@ impl World {
         };
         let (run, effects) = decide::start(&plan, request, &settings, now).unwrap();
         let waiting = Map::default();
-        let mut world = Self { plan, run, now, settings, broker_problem: None, waiting, admits };
+        let pauses = Vec::new();
+        let mut world = Self { plan, run, now, settings, broker_problem: None, pauses, waiting, admits };
         world.admit(effects);
         world
     }
@@ -124,6 +128,7 @@ impl World {
             settings: &self.settings,
             now: self.now,
             windows: Map::from_iter([("x".to_owned(), 256)]),
+            pauses: self.pauses.clone(),
             broker_problem: self.broker_problem.clone(),
             waiting: self.waiting.clone(),
         })
@@ -166,6 +171,29 @@ fn a_ready_task_waits_for_room_or_for_the_broker() {
     assert_eq!((ready.since, ready.until), (at(0), Some(at(24 * 3600))));
     world.broker_problem = Some("out of memory".to_owned());
     says(&world.only().text, &["when the broker takes messages again: out of memory."]);
+}
+
+#[test]
+fn a_task_that_is_held_back_tells_by_whom_and_what_lets_it_go_on() {
+    let mut world = World::begin_with(ONE, false);
+    world.after(90);
+    let pause = |subject| Pause {
+        subject,
+        since: at(60),
+        requested_by: "ada".to_owned(),
+        reason: "the provider is down".to_owned(),
+        until: None,
+    };
+    let of = |tenant: &str| PauseSubject::Task { tenant_id: tenant.to_owned(), task: "x".to_owned() };
+    world.pauses = vec![pause(of("other"))];
+    says(&world.only().text, &["is let out in its turn"]);
+    world.pauses.push(pause(of("acme")));
+    let held = world.only();
+    says(
+        &held.text,
+        &["held back: the task definition 'x' is paused since", "by ada (the provider is down)"],
+    );
+    assert_eq!((held.until, held.commands[0].as_str()), (None, "oarlock resume --task x"));
 }
 
 #[test]

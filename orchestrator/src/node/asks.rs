@@ -158,6 +158,7 @@ fn message_of(request: &Request) -> (Kind, Vec<u8>) {
         Request::Signal(signal) => (Kind::Signal, body(signal)),
         Request::Complete(complete) => (Kind::Complete, body(complete)),
         Request::Operation(operation) => (Kind::Operation, body(operation)),
+        Request::Pause(pause) => (Kind::Pause, body(pause)),
     }
 }
 

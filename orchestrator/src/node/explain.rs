@@ -39,6 +39,7 @@ impl Node {
             settings: &settings.engine,
             now: self.shared.clock.now(),
             windows: self.windows(&run),
+            pauses: self.shared.pauses.lasting(),
             broker_problem,
             waiting,
         })))

@@ -126,7 +126,7 @@ pub(super) fn may_wait(request: &Request) -> bool {
     match request {
         Request::Start(start) => holds_reference(&start.input),
         Request::Cancel { .. } | Request::Signal(_) | Request::Complete(_) | Request::Operation(_) => true,
-        Request::Register { .. } | Request::Watch(_) => false,
+        Request::Register { .. } | Request::Watch(_) | Request::Pause(_) => false,
     }
 }
 

@@ -32,6 +32,7 @@ impl Owner {
         self.admission.takes(self.broker_takes() && !self.publisher.is_full());
         for _ in 0..ROUND {
             let Some(ticket) = self.admission.take() else { break };
+            self.discount_pauses(&ticket.run, &ticket.path).await?;
             if let Err(reason) = self.decide(&ticket.run, Event::Admitted { path: ticket.path }).await? {
                 tracing::error!(run = %ticket.run, reason, "a ready task's run cannot be loaded");
             }

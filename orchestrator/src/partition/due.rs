@@ -103,6 +103,7 @@ impl Owner {
     /// Fires a timer that is due in a run under way.
     pub(super) async fn fire_timer(&mut self, place: Place) -> Result<(), Lost> {
         self.make_undoable(&place.run).await?;
+        self.discount_pauses(&place.run, &place.path).await?;
         // Whatever the engine sets anew replaces this.
         let waited_for = match self.runs.get(&self.shared, self.partition, &place.run).await {
             Ok(cached) => cached.and_then(|cached| cached.timers.clear(&place.path)),

@@ -68,7 +68,7 @@ impl Owner {
         let place = |path| Place { run: key.clone(), path };
         match effect {
             Effect::Offer { path, queue, priority } => {
-                self.admission.offer(&queue, priority, Ticket { run: key.clone(), path });
+                self.offer(&queue, priority, Ticket { run: key.clone(), path });
             }
             Effect::Withdraw { path, queue } => {
                 self.admission.withdraw(&queue, &Ticket { run: key.clone(), path });

@@ -3,8 +3,8 @@
 use oarlock_broker::Message;
 use oarlock_engine::Event;
 use oarlock_protocol::message::{
-    CancelMessage, CompleteMessage, Kind, OperationMessage, Parent, ProgressMessage, RegisterMessage,
-    ResultMessage, SignalMessage, StartMessage, WatchMessage,
+    CancelMessage, CompleteMessage, Kind, OperationMessage, Parent, PauseMessage, ProgressMessage,
+    RegisterMessage, ResultMessage, SignalMessage, StartMessage, WatchMessage,
 };
 use oarlock_protocol::{FORMAT, RunId, RunKey, name};
 use serde::Deserialize;
@@ -53,12 +53,24 @@ pub(super) fn read(message: &Message, partition: u32, partitions: u32) -> Result
             let tenant = start.security_context.tenant_id.as_str();
             (tenant, start.workflow_instance_id.partition(partitions))
         }
+        Incoming::Request(Request::Pause(pause)) => {
+            let home = layout::pauses_home(partitions);
+            return if home == partition {
+                Ok(Incoming::Request(Request::Pause(pause.clone())))
+            } else {
+                Err(elsewhere(home))
+            };
+        }
         Incoming::Request(Request::Register { tenant, definition }) => {
             (tenant.as_str(), layout::home(tenant, &definition.id, partitions))
         }
     };
     name::check_tenant(tenant).map_err(|error| error.to_string())?;
-    if home == partition { Ok(incoming) } else { Err(format!("it belongs to partition {home}")) }
+    if home == partition { Ok(incoming) } else { Err(elsewhere(home)) }
+}
+
+fn elsewhere(home: u32) -> String {
+    format!("it belongs to partition {home}")
 }
 
 /// Whether a step of that tenant may have started the run: it is named by the attempt.
@@ -129,6 +141,11 @@ fn parse(message: &Message) -> Result<Incoming, String> {
             let operation: OperationMessage = body(message)?;
             check(operation.format)?;
             Ok(Incoming::Request(Request::Operation(operation)))
+        }
+        Some(Kind::Pause) => {
+            let pause: PauseMessage = body(message)?;
+            check(pause.format)?;
+            Ok(Incoming::Request(Request::Pause(pause)))
         }
         Some(Kind::Task | Kind::Control | Kind::Answer) => {
             Err(format!("a {} does not belong into an inbox", message.kind))

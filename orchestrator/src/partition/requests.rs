@@ -75,10 +75,11 @@ impl Owner {
             }
             Request::Register { tenant, definition } => {
                 let answer = self.register(&tenant, &definition).await?;
-                self.batch.replies.push(Reply { to: asker, answer: answer.clone() });
-                // At once: the next registration reads what this one wrote.
-                self.finish_round().await?;
-                return Ok(reason(&answer));
+                return self.answer_at_once(asker, answer).await;
+            }
+            Request::Pause(pause) => {
+                let answer = self.pause(pause).await?;
+                return self.answer_at_once(asker, answer).await;
             }
             Request::Watch(run) => match self.run_status(&run).await? {
                 None => answer::no_run(&run),
@@ -106,6 +107,14 @@ impl Owner {
                 Ok(refused)
             }
         }
+    }
+
+    /// Commits before anything else is asked: the next request reads what this one wrote.
+    async fn answer_at_once(&mut self, asker: Asker, answer: Answer) -> Result<Option<String>, Lost> {
+        let refused = reason(&answer);
+        self.batch.replies.push(Reply { to: asker, answer });
+        self.finish_round().await?;
+        Ok(refused)
     }
 
     async fn start(&mut self, request: StartMessage) -> Result<Answer, Lost> {

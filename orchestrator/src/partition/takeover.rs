@@ -112,7 +112,7 @@ impl Owner {
                 self.take_over_attempt(dispatch, everything, unconfirmed).await?;
             }
             Some(Waiting::Ready { queue, priority }) => {
-                self.admission.offer(&queue, priority, Ticket { run: place.run, path: place.path });
+                self.offer(&queue, priority, Ticket { run: place.run, path: place.path });
                 taken.offered += 1;
             }
             Some(Waiting::Open { .. } | Waiting::Child { .. }) | None => {}

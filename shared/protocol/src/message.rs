@@ -8,8 +8,8 @@ mod request;
 use serde::{Deserialize, Serialize};
 
 pub use self::request::{
-    Answer, AnswerMessage, CompleteMessage, Completion, Operation, OperationMessage, RegisterMessage,
-    StartRequest, WatchMessage,
+    Answer, AnswerMessage, CompleteMessage, Completion, Operation, OperationMessage, PauseMessage,
+    PauseSubject, RegisterMessage, StartRequest, WatchMessage,
 };
 use crate::instance::{TaskExecutionContext, TaskMetrics};
 use crate::security::SecurityContext;
@@ -32,11 +32,12 @@ pub enum Kind {
     Watch,
     Complete,
     Operation,
+    Pause,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 12] = [
+    pub const ALL: [Kind; 13] = [
         Kind::Start,
         Kind::Task,
         Kind::Result,
@@ -49,6 +50,7 @@ impl Kind {
         Kind::Watch,
         Kind::Complete,
         Kind::Operation,
+        Kind::Pause,
     ];
 
     /// The text of the `type` property.
@@ -66,6 +68,7 @@ impl Kind {
             Kind::Watch => "oarlock.watch",
             Kind::Complete => "oarlock.complete",
             Kind::Operation => "oarlock.operation",
+            Kind::Pause => "oarlock.pause",
         }
     }
 

@@ -29,7 +29,7 @@ const TOGETHER: [(&str, &[&str]); 3] = [
 ];
 
 /// Where the fixtures show every field of each word.
-const SHOWN: [(&str, &[&str]); 43] = [
+const SHOWN: [(&str, &[&str]); 44] = [
     ("WorkflowDefinition", &["workflow_definition"]),
     ("WorkflowTimeouts", &["workflow_definition#/timeouts"]),
     ("TaskDefinition", &["workflow_definition#/taskDefinitions/0"]),
@@ -80,6 +80,7 @@ const SHOWN: [(&str, &[&str]); 43] = [
     ("WatchMessage", &["watch"]),
     ("CompleteMessage", &["complete"]),
     ("OperationMessage", &["operation"]),
+    ("PauseMessage", &["pause"]),
     ("PayloadReference", &["payload_reference"]),
 ];
 

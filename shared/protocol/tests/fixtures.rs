@@ -15,8 +15,8 @@ use oarlock_protocol::instance::{
 };
 use oarlock_protocol::message::{
     Answer, AnswerMessage, CancelMessage, CompleteMessage, Completion, ControlMessage, Kind, Operation,
-    OperationMessage, Order, Outcome, PayloadReference, ProgressMessage, RegisterMessage, ResultMessage,
-    SignalMessage, StartMessage, StartRequest, TaskMessage, WatchMessage,
+    OperationMessage, Order, Outcome, PauseMessage, PayloadReference, ProgressMessage, RegisterMessage,
+    ResultMessage, SignalMessage, StartMessage, StartRequest, TaskMessage, WatchMessage,
 };
 use oarlock_protocol::security::{DataClassification, SecurityContext, SecurityLevel};
 use oarlock_protocol::{ErrorDetails, ExecutionId, FORMAT, Json, RunId, TaskInstanceId};
@@ -69,6 +69,7 @@ const FIXTURES: &[(&str, Again, Unknown)] = &[
     ("complete", again::<CompleteMessage>, Unknown::Ignored),
     ("complete_failed", again::<CompleteMessage>, Unknown::Ignored),
     ("operation", again::<OperationMessage>, Unknown::Ignored),
+    ("pause", again::<PauseMessage>, Unknown::Ignored),
     ("answer_accepted", again::<AnswerMessage>, Unknown::Ignored),
     ("answer_refused", again::<AnswerMessage>, Unknown::Ignored),
     ("answer_cancelling", again::<AnswerMessage>, Unknown::Ignored),
@@ -277,6 +278,7 @@ fn every_kind_of_message_has_its_type_and_fixture() {
             Kind::Watch => ("oarlock.watch", "watch"),
             Kind::Complete => ("oarlock.complete", "complete"),
             Kind::Operation => ("oarlock.operation", "operation"),
+            Kind::Pause => ("oarlock.pause", "pause"),
         };
         assert_eq!((kind.as_str(), Kind::parse(text)), (text, Some(kind)));
         assert_eq!(fixture(name)["format"], FORMAT, "{name}");

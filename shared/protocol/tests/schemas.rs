@@ -10,9 +10,9 @@ use oarlock_protocol::instance::{
     Attempt, HistoryEntry, TaskExecutionContext, TaskInstance, WorkflowInstance, WorkflowSummary,
 };
 use oarlock_protocol::message::{
-    AnswerMessage, CancelMessage, CompleteMessage, ControlMessage, OperationMessage, PayloadReference,
-    ProgressMessage, RegisterMessage, ResultMessage, SignalMessage, StartMessage, StartRequest, TaskMessage,
-    WatchMessage,
+    AnswerMessage, CancelMessage, CompleteMessage, ControlMessage, OperationMessage, PauseMessage,
+    PayloadReference, ProgressMessage, RegisterMessage, ResultMessage, SignalMessage, StartMessage,
+    StartRequest, TaskMessage, WatchMessage,
 };
 use oarlock_protocol::security::SecurityContext;
 use oarlock_protocol::{ErrorDetails, Json};
@@ -25,7 +25,7 @@ const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures");
 type Make = fn() -> Json;
 
 /// The messages: the file of each, and the schema in it.
-const MESSAGES: [(&str, Make); 13] = [
+const MESSAGES: [(&str, Make); 14] = [
     ("start_request", schema::<StartRequest>),
     ("start", schema::<StartMessage>),
     ("task", schema::<TaskMessage>),
@@ -39,6 +39,7 @@ const MESSAGES: [(&str, Make); 13] = [
     ("watch", schema::<WatchMessage>),
     ("complete", schema::<CompleteMessage>),
     ("operation", schema::<OperationMessage>),
+    ("pause", schema::<PauseMessage>),
 ];
 
 /// The words that have fixtures and are no messages.

@@ -24,6 +24,8 @@ mod messages;
 mod nodes;
 #[path = "operations.rs"]
 mod operations;
+#[path = "pauses.rs"]
+mod pauses;
 #[path = "payloads.rs"]
 mod payloads;
 #[path = "readme.rs"]

@@ -14,6 +14,8 @@ mod messages;
 mod nodes;
 #[path = "operations.rs"]
 mod operations;
+#[path = "pauses.rs"]
+mod pauses;
 #[path = "readme.rs"]
 mod readme;
 #[path = "system.rs"]

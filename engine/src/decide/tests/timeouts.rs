@@ -281,3 +281,21 @@ fn timers_that_fire_early_or_for_nothing_are_harmless() {
         assert!(!world.forgotten);
     });
 }
+
+#[test]
+fn the_time_for_which_a_pause_held_a_task_back_is_no_time_in_a_queue() {
+    let steps = json!([task("first"), task("a").with(json!({"timeouts": {"queue": "10s", "total": "30s"}}))]);
+    scenario(workflow(steps), |world| {
+        world.admits = false;
+        world.complete("/first", json!({}));
+        world.advance(9_000);
+        let until = world.now.after(oarlock_protocol::Span::from_secs(5));
+        world.event(Event::HeldBack { path: "/a".into(), until });
+        world.advance(9_999);
+        assert_eq!(world.status("/a"), "READY", "it counts from then, and never from a time to come");
+        world.advance(1);
+        world.ended(Failed, "TIMEOUT_QUEUE");
+        world.event(Event::HeldBack { path: "/a".into(), until: world.now });
+        world.event(Event::HeldBack { path: "/b".into(), until: world.now });
+    });
+}

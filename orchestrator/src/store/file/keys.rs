@@ -25,6 +25,7 @@ pub(super) fn prefix(partition: u32, key: &Key) -> Vec<u8> {
             push_text(&mut row, status);
         }
         Key::Definitions => row.push(6),
+        Key::Pauses => row.push(7),
     }
     row
 }

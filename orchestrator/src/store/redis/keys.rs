@@ -128,6 +128,7 @@ impl PartitionNames<'_> {
             Key::Timers => self.name("timers"),
             Key::Outbox => self.name("outbox"),
             Key::Definitions => self.name("definitions"),
+            Key::Pauses => self.name("pauses"),
         }
     }
 

@@ -98,6 +98,50 @@ pub enum Completion {
     },
 }
 
+/// Asks that nothing more of a queue or a definition be let out, or that it go on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(rename_all = "camelCase")]
+pub struct PauseMessage {
+    /// Version of this form.
+    pub format: u32,
+    /// What is held back.
+    pub subject: PauseSubject,
+    /// PAUSE or RESUME.
+    pub operation: Operation,
+    /// Why, for people.
+    #[serde(default)]
+    pub reason: String,
+    /// Who asks.
+    pub requested_by: String,
+}
+
+/// What can be held back beside a run.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
+#[serde(tag = "kind", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "camelCase")]
+pub enum PauseSubject {
+    /// A task queue, for all tenants.
+    Queue {
+        /// Its name, without `oarlock.tasks.`.
+        queue: String,
+    },
+    /// A task definition of a tenant, in whatever workflow.
+    Task {
+        /// Whose.
+        tenant_id: String,
+        /// The id of the task definition.
+        task: String,
+    },
+    /// A workflow definition of a tenant, in all versions.
+    Workflow {
+        /// Whose.
+        tenant_id: String,
+        /// The id of the workflow definition.
+        workflow: String,
+    },
+}
+
 /// Asks for something an operator does with a run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]

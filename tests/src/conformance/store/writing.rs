@@ -101,6 +101,7 @@ pub async fn keys_are_apart(harness: Harness) {
         run(8),
         Key::Outbox,
         Key::Definitions,
+        Key::Pauses,
     ];
     let runs =
         |tenant: &str, status: &str| Key::Runs { tenant: tenant.to_owned(), status: status.to_owned() };
