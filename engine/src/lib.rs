@@ -11,6 +11,7 @@ pub mod event;
 pub mod map;
 pub mod mapping;
 pub mod payloads;
+pub mod permits;
 pub mod plan;
 pub mod retry;
 pub mod router;

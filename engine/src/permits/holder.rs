@@ -1,0 +1,124 @@
+//! A partition under a limit: what it may open, and what it says to the home of the limit.
+
+use std::collections::VecDeque;
+
+use oarlock_protocol::{Span, Timestamp};
+
+use super::{Allowance, Grant, MOST_WANTED, TOKEN_LASTS, Want};
+
+/// What is not answered is said again after this time, and so is what still waits: a message may be lost, and a home that
+/// begins anew does not know who wants something.
+const AGAIN: Span = Span::from_secs(2);
+
+/// A partition under a limit.
+#[derive(Clone, Debug)]
+pub struct Holder {
+    epoch: u64,
+    n: u64,
+    open: u32,
+    ceiling: u32,
+    /// When each token is gone that is at hand.
+    tokens: VecDeque<Timestamp>,
+    /// How many tokens the newest want was given, as far as they are known.
+    known_tokens: u32,
+    /// How many more the home still is to give for the newest want, as far as is known.
+    wanted: u32,
+    /// When it spoke last.
+    spoke: Option<Timestamp>,
+    answered: bool,
+    /// Whether the home counts more than is needed here.
+    owes: bool,
+}
+
+impl Holder {
+    /// The holder of a partition that was taken under this epoch, with so many attempts open under the limit. It says so at
+    /// once: the home may count more.
+    pub fn new(epoch: u64, open: u32) -> Self {
+        Self {
+            epoch,
+            n: 0,
+            open,
+            ceiling: open,
+            tokens: VecDeque::new(),
+            known_tokens: 0,
+            wanted: 0,
+            spoke: None,
+            answered: true,
+            owes: true,
+        }
+    }
+
+    /// Opens an attempt, where there is a permit.
+    pub fn open(&mut self, allowance: Allowance, now: Timestamp) -> bool {
+        match allowance {
+            Allowance::Concurrency { .. } if self.open < self.ceiling => {
+                self.open += 1;
+                true
+            }
+            Allowance::Concurrency { .. } => false,
+            Allowance::Rate { .. } => {
+                self.drop_tokens(now);
+                self.tokens.pop_front().is_some()
+            }
+        }
+    }
+
+    /// An attempt has closed. Its permit goes back to the home: another partition's task may be next.
+    pub fn close(&mut self) {
+        self.open = self.open.saturating_sub(1);
+        self.owes = true;
+    }
+
+    /// Takes in what the home grants; false where that is not for its newest word.
+    pub fn hear(&mut self, grant: Grant, now: Timestamp) -> bool {
+        if (grant.epoch, grant.n) != (self.epoch, self.n) {
+            return false;
+        }
+        self.answered = true;
+        let (more, tokens) =
+            (grant.ceiling.saturating_sub(self.ceiling), grant.tokens.saturating_sub(self.known_tokens));
+        self.ceiling += more;
+        self.known_tokens += tokens;
+        self.wanted = self.wanted.saturating_sub(more.max(tokens));
+        self.tokens.extend((0..tokens).map(|_| now.after(TOKEN_LASTS)));
+        true
+    }
+
+    /// The home asks what is held here.
+    pub fn is_asked(&mut self) {
+        self.owes = true;
+    }
+
+    /// What is to be said to the home now, where so many tasks wait for a permit; none where there is nothing new, or where it
+    /// has not answered the last yet. It is in force at once, so it must be sent.
+    pub fn say(&mut self, waiting: u32, now: Timestamp) -> Option<Want> {
+        self.drop_tokens(now);
+        let at_hand = (self.ceiling - self.open) + u32::try_from(self.tokens.len()).unwrap_or(u32::MAX);
+        let wants = waiting.saturating_sub(at_hand);
+        let is_new = self.owes
+            || wants > self.wanted
+            || (waiting == 0 && (self.wanted > 0 || self.ceiling > self.open));
+        let is_time = self.spoke.is_none_or(|spoke| now.since(spoke) >= AGAIN);
+        let speaks = if self.answered { is_new || (waiting > 0 && is_time) } else { is_time };
+        if !speaks {
+            return None;
+        }
+        let wants =
+            waiting.saturating_sub(u32::try_from(self.tokens.len()).unwrap_or(u32::MAX)).min(MOST_WANTED);
+        self.n += 1;
+        (self.ceiling, self.known_tokens, self.wanted) = (self.open, 0, wants);
+        (self.spoke, self.answered, self.owes) = (Some(now), false, false);
+        Some(Want { epoch: self.epoch, n: self.n, keeps: self.open, wants })
+    }
+
+    /// Whether there is nothing to remember: no attempt is open, and the home knows that nothing is wanted.
+    pub fn is_idle(&self) -> bool {
+        self.answered && !self.owes && self.open == 0 && self.ceiling == 0 && self.wanted == 0
+    }
+
+    fn drop_tokens(&mut self, now: Timestamp) {
+        while self.tokens.front().is_some_and(|gone| *gone <= now) {
+            self.tokens.pop_front();
+        }
+    }
+}

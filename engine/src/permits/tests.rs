@@ -1,0 +1,225 @@
+//! Permits under a network that loses, doubles and reorders, and under partitions and homes that crash.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const PARTITIONS: usize = 4;
+
+const fn at(ms: i64) -> Timestamp {
+    Timestamp::from_millis(1_767_225_600_000 + ms)
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Mail {
+    Want(u32, Want),
+    Grant(u32, Grant),
+}
+
+/// A limit with its home, its holders, and what is on its way between them.
+struct World {
+    allowance: Allowance,
+    home: Home,
+    holders: Vec<Holder>,
+    epochs: Vec<u64>,
+    waiting: Vec<u32>,
+    open: Vec<u32>,
+    mail: Vec<Mail>,
+    now: i64,
+    begun: Vec<i64>,
+}
+
+impl World {
+    fn new(allowance: Allowance) -> Self {
+        Self {
+            allowance,
+            home: Home::default(),
+            holders: (0..PARTITIONS).map(|_| Holder::new(1, 0)).collect(),
+            epochs: vec![1; PARTITIONS],
+            waiting: vec![0; PARTITIONS],
+            open: vec![0; PARTITIONS],
+            mail: Vec::new(),
+            now: 0,
+            begun: Vec::new(),
+        }
+    }
+
+    /// An owner's round.
+    fn round(&mut self, partition: usize) {
+        while self.waiting[partition] > 0 && self.holders[partition].open(self.allowance, at(self.now)) {
+            self.waiting[partition] -= 1;
+            self.open[partition] += 1;
+            self.begun.push(self.now);
+        }
+        if let Some(want) = self.holders[partition].say(self.waiting[partition], at(self.now)) {
+            self.mail.push(Mail::Want(partition as u32, want));
+        }
+    }
+
+    fn deliver(&mut self, mail: Mail) {
+        match mail {
+            Mail::Want(partition, want) => {
+                if self.home.hear(partition, want, at(self.now)) {
+                    self.grant(Some(partition));
+                }
+            }
+            Mail::Grant(partition, grant) => {
+                self.holders[partition as usize].hear(grant, at(self.now));
+                self.round(partition as usize);
+            }
+        }
+    }
+
+    fn grant(&mut self, asked: Option<u32>) {
+        let mut answers = self.home.grant(self.allowance, at(self.now));
+        answers.extend(asked);
+        for partition in answers {
+            self.mail.extend(self.home.answer(partition).map(|grant| Mail::Grant(partition, grant)));
+        }
+    }
+
+    fn counts_open(&self) -> bool {
+        matches!(self.allowance, Allowance::Concurrency { .. })
+    }
+
+    fn close(&mut self, partition: usize) {
+        if self.open[partition] > 0 {
+            self.open[partition] -= 1;
+            if self.counts_open() {
+                self.holders[partition].close();
+            }
+        }
+    }
+
+    fn pass(&mut self, ms: i64) {
+        self.now += ms;
+        self.grant(None);
+        for partition in self.home.silent(at(self.now), Span::from_secs(15)) {
+            self.holders[partition as usize].is_asked();
+        }
+        (0..PARTITIONS).for_each(|partition| self.round(partition));
+    }
+
+    fn act(&mut self, (what, which): (u8, u8)) {
+        let (partition, which) = (which as usize % PARTITIONS, which as usize);
+        match what % 11 {
+            0 | 9 if !self.mail.is_empty() => {
+                let mail = self.mail.remove(which % self.mail.len());
+                self.deliver(mail);
+            }
+            2 if !self.mail.is_empty() => drop(self.mail.remove(which % self.mail.len())),
+            1 | 3 | 10 if !self.mail.is_empty() => self.deliver(self.mail[which % self.mail.len()]),
+            4 => {
+                self.waiting[partition] += 3;
+                self.round(partition);
+            }
+            5 => {
+                self.close(partition);
+                self.round(partition);
+            }
+            6 => self.pass(which as i64 * 20),
+            7 => {
+                // Its next owner counts what is open.
+                self.epochs[partition] += 1;
+                let open = if self.counts_open() { self.open[partition] } else { 0 };
+                self.holders[partition] = Holder::new(self.epochs[partition], open);
+                self.round(partition);
+            }
+            8 => {
+                let stored = serde_json::to_string(&self.home).unwrap();
+                self.home = serde_json::from_str(&stored).unwrap();
+                if self.home.is_idle(at(self.now)) {
+                    self.home = Home::default();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Without faults, and with workers that end what is open.
+    fn calm_down(&mut self, rounds: usize) {
+        for _ in 0..rounds {
+            for mail in std::mem::take(&mut self.mail) {
+                self.deliver(mail);
+            }
+            (0..PARTITIONS).for_each(|partition| self.close(partition));
+            self.pass(100);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_limit_is_never_exceeded_and_everything_is_done_in_the_end(
+        most in 1..5_u32,
+        actions in prop::collection::vec(any::<(u8, u8)>(), 0..1_000),
+    ) {
+        let mut world = World::new(Allowance::Concurrency { most });
+        for action in actions {
+            world.act(action);
+            prop_assert!(world.open.iter().sum::<u32>() <= most, "{:?}", world.open);
+        }
+        for _ in 0..3 {
+            world.calm_down(300);
+            prop_assert!(world.open.iter().sum::<u32>() <= most);
+        }
+        prop_assert_eq!(world.waiting.iter().sum::<u32>() + world.open.iter().sum::<u32>(), 0);
+        prop_assert!(world.home.is_idle(at(world.now)), "{:?}", world.home);
+        prop_assert!(world.holders.iter().all(Holder::is_idle), "{:?}", world.holders);
+    }
+
+    #[test]
+    fn a_rate_is_kept_and_everything_is_done_in_the_end(
+        limit in 1..30_u32,
+        actions in prop::collection::vec(any::<(u8, u8)>(), 0..1_000),
+    ) {
+        let mut world = World::new(Allowance::Rate { limit, per_ms: 1_000 });
+        actions.into_iter().for_each(|action| world.act(action));
+        world.calm_down(5_000);
+        prop_assert_eq!(world.waiting.iter().sum::<u32>(), 0);
+        // Each token is used within a second, and a tenth may come at once.
+        for (index, begun) in world.begun.iter().enumerate() {
+            let within = world.begun[index..].iter().take_while(|other| **other < begun + 10_000).count();
+            prop_assert!(within <= limit as usize * 11 + limit as usize / 10 + 1, "{within} of {limit}");
+        }
+    }
+}
+
+#[test]
+fn partitions_take_turns() {
+    let (mut home, two) = (Home::default(), Allowance::Concurrency { most: 2 });
+    let want = |n, keeps, wants| Want { epoch: 1, n, keeps, wants };
+    assert!(home.hear(3, want(1, 0, 9), at(0)));
+    assert_eq!(home.grant(two, at(0)), BTreeSet::from([3]));
+    assert_eq!(home.answer(3), Some(Grant { epoch: 1, n: 1, ceiling: 2, tokens: 0 }));
+    assert!(home.hear(1, want(1, 0, 9), at(1)) && home.grant(two, at(1)).is_empty());
+    assert!(home.hear(3, want(2, 1, 9), at(2)));
+    assert_eq!(home.grant(two, at(2)), BTreeSet::from([1]), "it is its turn");
+    assert!(!home.hear(3, want(1, 0, 9), at(3)), "it is older than what it said since");
+    assert_eq!(home.taken(), 2);
+    assert_eq!(home.silent(at(15_001), Span::from_secs(15)), [1]);
+    assert!(home.hear(1, Want { epoch: 2, n: 1, keeps: 0, wants: 0 }, at(4)), "its next owner");
+    assert_eq!(home.grant(two, at(4)), BTreeSet::from([3]));
+}
+
+#[test]
+fn tokens_come_evenly_and_those_that_nobody_wants_are_gone() {
+    let (mut home, rate) = (Home::default(), Allowance::Rate { limit: 20, per_ms: 1_000 });
+    home.hear(1, Want { epoch: 1, n: 1, keeps: 0, wants: 100 }, at(0));
+    let mut given = Vec::new();
+    for now in (0..1_000).step_by(10) {
+        home.grant(rate, at(now));
+        given.push(home.answer(1).unwrap().tokens);
+    }
+    assert_eq!((given[0], given[1], given[5], given[99]), (2, 2, 3, 21), "two at once, then one each 50 ms");
+    assert_eq!(home.wakes_at(rate, at(999)), Some(at(1_001)));
+    home.hear(1, Want { epoch: 1, n: 2, keeps: 0, wants: 100 }, at(60_000));
+    home.grant(rate, at(60_000));
+    assert_eq!(home.answer(1).unwrap().tokens, 2, "a minute has saved up nothing");
+    let (mut fast, most) = (Home::default(), Allowance::Rate { limit: 50_000, per_ms: 1_000 });
+    fast.hear(1, Want { epoch: 1, n: 1, keeps: 0, wants: 256 }, at(0));
+    fast.grant(most, at(0));
+    assert_eq!(fast.answer(1).unwrap().tokens, 256);
+}
