@@ -27,8 +27,8 @@ mod tests;
 
 pub(crate) use sections::Log;
 use sections::{
-    Anomalies, Broker, Client, Http, Limits, Orchestrator, Payloads, Principal, Refusals, Retention, Router,
-    Scaling, Store, Tenants, Timeouts, Worker,
+    Anomalies, Broker, Client, Events, Http, Limits, Orchestrator, Payloads, Principal, Refusals, Retention,
+    Router, Scaling, Store, Tenants, Timeouts, Worker,
 };
 
 /// The defaults, each with its comment.
@@ -56,6 +56,7 @@ pub(crate) struct Configuration {
     tenants: Tenants,
     scaling: Scaling,
     anomalies: Anomalies,
+    events: Events,
     producers: HashMap<String, Principal>,
     pub(crate) log: Log,
     pub(crate) telemetry: telemetry::Section,
@@ -302,6 +303,7 @@ impl Configuration {
             anomalies: self.anomalies(),
             workers_kept: Settings::default().workers_kept,
             telemetry: oarlock_telemetry::Telemetry::default(),
+            publish: self.events.publish,
             engine: self.engine(),
         }
     }

@@ -82,8 +82,14 @@ impl Admissions {
 
     /// Lets go out what may, by the owners to whom it belongs.
     fn deal(&self) {
+        self.deal_beside(None);
+    }
+
+    /// The same, where one of the owners is at it and need not be woken.
+    fn deal_beside(&self, awake: Option<u32>) {
         let dealt = lock(&self.rule).deal();
-        dealt.iter().filter_map(|partition| self.wakes.get(*partition as usize)).for_each(Notify::notify_one);
+        let asleep = dealt.iter().filter(|partition| Some(**partition) != awake);
+        asleep.filter_map(|partition| self.wakes.get(*partition as usize)).for_each(Notify::notify_one);
     }
 
     /// Looks from time to time at the queues in which tasks wait, and fits their windows.
@@ -200,7 +206,7 @@ impl Seat {
     /// Tells whether this partition lets tasks out now, and deals: what has become free may be another's turn.
     pub(crate) fn takes(&self, takes: bool) {
         self.rule().takes(self.partition, takes);
-        self.admissions.deal();
+        self.admissions.deal_beside(Some(self.partition));
     }
 
     /// The next task whose turn it is; to be settled when it is decided.

@@ -17,6 +17,7 @@ mod definitions;
 mod error;
 mod health;
 mod large;
+mod metrics;
 mod operations;
 mod parked;
 mod pauses;
@@ -30,7 +31,8 @@ mod workers;
 
 pub use error::ErrorBody;
 use large::Large;
-pub use waiting::{Problems, health_alone, waiting};
+pub use oarlock_metrics::Scrape;
+pub use waiting::{Problems, health_and_metrics, waiting};
 
 /// How much larger than the largest payload a request may be: names, keys and JSON around it.
 const AROUND_PAYLOAD: usize = 64 * 1024;
@@ -58,6 +60,7 @@ pub fn router_with_warnings(node: Arc<Node>, principal: SecurityContext, warning
     Router::new()
         .route("/healthz", get(health::alive))
         .route("/readyz", get(health::ready))
+        .route("/metrics", get(metrics::scrape))
         .route("/v1/definitions", post(definitions::register))
         .route("/v1/runs", post(runs::start).layer(DefaultBodyLimit::max(start_limit)).get(runs::list))
         .route("/v1/runs/{id}", get(runs::get))

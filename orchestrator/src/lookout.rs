@@ -207,6 +207,19 @@ impl Lookout {
         Some((of.ready + of.published, since)).filter(|(ready, _)| *ready > 0)
     }
 
+    /// What this node alone finds unusual, and how many changes of that nobody could handle.
+    pub(crate) fn own_findings(&self) -> (Vec<Finding>, u64) {
+        (self.anomalies.findings(), self.anomalies.unhandled())
+    }
+
+    /// How many workers each queue wants, and how many are heard.
+    pub(crate) fn staff(&self) -> (Vec<(String, u32)>, Workers) {
+        let state = self.state();
+        let told = state.queues.wanted().map_or_else(|| state.scalers.wanted(), |(_, told)| told.to_vec());
+        let wanted = told.iter().map(|of| (of.queue.clone(), state.scalers.clamped(of))).collect();
+        (wanted, self.crew.by_queue())
+    }
+
     /// How many workers a queue wants.
     pub(crate) fn scaling(&self, queue: &str) -> Scaling {
         let state = self.state();

@@ -1,28 +1,23 @@
 //! A node: owns partitions, takes requests, and reads runs for whoever asks.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use oarlock_broker::{Broker, topology};
 use oarlock_engine::view;
+use oarlock_metrics::Registry;
 use oarlock_protocol::definition::WorkflowDefinition;
 use oarlock_protocol::instance::{HistoryEntry, WorkflowInstance};
 use oarlock_protocol::message::{Answer, StartMessage};
 use oarlock_protocol::{Clock, RunKey, Timestamp, chance};
-use tokio::sync::{Semaphore, mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
-use tokio::time::Instant;
+use tokio::sync::watch;
 
-use crate::admission::Admissions;
 use crate::anomalies::Anomalies;
-use crate::books::Ledger;
-use crate::definitions::Definitions;
+use crate::events;
 use crate::fleet::{Fleet, Workers};
 use crate::lookout::Lookout;
 use crate::members::{Member, Members};
-use crate::partition::{self, Command, Counters, Request, Shared, Wish, answer};
-use crate::pauses::Pauses;
-use crate::payloads::Reader;
+use crate::partition::{self, Counters, Request, Shared, Wish, answer};
 use crate::settings::Settings;
 use crate::store::Store;
 use crate::watch::Watch;
@@ -31,18 +26,22 @@ use crate::{dead, starts};
 
 mod admission;
 mod asks;
+mod beginning;
 mod error;
 mod explain;
 mod fleet;
 mod gate;
 mod list;
 mod membership;
+mod metrics;
+mod owners;
 mod parked;
 mod pauses;
 mod payloads;
 mod ready;
 mod schedules;
 mod statistics;
+mod stopping;
 mod tell;
 mod wait;
 mod workers;
@@ -52,13 +51,12 @@ pub use error::Error;
 use error::unexpected;
 pub use list::{Filter, Page};
 pub use membership::Membership;
+use owners::{Owners, Slot};
 pub use parked::ParkedError;
 pub use ready::Readiness;
 pub use statistics::Asked;
 pub(crate) use statistics::MOST_HOURS;
-
-/// How many of other nodes may wait for ends of runs here: each is a small task.
-const MOST_WATCHERS: usize = 10_000;
+use stopping::Tasks;
 
 /// A node at work. Dropping it ends its partitions at once, as a crash would; [`Node::stop`] ends them in order.
 pub struct Node {
@@ -67,43 +65,19 @@ pub struct Node {
     members: Arc<dyn Members>,
     membership: watch::Receiver<Membership>,
     slots: Arc<Vec<Slot>>,
-    asks: Asks,
+    owners: Arc<Owners>,
     lookout: Arc<Lookout>,
     workers: Arc<Workers>,
     _fleet: Fleet,
+    registry: Registry,
     /// Who looks at parked messages.
     looking: tokio::sync::Mutex<()>,
     /// The partitions.
     tasks: Mutex<Tasks>,
     /// What else runs: beats, starts of producers, dead letters.
     services: Tasks,
-}
-
-/// Tasks that end with whoever holds them. Who stops may be stopped in turn: a partition left alone would hold its messages, and
-/// while this process lives nobody else would get them.
-#[derive(Default)]
-struct Tasks(Vec<JoinHandle<()>>);
-
-impl Drop for Tasks {
-    fn drop(&mut self) {
-        self.0.iter().for_each(JoinHandle::abort);
-    }
-}
-
-/// A partition, as its node sees it.
-struct Slot {
-    wish: watch::Sender<Wish>,
-    owned: watch::Receiver<bool>,
-    commands: mpsc::Sender<Command>,
-}
-
-impl Slot {
-    /// Asks the partition; none where it is lost meanwhile.
-    async fn ask(&self, request: Request) -> Option<Answer> {
-        let (reply, answer) = oneshot::channel();
-        self.commands.send(Command { request, reply }).await.ok()?;
-        answer.await.ok()
-    }
+    /// Who announces: until the partitions have ended.
+    _announcer: Tasks,
 }
 
 /// A start that was accepted.
@@ -145,30 +119,10 @@ impl Node {
             Ok(()) | Err(oarlock_broker::Error::Unavailable(_)) => {}
             Err(error) => return Err(error.into()),
         }
-        let definitions = Definitions::new(store.clone(), partitions);
-        let payloads = settings.payloads.clone().map(|payloads| Arc::new(Reader::new(payloads)));
         let (anomalies, found) = Anomalies::new(settings.anomalies.clone(), clock.clone());
-        let admissions = Arc::new(Admissions::new(partitions, &settings));
-        let pauses = Arc::new(Pauses::new(store.clone(), partitions, admissions.clone()));
+        let (shared, announced) = beginning::share(broker, store, settings, clock, partitions, &anomalies);
         // Before anything is owned: what is paused stays so.
-        pauses.read().await?;
-        let shared = Arc::new(Shared {
-            payloads,
-            admissions,
-            pauses,
-            broker,
-            store,
-            definitions,
-            settings,
-            clock,
-            watch: Watch::default(),
-            counters: Counters::default(),
-            ledger: Ledger::default(),
-            begun: Arc::default(),
-            observers: anomalies.clone().observers(),
-            watchers: Arc::new(Semaphore::new(MOST_WATCHERS)),
-            owned: Default::default(),
-        });
+        shared.pauses.read().await?;
         let name = shared.settings.node.clone();
         let me = Member { id: format!("{name}-{}", chance::fresh().simple()), name };
         let (mut slots, mut tasks) = (Vec::new(), Tasks::default());
@@ -189,9 +143,12 @@ impl Node {
         let beats = membership::beat_for_ever(members.clone(), me.clone(), lease, slots.clone(), tell);
         let workers = Arc::new(Workers::new(&shared.settings, shared.clock.clone()));
         let lookout = Lookout::new(shared.clone(), me.clone(), workers.clone(), anomalies);
-        let mut services = services(&shared, beats, &me.name);
-        services.0.extend(fleet::watch(&lookout, &slots, found, Arc::new(fleet::Nobody)));
         let asks = Asks::start(shared.broker.clone(), &me.id);
+        let owners = Arc::new(Owners::new(slots.clone(), asks, shared.pauses.clone()));
+        let mut services = services(&shared, beats, &me.name);
+        services.0.extend(fleet::watch(&lookout, &slots, found, owners.clone()));
+        let registry = metrics::registry(&shared, &slots, &membership, &lookout);
+        let _announcer = Tasks(vec![tokio::spawn(events::announce_for_ever(shared.clone(), announced))]);
         Ok(Node {
             _fleet: Fleet::start(&shared, &me.id, workers.clone(), lookout.clone()),
             workers,
@@ -200,11 +157,13 @@ impl Node {
             members,
             membership,
             slots,
-            asks,
+            owners,
             lookout,
+            registry,
             looking: tokio::sync::Mutex::default(),
             tasks: Mutex::new(tasks),
             services,
+            _announcer,
         })
     }
 
@@ -246,27 +205,6 @@ impl Node {
     /// What operators should see growing, since this node began.
     pub fn counters(&self) -> &Counters {
         &self.shared.counters
-    }
-
-    /// Hands the partitions over: tells the others first, then gives each up after a last commit. Who stops waiting for it ends
-    /// what is left of them at once.
-    pub async fn stop(&self) {
-        self.services.0.iter().for_each(JoinHandle::abort);
-        if let Err(error) = self.members.leave(&self.me.id).await {
-            tracing::warn!(%error, "the others are not told that this node leaves; they notice when its lease is over");
-        }
-        for slot in self.slots.iter() {
-            slot.wish.send_replace(Wish::End);
-        }
-        let mut tasks = std::mem::take(&mut *self.tasks());
-        for task in &mut tasks.0 {
-            task.await.ok();
-        }
-    }
-
-    fn tasks(&self) -> MutexGuard<'_, Tasks> {
-        // A panic elsewhere leaves the list whole.
-        self.tasks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What happens here, as it is committed.
@@ -345,32 +283,7 @@ impl Node {
 
     /// Asks the owner of a partition: here where that is this node, else through its inbox.
     async fn request(&self, partition: u32, request: Request) -> Result<Answer, Error> {
-        let until = Instant::now() + asks::PATIENCE;
-        if self.owns(partition)
-            && let Some(slot) = self.slots.get(partition as usize)
-        {
-            match tokio::time::timeout_at(until, slot.ask(request.clone())).await {
-                Ok(Some(answer)) => return Ok(answer),
-                // Lost meanwhile; whoever owns it now may be asked the same again.
-                Ok(None) => {}
-                Err(_) => {
-                    let problem = "this node owns it and waits for the store or the broker".to_owned();
-                    return Err(Error::NoAnswer { partition, problem });
-                }
-            }
-        }
-        self.asks.ask(partition, &request, until).await
-    }
-
-    fn owns(&self, partition: u32) -> bool {
-        self.slots.get(partition as usize).is_some_and(|slot| *slot.owned.borrow())
-    }
-
-    /// Returns when the partition is not owned here.
-    async fn loses(&self, partition: u32) {
-        if let Some(slot) = self.slots.get(partition as usize) {
-            slot.owned.clone().wait_for(|owned| !owned).await.ok();
-        }
+        self.owners.request(partition, request).await
     }
 
     /// The whole run; none where there is no such run.

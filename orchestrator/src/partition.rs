@@ -21,6 +21,8 @@ use crate::admission::Admissions;
 use crate::anomalies::handling::Begun;
 use crate::books::Ledger;
 use crate::definitions::Definitions;
+use crate::events::Events;
+use crate::metrics::Tallies;
 use crate::pauses::Pauses;
 use crate::payloads::{Read, Reader};
 use crate::settings::Settings;
@@ -80,6 +82,10 @@ pub(crate) struct Shared {
     pub(crate) ledger: Ledger,
     /// How often something unusual was found.
     pub(crate) begun: Arc<Begun>,
+    /// Announces changes of status.
+    pub(crate) events: Events,
+    /// What `/metrics` tells of what has happened.
+    pub(crate) tallies: Arc<Tallies>,
     /// Those who look on at what is committed.
     pub(crate) observers: Vec<Arc<dyn Observer>>,
     /// Bounds those of other nodes that wait for the end of a run owned here.

@@ -8,6 +8,7 @@ use oarlock_protocol::security::SecurityContext;
 use oarlock_telemetry::Telemetry;
 
 pub use crate::anomalies::Settings as Anomalies;
+pub use crate::events::Publish;
 pub use crate::lookout::ScalingSettings as Scaling;
 
 /// The settings of one orchestrator node.
@@ -49,6 +50,8 @@ pub struct Settings {
     pub workers_kept: Span,
     /// Where spans of runs and attempts go.
     pub telemetry: Telemetry,
+    /// Which changes of status are announced to whoever listens.
+    pub publish: Publish,
     /// The limits and defaults of every decision.
     pub engine: oarlock_engine::Settings,
 }
@@ -73,6 +76,7 @@ impl Default for Settings {
             anomalies: Anomalies::default(),
             workers_kept: Span::from_secs(2 * 60),
             telemetry: Telemetry::default(),
+            publish: Publish::default(),
             engine: oarlock_engine::Settings::default(),
         }
     }

@@ -69,6 +69,11 @@ impl Watch {
         self.changes.receiver_count() > 0
     }
 
+    /// How many watch every change, or wait for the end of a run.
+    pub fn watchers(&self) -> usize {
+        self.changes.receiver_count() + lock(&self.waiting).values().map(Vec::len).sum::<usize>()
+    }
+
     /// Tells a change; without watchers it is dropped.
     pub fn tell(&self, change: Change) {
         let ended = match change.what {

@@ -13,6 +13,7 @@ use oarlock_telemetry::Telemetry;
 use serde::de::DeserializeOwned;
 
 use crate::handler::{Handler, IntoAnswer, Typed};
+use crate::metrics::Tallies;
 use crate::{Secrets, TaskContext, TaskError};
 
 /// The largest output a task may give, unless configured otherwise: what the orchestrator takes by default.
@@ -48,6 +49,7 @@ pub struct Worker {
     pub(crate) beat: Duration,
     pub(crate) version: String,
     pub(crate) telemetry: Telemetry,
+    pub(crate) tallies: Arc<Tallies>,
 }
 
 /// What executes a task, and the queue it is taken from.
@@ -113,6 +115,8 @@ impl Worker {
             beat: DEFAULT_BEAT,
             version: concat!("oarlock ", env!("CARGO_PKG_VERSION")).to_owned(),
             telemetry: Telemetry::default(),
+            // Of its tasks, once they are known.
+            tallies: Arc::new(Tallies::new(std::iter::empty())),
         };
         Builder { worker, slots: DEFAULT_SLOTS, problem: None }
     }
@@ -256,6 +260,7 @@ impl Builder {
             Ok(slots) if slots > 0 => slots,
             _ => return Err(BuildError::Slots(self.slots)),
         };
+        self.worker.tallies = Arc::new(Tallies::new(self.worker.tasks.keys()));
         Ok(self.worker)
     }
 }

@@ -27,6 +27,7 @@
 //! | `builder` | which tasks a worker executes, and its limits |
 //! | `handler`, `context`, `error` | what a task's code is, is given and may answer |
 //! | `runtime` | takes tasks, runs them, answers |
+//! | `metrics` | what `/metrics` tells of it |
 //! | `exec`, `http` | the stock bindings: a command, an HTTP request |
 //! | `secrets` | puts secrets into inputs, and takes them out of answers |
 //! | `settings`, `hosts` | `worker.toml` and `--exec`, and which hosts may be called |
@@ -41,6 +42,7 @@ pub mod hosts;
 #[cfg(feature = "http")]
 pub mod http;
 mod later;
+mod metrics;
 mod runtime;
 mod secrets;
 pub mod settings;
@@ -53,6 +55,7 @@ pub use exec::Exec;
 pub use handler::{Answer, Finished, Handler, IntoAnswer, Usage};
 #[cfg(feature = "http")]
 pub use http::Http;
+pub use oarlock_metrics::{Format, Scrape};
 pub use runtime::{Drained, Running};
 pub use secrets::{ENVIRONMENT_PREFIX, Secrets};
 pub use settings::Settings;

@@ -39,6 +39,7 @@ use tokio::task::JoinSet;
 
 use crate::builder::Limits;
 use crate::handler::Handler;
+use crate::metrics::Tallies;
 use crate::{Secrets, Worker};
 use beat::{Deeds, Told};
 use executions::Executions;
@@ -86,6 +87,7 @@ struct Shared {
     deeds: Deeds,
     told: Told,
     outbox: mpsc::Sender<Outgoing>,
+    tallies: Arc<Tallies>,
 }
 
 /// A worker at work. Dropping it ends it at once: what it holds goes back to the queues.
@@ -112,6 +114,9 @@ impl Worker {
         let queues: BTreeSet<String> = self.tasks.values().map(|binding| binding.queue.clone()).collect();
         let (outbox, outgoing) = mpsc::channel(OUTBOX_CAPACITY);
         let shared = Arc::new(Shared::new(self, &queues, outbox));
+        let held = Arc::downgrade(&shared);
+        let open = move || held.upgrade().map_or(0, |shared| shared.executions.len());
+        shared.tallies.begin(Box::new(open));
         let control = match control::open(&shared).await {
             Err(refused @ oarlock_broker::Error::Refused(_)) => return Err(refused),
             opened => opened.ok(),
@@ -150,6 +155,7 @@ impl Shared {
             deeds: Deeds::new(),
             told,
             outbox,
+            tallies: worker.tallies,
         }
     }
 

@@ -1,4 +1,4 @@
-//! Sees to it that what the tests need beside cargo is there: RabbitMQ, Redis, docker compose, a Python with pika.
+//! Sees to it that what the tests need beside cargo is there: RabbitMQ, Redis, docker compose, promtool, a Python with pika.
 //!
 //! Takes what is installed, else Docker, else installs Debian's packages where it may, else says what to install. Called by `test` and
 //! `up`. Starts no service of the system.
@@ -60,6 +60,16 @@ pub(crate) fn compose() {
         && let Err(error) = packages(&["docker-compose"])
     {
         say(&format!("docker compose is not there to check docker-compose.yml: {error:#}"));
+    }
+}
+
+/// Sees to promtool, which checks `/metrics`, alert rules and the settings of Prometheus. Its absence fails the tests that need it, no
+/// other.
+pub(crate) fn promtool() {
+    if programs::promtool().is_err()
+        && let Err(error) = packages(&["prometheus"])
+    {
+        say(&format!("promtool is not there to check what Prometheus reads: {error:#}"));
     }
 }
 

@@ -30,6 +30,7 @@ impl Servers {
     pub(crate) fn start(root: &Path) -> Result<Self> {
         let label = install::servers()?.then(|| std::process::id().to_string());
         install::compose();
+        install::promtool();
         let python = install::python(root)?;
         if let Some(label) = &label {
             set_label(label);

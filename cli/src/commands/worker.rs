@@ -62,7 +62,8 @@ pub(super) async fn worker(
         builder = builder.payloads(payloads);
     }
     let worker = builder.build().map_err(|e| Failure::usage(e.to_string()))?;
-    let health = arguments.http_health.map(|address| tell_health(address, &broker)).transpose()?;
+    let health =
+        arguments.http_health.map(|address| tell_health(address, &broker, worker.metrics())).transpose()?;
     let reminder = tokio::spawn(fleet::remind_for_ever(broker));
     let running = tokio::select! {
         running = worker.start() => running.map_err(|e| Failure::usage(e.to_string()))?,
@@ -120,12 +121,16 @@ pub(super) fn load(file: Option<&Path>, exec: &[String]) -> Result<Settings, Fai
     Ok(settings)
 }
 
-/// Answers whether the worker can work: the broker is all it needs.
-fn tell_health(address: std::net::SocketAddr, broker: &Arc<RabbitMq>) -> Result<(String, Serving), Failure> {
+/// Answers whether the worker can work, for which the broker is all it needs, and its figures.
+fn tell_health(
+    address: std::net::SocketAddr,
+    broker: &Arc<RabbitMq>,
+    metrics: http::Scrape,
+) -> Result<(String, Serving), Failure> {
     let door = Door::open(address, "--http-health")?;
     let health = broker.health();
     let problems = Arc::new(move || fleet::problem(&health.borrow()).into_iter().collect());
-    Ok((format!("http://{}", door.address), door.serve(http::health_alone(problems))?))
+    Ok((format!("http://{}", door.address), door.serve(http::health_and_metrics(problems, metrics))?))
 }
 
 /// Lets what runs end, and tells what did not. Who is told again leaves at once, or has less time.

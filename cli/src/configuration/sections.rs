@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 
 use oarlock_monitor::Kind;
 use oarlock_orchestrator::anomalies::Handle;
+use oarlock_orchestrator::settings::Publish;
 use oarlock_protocol::Span;
 use oarlock_protocol::security::SecurityLevel;
 use serde::de::{SeqAccess, Visitor};
@@ -148,6 +149,12 @@ pub(crate) struct Anomalies {
     pub(crate) run_grace: Span,
     pub(crate) queue_still: Span,
     pub(crate) worker_idle: Span,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Events {
+    pub(crate) publish: Publish,
 }
 
 #[derive(Clone, Debug, Deserialize)]

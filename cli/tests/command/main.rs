@@ -19,6 +19,7 @@ mod iterations;
 mod keeping;
 mod kills;
 mod lists;
+mod metrics;
 mod looking;
 mod operators;
 mod orchestrators;

@@ -225,8 +225,8 @@ fn a_paused_definition_lets_nothing_out_until_it_is_resumed() {
     assert!(paused.stdout.contains("workflow 'gate' is paused"), "{}", paused.stdout);
     let again = server.oarlock(&folder, &["pause", "--workflow", "gate"]).exits(0);
     assert_eq!(again.stdout, "workflow 'gate' was paused before\n");
-    let list = server.oarlock(&folder, &["pauses"]).exits(0);
-    list.says(&["workflow", "gate", "too many"]);
+    let list = server.oarlock(&folder, &["pauses"]).exits(0).stdout;
+    assert!(["workflow", "gate", "too many"].iter().all(|word| list.contains(word)), "{list}");
     let run = server.start_run(&folder, &["gate"]);
     let wait = only_wait(&server, &folder, &run);
     assert!(wait["text"].as_str().unwrap().contains("the workflow 'gate' is paused since"), "{wait:#}");

@@ -170,9 +170,13 @@ impl Lane {
             }
         }
         for aside in self.asides.values_mut() {
-            for (_, (_, offered)) in aside.extract_if(.., |_, (of, _)| *of == partition) {
-                self.places.remove(&offered.ticket);
-            }
+            aside.retain(|_, (of, offered)| {
+                let stays = *of != partition;
+                if !stays {
+                    self.places.remove(&offered.ticket);
+                }
+                stays
+            });
         }
     }
 

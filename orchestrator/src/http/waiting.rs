@@ -4,20 +4,22 @@ use std::sync::Arc;
 
 use axum::Json as JsonBody;
 use axum::Router;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use oarlock_metrics::Scrape;
 use serde_json::json;
 
 use super::error::{self, Failure};
-use super::health;
+use super::{health, metrics};
 
 /// What is in the way: a sentence each; none where nothing is.
 pub type Problems = Arc<dyn Fn() -> Vec<String> + Send + Sync>;
 
-/// `/healthz` and `/readyz`, and nothing else.
-pub fn health_alone(problems: Problems) -> Router {
-    healths(problems).fallback(error::no_route)
+/// `/healthz`, `/readyz` and `/metrics`, and nothing else.
+pub fn health_and_metrics(problems: Problems, scrape: Scrape) -> Router {
+    let metrics = get(async move |headers: HeaderMap| metrics::answer(&headers, &*scrape));
+    healths(problems).route("/metrics", metrics).fallback(error::no_route)
 }
 
 /// `/healthz` and `/readyz`; everything else is answered 503 until there is a node.

@@ -96,6 +96,12 @@ impl Scalers {
         }
     }
 
+    /// How many workers are wanted of what was told, within the rule of its queue.
+    pub(super) fn clamped(&self, told: &WantedOf) -> u32 {
+        let rule = self.rule(&told.queue);
+        told.workers.clamp(rule.min_workers, rule.max_workers)
+    }
+
     /// What was reckoned last, of every queue.
     pub(super) fn wanted(&self) -> Vec<WantedOf> {
         self.queues.values().map(|scaled| scaled.wanted.clone()).collect()

@@ -2,10 +2,13 @@
 
 use std::sync::Arc;
 
-use oarlock_monitor::{Change, Subject};
+use async_trait::async_trait;
+use oarlock_monitor::{Change, Key, Subject};
+use oarlock_protocol::message::{Operation, PauseSubject};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use super::owners::Owners;
 use super::{Node, Slot};
 use crate::anomalies::handling::Pauses;
 use crate::anomalies::{self, AnomaliesView};
@@ -18,12 +21,12 @@ pub(super) fn watch(
     lookout: &Arc<Lookout>,
     slots: &Arc<Vec<Slot>>,
     found: mpsc::Receiver<Change>,
-    pauses: Arc<dyn Pauses>,
+    owners: Arc<Owners>,
 ) -> Vec<JoinHandle<()>> {
     let mut tasks = vec![tokio::spawn(lookout.clone().look_for_ever())];
     if lookout.watches_anomalies() {
         let (lookout, slots) = (lookout.clone(), slots.clone());
-        tasks.push(tokio::spawn(lookout.handler(pauses).handle_for_ever(found)));
+        tasks.push(tokio::spawn(lookout.handler(owners).handle_for_ever(found)));
         tasks.push(tokio::spawn(async move { lookout.patrol_for_ever(|| wished(&slots)).await }));
     }
     tasks
@@ -62,12 +65,12 @@ impl Node {
     }
 }
 
-/// WIP seam.
-pub(super) struct Nobody;
-
-#[async_trait::async_trait]
-impl Pauses for Nobody {
-    async fn pause_task(&self, _: &oarlock_monitor::Key, _: &str) -> Result<(), String> {
-        Err("not yet".to_owned())
+#[async_trait]
+impl Pauses for Owners {
+    async fn pause_task(&self, task: &Key, reason: &str) -> Result<(), String> {
+        let subject =
+            PauseSubject::Task { tenant_id: task.tenant.to_string(), task: task.definition.to_string() };
+        let paused = self.change_pause(subject, Operation::Pause, reason, "oarlock").await;
+        paused.map(drop).map_err(|error| error.to_string())
     }
 }

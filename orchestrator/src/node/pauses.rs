@@ -1,10 +1,8 @@
 //! Holds work back in the whole fleet, and lets it go on.
 
-use oarlock_protocol::FORMAT;
-use oarlock_protocol::message::{Answer, Operation, PauseMessage, PauseSubject};
+use oarlock_protocol::message::{Operation, PauseSubject};
 
-use super::{Error, Node, unexpected};
-use crate::partition::Request;
+use super::{Error, Node};
 use crate::pauses::Pause;
 
 impl Node {
@@ -15,7 +13,7 @@ impl Node {
     /// INVALID_REQUEST where nothing can have that name, CONFLICT where too many pauses last; the store or the owner of the
     /// pauses does not answer.
     pub async fn pause(&self, subject: PauseSubject, reason: &str, by: &str) -> Result<bool, Error> {
-        self.change_pause(subject, Operation::Pause, reason, by).await
+        self.owners.change_pause(subject, Operation::Pause, reason, by).await
     }
 
     /// Lets it go on; whether it was not paused.
@@ -23,7 +21,7 @@ impl Node {
     /// # Errors
     /// As [`Node::pause`].
     pub async fn resume(&self, subject: PauseSubject, by: &str) -> Result<bool, Error> {
-        self.change_pause(subject, Operation::Resume, "", by).await
+        self.owners.change_pause(subject, Operation::Resume, "", by).await
     }
 
     /// What is held back in the whole fleet.
@@ -33,27 +31,5 @@ impl Node {
     pub async fn pauses(&self) -> Result<Vec<Pause>, Error> {
         self.shared.pauses.read().await?;
         Ok(self.shared.pauses.lasting())
-    }
-
-    async fn change_pause(
-        &self,
-        subject: PauseSubject,
-        operation: Operation,
-        reason: &str,
-        by: &str,
-    ) -> Result<bool, Error> {
-        let home = self.shared.pauses.home();
-        let (reason, requested_by) = (reason.to_owned(), by.to_owned());
-        let message = PauseMessage { format: FORMAT, subject, operation, reason, requested_by };
-        match self.request(home, Request::Pause(message)).await? {
-            Answer::Recorded { existing } => {
-                // It is done; other nodes learn of it as this one would.
-                if let Err(error) = self.shared.pauses.read().await {
-                    tracing::debug!(%error, "the pauses cannot be read now; they are within seconds");
-                }
-                Ok(existing)
-            }
-            other => Err(unexpected(home, other)),
-        }
     }
 }

@@ -29,7 +29,7 @@ impl Node {
 
     /// Whether the run's partition is owned here: then its end is told here.
     pub fn owns_run(&self, key: &RunKey) -> bool {
-        self.owns(key.run.partition(self.partitions()))
+        self.owners.are_here(key.run.partition(self.partitions()))
     }
 
     /// Lets those who wait for the end of a run have it as it is now: they must not hold up a process that ends.
@@ -50,22 +50,22 @@ impl Node {
                 Some(status) if !status.is_terminal() => {}
                 status => return Ok(status),
             }
-            if self.owns(partition) {
+            if self.owners.are_here(partition) {
                 tokio::select! {
                     biased;
                     status = here.status() => return Ok(status),
                     // Lost meanwhile: its end is told elsewhere.
-                    () = self.loses(partition) => {}
+                    () = self.owners.leave(partition) => {}
                 }
                 continue;
             }
-            let mut question = self.asks.question();
+            let mut question = self.owners.asks.question();
             // The broker may be away: then looking has to do.
             let request = Request::Watch(key.clone());
-            let asked = self.asks.send(partition, &request, &question);
+            let asked = self.owners.asks.send(partition, &request, &question);
             let until = Instant::now() + ASK_AGAIN;
             tokio::time::timeout(LOOK, asked).await.ok();
-            while Instant::now() < until && !self.owns(partition) {
+            while Instant::now() < until && !self.owners.are_here(partition) {
                 tokio::select! {
                     biased;
                     status = here.status() => return Ok(status),

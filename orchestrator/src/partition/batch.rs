@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::answer::{Reply, Return};
 use super::observe::{ClosedAttempt, EndedRun};
+use crate::events::Event;
 use crate::layout::{Place, Timed};
 use crate::store::Write;
 use crate::watch::Change;
@@ -29,6 +30,8 @@ pub(super) struct Batch {
     pub(super) tell: Vec<Publication>,
     /// Changes to tell those who watch.
     pub(super) changes: Vec<Change>,
+    /// Changes of status to announce, where they are announced.
+    pub(super) events: Vec<Event>,
     /// Attempts that have closed.
     pub(super) closed: Vec<ClosedAttempt>,
     /// Runs that have ended.

@@ -152,7 +152,9 @@ impl Owner {
         self.write_timers(&mut writes);
         self.write_outbox(&mut writes);
         self.flush_at = None;
+        let began = Instant::now();
         self.commit_until_answered(&writes).await?;
+        self.shared.tallies.committed(began.elapsed(), written.len());
         for (key, paths) in written {
             if let Some(cached) = self.runs.cached(&key) {
                 cached.run.compact(&cached.plan, &paths);

@@ -93,6 +93,7 @@ impl Owner {
             Effect::Tell { control_queue, message } => self.tell(control_queue, &message),
             Effect::TaskChanged { path, status, attempt, error } => {
                 self.book(key, &path);
+                self.note_task_change(key, &path, status, attempt, error.as_ref(), now);
                 let what = Changed::Task { path, status, attempt, error };
                 self.note(Change { run: key.clone(), at: now, what });
             }
@@ -103,6 +104,7 @@ impl Owner {
                 if to.is_terminal() {
                     self.note_ended(key);
                 }
+                self.note_run_change(key, to, now);
                 self.note(Change { run: key.clone(), at: now, what: Changed::Run { status: to } });
             }
             Effect::Stale { what } => {

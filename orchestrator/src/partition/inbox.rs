@@ -168,7 +168,7 @@ fn parse(message: &Message) -> Result<Incoming, String> {
             let (schedule, run) = start.ok_or("it answers no start of a schedule")?;
             Ok(Incoming::Answer(schedule, run, answer))
         }
-        Some(Kind::Task | Kind::Control | Kind::Beat) => {
+        Some(Kind::Task | Kind::Control | Kind::Beat | Kind::RunEvent | Kind::TaskEvent) => {
             Err(format!("a {} does not belong into an inbox", message.kind))
         }
         None => Err(format!("its type '{}' is unknown", message.kind)),

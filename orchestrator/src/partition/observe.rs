@@ -5,11 +5,13 @@
 
 use oarlock_engine::run::Stage;
 use oarlock_protocol::instance::{Attempt, TaskStatus, WorkflowMetrics, WorkflowStatus};
-use oarlock_protocol::{ExecutionId, RunKey, TaskPath, Timestamp};
+use oarlock_protocol::message::{RunEvent, TaskEvent};
+use oarlock_protocol::{ErrorDetails, ExecutionId, FORMAT, RunKey, TaskPath, Timestamp};
 
 use super::owner::Owner;
 use super::runs::Cached;
 use crate::books;
+use crate::events::Event;
 
 /// An attempt that has closed.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,6 +58,9 @@ pub(crate) trait Observer: Send + Sync + 'static {
 
     /// A run has ended.
     fn run_ended(&self, _ended: &EndedRun) {}
+
+    /// The status of a run has changed.
+    fn run_changed(&self, _changed: &RunEvent) {}
 }
 
 impl Owner {
@@ -65,6 +70,12 @@ impl Owner {
         for observer in &self.shared.observers {
             closed.iter().for_each(|closed| observer.attempt_closed(closed));
             ended.iter().for_each(|ended| observer.run_ended(ended));
+        }
+        for event in std::mem::take(&mut self.batch.events) {
+            if let Event::Run(changed) = &event {
+                self.shared.observers.iter().for_each(|observer| observer.run_changed(changed));
+            }
+            self.shared.events.tell(event);
         }
     }
 
@@ -91,6 +102,40 @@ impl Owner {
             self.statistics.attempt_closed(&closed);
         }
         self.batch.closed.push(closed);
+    }
+
+    /// Notes that the status of a run has changed.
+    pub(super) fn note_run_change(&mut self, run: &RunKey, status: WorkflowStatus, now: Timestamp) {
+        let Some(cached) = self.runs.cached(run) else { return };
+        let head = &cached.run.head;
+        let changed = RunEvent {
+            format: FORMAT,
+            run: run.clone(),
+            workflow: head.workflow_definition_id.clone(),
+            version: head.workflow_definition_version,
+            status,
+            time: now,
+            correlation_id: head.correlation_id.clone(),
+        };
+        self.batch.events.push(Event::Run(changed));
+    }
+
+    /// Notes that the status of a task has changed, where that is announced.
+    pub(super) fn note_task_change(
+        &mut self,
+        run: &RunKey,
+        path: &TaskPath,
+        status: TaskStatus,
+        attempt: u32,
+        error: Option<&ErrorDetails>,
+        now: Timestamp,
+    ) {
+        if self.shared.events.tells_tasks()
+            && let Some(cached) = self.runs.cached(run)
+        {
+            let changed = task_event(cached, path, status, attempt, error, now);
+            self.batch.events.extend(changed.map(Event::Task));
+        }
     }
 
     /// Notes that a run has ended.
@@ -122,6 +167,36 @@ fn closed(cached: &Cached, path: &TaskPath, execution: ExecutionId) -> Option<Cl
         put_off: attempt.error.is_none()
             && (matches!(work.stage, Stage::Waiting { .. }) || row.status == TaskStatus::Cancelled),
         attempt: attempt.clone(),
+    })
+}
+
+/// None of a step that is neither a task nor starts a run.
+fn task_event(
+    cached: &Cached,
+    path: &TaskPath,
+    status: TaskStatus,
+    attempt: u32,
+    error: Option<&ErrorDetails>,
+    now: Timestamp,
+) -> Option<TaskEvent> {
+    let (run, row) = (&cached.run, cached.run.rows.get(path)?);
+    let node = cached.plan.work(row.node)?;
+    // A decision may have opened the next attempt meanwhile.
+    let is_latest = |work: &&oarlock_engine::run::Work| attempt > 0 && work.attempt_count == attempt;
+    let latest = row.work().filter(is_latest).and_then(|work| work.attempts.last());
+    Some(TaskEvent {
+        format: FORMAT,
+        run: run.key.clone(),
+        workflow: run.head.workflow_definition_id.clone(),
+        version: run.head.workflow_definition_version,
+        task_path: path.clone(),
+        task: node.definition.id.clone(),
+        status,
+        time: now,
+        attempt,
+        execution_id: latest.map(|attempt| attempt.execution_id),
+        error_code: error.map(|error| error.code.clone()),
+        correlation_id: run.head.correlation_id.clone(),
     })
 }
 

@@ -4,11 +4,13 @@
 //! to be written down per attempt only to find it again.
 
 mod beat;
+mod event;
 mod request;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::beat::BeatMessage;
+pub use self::event::{RunEvent, TaskEvent};
 pub use self::request::{
     Answer, AnswerMessage, CompleteMessage, Completion, Operation, OperationMessage, PauseMessage,
     PauseSubject, RegisterMessage, ScheduleAction, ScheduleMessage, StartRequest, WatchMessage,
@@ -38,11 +40,13 @@ pub enum Kind {
     Beat,
     Schedule,
     Pause,
+    RunEvent,
+    TaskEvent,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 15] = [
+    pub const ALL: [Kind; 17] = [
         Kind::Start,
         Kind::Task,
         Kind::Result,
@@ -58,6 +62,8 @@ impl Kind {
         Kind::Beat,
         Kind::Schedule,
         Kind::Pause,
+        Kind::RunEvent,
+        Kind::TaskEvent,
     ];
 
     /// The text of the `type` property.
@@ -78,6 +84,8 @@ impl Kind {
             Kind::Beat => "oarlock.beat",
             Kind::Schedule => "oarlock.schedule",
             Kind::Pause => "oarlock.pause",
+            Kind::RunEvent => "oarlock.run_event",
+            Kind::TaskEvent => "oarlock.task_event",
         }
     }
 

@@ -9,7 +9,7 @@ use std::fs::read_to_string;
 
 use serde_json::Value as Json;
 
-const SOURCES: [&str; 10] = [
+const SOURCES: [&str; 11] = [
     "definition",
     "definition/step",
     "error",
@@ -17,6 +17,7 @@ const SOURCES: [&str; 10] = [
     "mapping",
     "message",
     "message/beat",
+    "message/event",
     "message/request",
     "schedule",
     "security",
@@ -32,7 +33,7 @@ const TOGETHER: [(&str, &[&str]); 4] = [
 ];
 
 /// Where the fixtures show every field of each word.
-const SHOWN: [(&str, &[&str]); 52] = [
+const SHOWN: [(&str, &[&str]); 54] = [
     ("WorkflowDefinition", &["workflow_definition"]),
     ("WorkflowTimeouts", &["workflow_definition#/timeouts"]),
     ("TaskDefinition", &["workflow_definition#/taskDefinitions/0"]),
@@ -85,6 +86,8 @@ const SHOWN: [(&str, &[&str]); 52] = [
     ("OperationMessage", &["operation"]),
     ("BeatMessage", &["beat", "beat_leaving"]),
     ("PauseMessage", &["pause"]),
+    ("RunEvent", &["run_event"]),
+    ("TaskEvent", &["task_event"]),
     ("PayloadReference", &["payload_reference"]),
     ("ScheduleMessage", &["schedule_put"]),
     ("ScheduleDefinition", &["schedule_view#/definition"]),

@@ -16,8 +16,8 @@ use oarlock_protocol::instance::{
 use oarlock_protocol::message::{
     Answer, AnswerMessage, BeatMessage, CancelMessage, CompleteMessage, Completion, ControlMessage, Kind,
     Operation, OperationMessage, Order, Outcome, PauseMessage, PayloadReference, ProgressMessage,
-    RegisterMessage, ResultMessage, ScheduleMessage, SignalMessage, StartMessage, StartRequest, TaskMessage,
-    WatchMessage,
+    RegisterMessage, ResultMessage, RunEvent, ScheduleMessage, SignalMessage, StartMessage, StartRequest,
+    TaskEvent, TaskMessage, WatchMessage,
 };
 use oarlock_protocol::schedule::{Overlap, ScheduleDefinition, ScheduleView};
 use oarlock_protocol::security::{DataClassification, SecurityContext, SecurityLevel};
@@ -82,6 +82,8 @@ const FIXTURES: &[(&str, Again, Unknown)] = &[
     ("answer_ended", again::<AnswerMessage>, Unknown::Ignored),
     ("register", again::<RegisterMessage>, Unknown::Ignored),
     ("watch", again::<WatchMessage>, Unknown::Ignored),
+    ("run_event", again::<RunEvent>, Unknown::Ignored),
+    ("task_event", again::<TaskEvent>, Unknown::Ignored),
     ("payload_reference", again::<PayloadReference>, Unknown::Refused),
     ("schedule_put", again::<ScheduleMessage>, Unknown::Ignored),
     ("schedule_pause", again::<ScheduleMessage>, Unknown::Ignored),
@@ -292,6 +294,8 @@ fn every_kind_of_message_has_its_type_and_fixture() {
             Kind::Beat => ("oarlock.beat", "beat"),
             Kind::Schedule => ("oarlock.schedule", "schedule_put"),
             Kind::Pause => ("oarlock.pause", "pause"),
+            Kind::RunEvent => ("oarlock.run_event", "run_event"),
+            Kind::TaskEvent => ("oarlock.task_event", "task_event"),
         };
         assert_eq!((kind.as_str(), Kind::parse(text)), (text, Some(kind)));
         assert_eq!(fixture(name)["format"], FORMAT, "{name}");

@@ -11,8 +11,8 @@ use oarlock_protocol::instance::{
 };
 use oarlock_protocol::message::{
     AnswerMessage, BeatMessage, CancelMessage, CompleteMessage, ControlMessage, OperationMessage,
-    PauseMessage, PayloadReference, ProgressMessage, RegisterMessage, ResultMessage, ScheduleMessage,
-    SignalMessage, StartMessage, StartRequest, TaskMessage, WatchMessage,
+    PauseMessage, PayloadReference, ProgressMessage, RegisterMessage, ResultMessage, RunEvent,
+    ScheduleMessage, SignalMessage, StartMessage, StartRequest, TaskEvent, TaskMessage, WatchMessage,
 };
 use oarlock_protocol::schedule::{ScheduleDefinition, ScheduleView};
 use oarlock_protocol::security::SecurityContext;
@@ -26,7 +26,7 @@ const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures");
 type Make = fn() -> Json;
 
 /// The messages: the file of each, and the schema in it.
-const MESSAGES: [(&str, Make); 16] = [
+const MESSAGES: [(&str, Make); 18] = [
     ("start_request", schema::<StartRequest>),
     ("start", schema::<StartMessage>),
     ("task", schema::<TaskMessage>),
@@ -43,6 +43,8 @@ const MESSAGES: [(&str, Make); 16] = [
     ("beat", schema::<BeatMessage>),
     ("schedule", schema::<ScheduleMessage>),
     ("pause", schema::<PauseMessage>),
+    ("run_event", schema::<RunEvent>),
+    ("task_event", schema::<TaskEvent>),
 ];
 
 /// The words that have fixtures and are no messages.

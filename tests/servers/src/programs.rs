@@ -27,6 +27,11 @@ pub fn redis() -> Result<PathBuf> {
     find("redis-server").ok_or(Error::NotInstalled("redis-server"))
 }
 
+/// The program `promtool`, which checks what is written for Prometheus.
+pub fn promtool() -> Result<PathBuf> {
+    find("promtool").ok_or(Error::NotInstalled("promtool"))
+}
+
 /// A command that runs a program of a server: by its path where it is installed, else by its bare name, which
 /// [`crate::process`] runs in a container.
 pub(crate) fn command(name: &'static str) -> Result<Command> {

@@ -10,6 +10,8 @@ mod cancel;
 mod children;
 #[path = "children_faults.rs"]
 mod children_faults;
+#[path = "events.rs"]
+mod events;
 #[path = "fairness.rs"]
 mod fairness;
 #[path = "faults.rs"]

@@ -8,6 +8,8 @@ mod anomalies;
 mod cancel;
 #[path = "children.rs"]
 mod children;
+#[path = "events.rs"]
+mod events;
 #[path = "fairness.rs"]
 mod fairness;
 #[path = "messages.rs"]

@@ -34,7 +34,10 @@ fn compose() -> &'static Value {
         let program =
             program.unwrap_or_else(|| panic!("install docker compose (Debian: apt install docker-compose)"));
         let mut command = Command::new(program[0]);
-        command.args(&program[1..]).args(["--file", "docker-compose.yml", "config"]).current_dir(root());
+        command
+            .args(&program[1..])
+            .args(["--file", "docker-compose.yml", "--profile", "monitoring", "config"])
+            .current_dir(root());
         // The defaults are what is looked at.
         for name in ["OARLOCK_RABBITMQ_PASSWORD", "OARLOCK_REDIS_PASSWORD", "OARLOCK_LOG__LEVEL"] {
             command.env_remove(name);
@@ -122,7 +125,7 @@ fn every_service_has_an_image_a_check_and_a_policy_to_come_back() {
         }
     }
     assert_eq!(text(&services()["orchestrator"]["deploy"]["replicas"]), "2");
-    for volume in ["rabbitmq", "redis", "access-log"] {
+    for volume in ["rabbitmq", "redis", "access-log", "prometheus", "grafana"] {
         assert!(compose()["volumes"].as_object().unwrap().contains_key(volume), "the volume {volume}");
     }
 }

@@ -86,6 +86,7 @@ pub(super) async fn conclude(shared: &Shared, context: &TaskContext, ending: Opt
     match verdict(ending, ran) {
         Verdict::GiveBack => {
             tell(shared, context, None);
+            shared.tallies.given_back();
             shared.executions.give_back(context.execution_id());
         }
         Verdict::Answer(outcome, usage) => {
@@ -94,6 +95,7 @@ pub(super) async fn conclude(shared: &Shared, context: &TaskContext, ending: Opt
                 tracing::info!(code = error.code, message = error.message, "the attempt failed");
             }
             shared.deeds.ended(&outcome, shared.clock.now());
+            shared.tallies.answered(context.task(), &outcome, context.started().elapsed());
             let body = answer::result(&shared.worker_id, context, outcome, usage);
             send_result(shared, context, body).await;
         }
@@ -178,6 +180,7 @@ fn unfit<'a>(
 
 async fn refuse(shared: &Shared, context: &TaskContext, outcome: Outcome) {
     if outcome == Outcome::Refused {
+        shared.tallies.refused();
         tracing::warn!(task = context.task(), "refused a task that this worker has no handler for");
     }
     if shared.executions.refuse(context.execution_id()).is_ok() {
