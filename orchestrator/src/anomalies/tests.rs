@@ -1,3 +1,5 @@
+//! Anomalies, from attempts as their owner tells them.
+
 use oarlock_monitor::{Evidence, Severity};
 use oarlock_protocol::instance::{Attempt as Stored, TaskMetrics};
 use oarlock_protocol::{ErrorDetails, ExecutionId, RunId, RunKey, TaskInstanceId, TaskPath};

@@ -1,3 +1,5 @@
+//! The books, moved by tasks that go from one place to the next.
+
 use oarlock_protocol::RunId;
 
 use super::*;

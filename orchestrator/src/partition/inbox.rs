@@ -161,18 +161,21 @@ fn parse(message: &Message) -> Result<Incoming, String> {
             check(message.format)?;
             Ok(Incoming::Request(Request::Schedule(Box::new(message))))
         }
-        Some(Kind::Answer) => {
-            let AnswerMessage { format, answer } = body(message)?;
-            check(format)?;
-            let start = message.correlation_id.as_deref().and_then(schedules::answered_start);
-            let (schedule, run) = start.ok_or("it answers no start of a schedule")?;
-            Ok(Incoming::Answer(schedule, run, answer))
-        }
+        Some(Kind::Answer) => parse_answer(message),
         Some(Kind::Task | Kind::Control | Kind::Beat | Kind::RunEvent | Kind::TaskEvent) => {
             Err(format!("a {} does not belong into an inbox", message.kind))
         }
         None => Err(format!("its type '{}' is unknown", message.kind)),
     }
+}
+
+/// An answer to the start of a run by a schedule: others go to the nodes that asked.
+fn parse_answer(message: &Message) -> Result<Incoming, String> {
+    let AnswerMessage { format, answer } = body(message)?;
+    check(format)?;
+    let start = message.correlation_id.as_deref().and_then(schedules::answered_start);
+    let (schedule, run) = start.ok_or("it answers no start of a schedule")?;
+    Ok(Incoming::Answer(schedule, run, answer))
 }
 
 /// Reads the body of a message.

@@ -1,3 +1,5 @@
+//! The queues of the fleet, from reports of several orchestrators.
+
 use super::view::WorkersOf;
 use super::*;
 use crate::members::Member;
