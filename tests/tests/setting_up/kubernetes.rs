@@ -158,7 +158,7 @@ impl Dev {
             let rest = line.strip_prefix("listening on http://")?;
             rest.split(';').next().map(str::to_owned)
         });
-        let address = addresses.next().expect("it listens");
+        let address = addresses.next().unwrap();
         Self { process, address }
     }
 
@@ -259,7 +259,7 @@ fn probes_ports_and_selectors_name_what_is_there() {
         assert_eq!(container["securityContext"]["runAsNonRoot"], true);
         let volumes = spec["template"]["spec"]["volumes"].as_array().cloned().unwrap_or_default();
         for mount in container["volumeMounts"].as_array().into_iter().flatten() {
-            let volume = volumes.iter().find(|volume| volume["name"] == mount["name"]).expect("the volume");
+            let volume = volumes.iter().find(|volume| volume["name"] == mount["name"]).unwrap();
             manifest("ConfigMap", volume["configMap"]["name"].as_str().unwrap());
         }
     }
