@@ -223,8 +223,12 @@ fn the_schema_is_up_to_date() {
 
 /// The definitions of the examples; their mocks are none.
 fn examples() -> Vec<PathBuf> {
-    let is_mocks = |path: &PathBuf| path.file_stem().unwrap().to_str().unwrap().ends_with("mocks");
-    files("examples", &["yaml"]).into_iter().filter(|path| !is_mocks(path)).collect()
+    let others = ["mocks", "schedule"];
+    let is_other = |path: &PathBuf| {
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        others.iter().any(|other| name.ends_with(other))
+    };
+    files("examples", &["yaml"]).into_iter().filter(|path| !is_other(path)).collect()
 }
 
 #[test]

@@ -23,18 +23,18 @@ tasks:
 "#;
 
 /// A node that knows a task after few attempts.
-async fn quick_to_judge() -> System {
+async fn quick_to_judge() -> (Parts, System) {
     let parts = Parts::fresh().await;
     let mut settings = settings();
     settings.anomalies.rules.warm_up = 30;
     let system = parts.node("alone", Settings { ..settings }).await;
     system.register(WORKFLOW).await;
-    system
+    (parts, system)
 }
 
 #[tokio::test]
 async fn a_task_that_begins_to_fail_is_found_told_and_announced_once() {
-    let system = quick_to_judge().await;
+    let (_parts, system) = quick_to_judge().await;
     let hears = vec![Hears { exchange: topology::EVENTS.to_owned(), pattern: "anomaly.#".to_owned() }];
     let name = "a-test-that-hears".to_owned();
     let queue = QueueDeclaration {
