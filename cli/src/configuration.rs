@@ -301,6 +301,7 @@ impl Configuration {
             payloads: None,
             scaling: self.scaling(),
             anomalies: self.anomalies(),
+            look: Settings::default().look,
             workers_kept: Settings::default().workers_kept,
             telemetry: oarlock_telemetry::Telemetry::default(),
             publish: self.events.publish,

@@ -19,9 +19,7 @@ use tokio::time::Instant;
 
 use crate::settings::Settings;
 
-/// The pause between two looks at the queues in which tasks wait.
-const LOOK: Duration = Duration::from_secs(1);
-/// The same, while a window grows.
+/// The pause between two looks at the queues in which tasks wait, while a window grows.
 const LOOK_SOON: Duration = Duration::from_millis(200);
 /// The most queues whose length is asked for at one look: each is a question to the broker.
 const MOST_ASKED: usize = 100;
@@ -36,6 +34,8 @@ pub(crate) struct Admissions {
     /// The workers of each queue, as far as they are known.
     slots: Mutex<Map<String, Slots>>,
     window: usize,
+    /// The pause between two looks at the queues in which tasks wait.
+    look: Duration,
 }
 
 /// The workers of a queue, as far as they are known.
@@ -61,6 +61,7 @@ impl Admissions {
             wakes: (0..partitions).map(|_| Notify::new()).collect(),
             slots: Mutex::default(),
             window: settings.window,
+            look: settings.look.into(),
         }
     }
 
@@ -95,13 +96,13 @@ impl Admissions {
     /// Looks from time to time at the queues in which tasks wait, and fits their windows.
     pub(crate) async fn tend_for_ever(self: Arc<Self>, broker: Arc<dyn Broker>) {
         let mut known = Map::default();
-        let mut pause = LOOK;
+        let mut pause = self.look;
         let mut looks = 0_usize;
         loop {
             tokio::time::sleep(pause).await;
             looks = looks.wrapping_add(1);
             let grows = self.look(&*broker, &mut known, looks).await;
-            pause = if grows { LOOK_SOON } else { LOOK };
+            pause = if grows { LOOK_SOON } else { self.look };
         }
     }
 

@@ -18,7 +18,7 @@ use crate::anomalies::handling::{Handler, Pauses};
 use crate::anomalies::{Anomalies, Since};
 use crate::members::Member;
 use crate::partition::Shared;
-use crate::queues::{Depths, Queues, QueuesView, REPORTED_EVERY, Report, Workers};
+use crate::queues::{Depths, Queues, QueuesView, Report, Workers};
 
 mod patrol;
 mod scaling;
@@ -102,7 +102,7 @@ impl Lookout {
 
     /// Looks until it is aborted.
     pub(crate) async fn look_for_ever(self: Arc<Self>) {
-        let mut ticks = interval(REPORTED_EVERY.into());
+        let mut ticks = interval(self.shared.settings.look.into());
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut counted = None::<Instant>;
         loop {

@@ -19,8 +19,6 @@ pub(crate) use report::{Report, WantedOf};
 pub(crate) use view::{Depths, Workers, WorkersOf};
 pub use view::{QueueView, QueuesView, TenantView};
 
-/// An orchestrator tells its books this often.
-pub(crate) const REPORTED_EVERY: Span = Span::from_secs(1);
 /// One that was not heard for so long tells nothing any more: others have its partitions by then, or nobody has.
 const SILENT_AFTER: Span = Span::from_secs(6);
 /// The most orchestrators that are heard: far more than share partitions.

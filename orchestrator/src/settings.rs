@@ -46,6 +46,8 @@ pub struct Settings {
     pub scaling: Scaling,
     /// What is unusual, and how that is handled.
     pub anomalies: Anomalies,
+    /// How often this node tells the others what stands where, and fits the windows of its queues.
+    pub look: Span,
     /// How long a worker that beats no more is shown as silent before it is forgotten.
     pub workers_kept: Span,
     /// Where spans of runs and attempts go.
@@ -74,6 +76,7 @@ impl Default for Settings {
             payloads: None,
             scaling: Scaling::default(),
             anomalies: Anomalies::default(),
+            look: Span::from_secs(1),
             workers_kept: Span::from_secs(2 * 60),
             telemetry: Telemetry::default(),
             publish: Publish::default(),

@@ -138,6 +138,8 @@ impl Fleet {
             // Messages come back often here, and none of their workers was ended by them.
             delivery_limit: 10_000,
             deduplication: Span::from_secs(REMEMBERED_S),
+            // What nodes tell each other moves no run.
+            look: Span::from_secs(20),
             ..Settings::default()
         };
         settings.producers.insert("*".to_owned(), principal());
