@@ -34,9 +34,14 @@ impl Holder {
     /// The holder of a partition that was taken under this epoch, with so many attempts open under the limit. It says so at
     /// once: the home may count more.
     pub fn new(epoch: u64, open: u32) -> Self {
+        Self::speaking_after(epoch, 0, open)
+    }
+
+    /// The same, where the partition has spoken of this limit before in that epoch, up to number `n`.
+    pub fn speaking_after(epoch: u64, n: u64, open: u32) -> Self {
         Self {
             epoch,
-            n: 0,
+            n,
             open,
             ceiling: open,
             tokens: VecDeque::new(),
@@ -63,10 +68,30 @@ impl Holder {
         }
     }
 
-    /// An attempt has closed. Its permit goes back to the home: another partition's task may be next.
+    /// How many attempts may be opened now.
+    pub fn at_hand(&mut self, now: Timestamp) -> u32 {
+        self.drop_tokens(now);
+        (self.ceiling - self.open).saturating_add(u32::try_from(self.tokens.len()).unwrap_or(u32::MAX))
+    }
+
+    /// Counts an attempt that is open without a permit from here: one found at a take-over.
+    pub fn count(&mut self) {
+        self.open += 1;
+        self.ceiling = self.ceiling.max(self.open);
+        self.owes = true;
+    }
+
+    /// An attempt has closed. Its permit is not used here again, but goes back to the home: another partition's task may be
+    /// next.
     pub fn close(&mut self) {
         self.open = self.open.saturating_sub(1);
+        self.ceiling = self.ceiling.saturating_sub(1).max(self.open);
         self.owes = true;
+    }
+
+    /// The number of its newest word.
+    pub fn spoken(&self) -> u64 {
+        self.n
     }
 
     /// Takes in what the home grants; false where that is not for its newest word.
@@ -92,9 +117,7 @@ impl Holder {
     /// What is to be said to the home now, where so many tasks wait for a permit; none where there is nothing new, or where it
     /// has not answered the last yet. It is in force at once, so it must be sent.
     pub fn say(&mut self, waiting: u32, now: Timestamp) -> Option<Want> {
-        self.drop_tokens(now);
-        let at_hand = (self.ceiling - self.open) + u32::try_from(self.tokens.len()).unwrap_or(u32::MAX);
-        let wants = waiting.saturating_sub(at_hand);
+        let wants = waiting.saturating_sub(self.at_hand(now));
         let is_new = self.owes
             || wants > self.wanted
             || (waiting == 0 && (self.wanted > 0 || self.ceiling > self.open));
