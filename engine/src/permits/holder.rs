@@ -17,6 +17,8 @@ pub struct Holder {
     n: u64,
     open: u32,
     ceiling: u32,
+    /// How many permits are given back by attempts that have closed, and the home has not been told of.
+    returned: u32,
     /// When each token is gone that is at hand.
     tokens: VecDeque<Timestamp>,
     /// How many tokens the newest want was given, as far as they are known.
@@ -44,6 +46,7 @@ impl Holder {
             n,
             open,
             ceiling: open,
+            returned: 0,
             tokens: VecDeque::new(),
             known_tokens: 0,
             wanted: 0,
@@ -84,8 +87,10 @@ impl Holder {
     /// An attempt has closed. Its permit is not used here again, but goes back to the home: another partition's task may be
     /// next.
     pub fn close(&mut self) {
+        let before = self.ceiling;
         self.open = self.open.saturating_sub(1);
-        self.ceiling = self.ceiling.saturating_sub(1).max(self.open);
+        self.ceiling = before.saturating_sub(1).max(self.open);
+        self.returned += before - self.ceiling;
         self.owes = true;
     }
 
@@ -100,8 +105,9 @@ impl Holder {
             return false;
         }
         self.answered = true;
+        let granted = grant.ceiling.saturating_sub(self.returned);
         let (more, tokens) =
-            (grant.ceiling.saturating_sub(self.ceiling), grant.tokens.saturating_sub(self.known_tokens));
+            (granted.saturating_sub(self.ceiling), grant.tokens.saturating_sub(self.known_tokens));
         self.ceiling += more;
         self.known_tokens += tokens;
         self.wanted = self.wanted.saturating_sub(more.max(tokens));
@@ -129,7 +135,8 @@ impl Holder {
         let wants =
             waiting.saturating_sub(u32::try_from(self.tokens.len()).unwrap_or(u32::MAX)).min(MOST_WANTED);
         self.n += 1;
-        (self.ceiling, self.known_tokens, self.wanted) = (self.open, 0, wants);
+        (self.ceiling, self.returned) = (self.open, 0);
+        (self.known_tokens, self.wanted) = (0, wants);
         (self.spoke, self.answered, self.owes) = (Some(now), false, false);
         Some(Want { epoch: self.epoch, n: self.n, keeps: self.open, wants })
     }

@@ -32,8 +32,11 @@ pub(super) struct Limits {
     held: BTreeMap<Arc<str>, Held>,
     /// What waits for the same permits.
     lines: BTreeMap<Arc<str>, Line>,
-    /// Attempts that are open under a limit of concurrency.
+    /// Every attempt that is open, by what the limit of concurrency of its task would be called: a later version of the
+    /// definition may have one.
     open: Map<ExecutionId, Arc<str>>,
+    /// How many are open under each such name.
+    counts: Map<Arc<str>, u32>,
     /// Tasks that have their permits and are not decided.
     taken: Map<Ticket, Vec<Arc<str>>>,
     /// Limits of which something changed in the round at hand.
@@ -73,6 +76,7 @@ impl Limits {
             held: BTreeMap::new(),
             lines: BTreeMap::new(),
             open: Map::default(),
+            counts: Map::default(),
             taken: Map::default(),
             changed: BTreeSet::new(),
             spoken: 0,
@@ -85,25 +89,47 @@ impl Limits {
         (!self.held.is_empty()).then_some(self.sweep_at)
     }
 
-    /// Counts an attempt that is open and had no permit from here.
-    pub(super) fn count(&mut self, attempt: ExecutionId, limit: &Limit) {
-        let name = self.hold(limit);
-        if self.open.insert(attempt, name.clone()).is_none()
+    /// Takes in an attempt that a take-over has found open.
+    pub(super) fn found(&mut self, attempt: ExecutionId, limit: &LimitName, is_limited: bool) {
+        self.opened(attempt, limit, &[]);
+        if is_limited {
+            // Its home may count more than that.
+            self.find(limit);
+        }
+    }
+
+    /// Counts an attempt as open; `permits` are those that it had.
+    fn opened(&mut self, attempt: ExecutionId, limit: &LimitName, permits: &[Arc<str>]) {
+        let name = layout::limit_field(limit);
+        let name =
+            self.counts.get_key_value(&*name).map_or_else(|| name.as_str().into(), |(name, _)| name.clone());
+        if self.open.insert(attempt, name.clone()).is_some() {
+            return;
+        }
+        if !permits.contains(&name)
             && let Some(held) = self.held.get_mut(&name)
         {
             held.holder.count();
+            self.changed.insert(name.clone());
         }
+        *self.counts.entry(name).or_default() += 1;
     }
 
     /// An attempt has closed.
     pub(super) fn closed(&mut self, attempt: ExecutionId) {
-        if let Some(name) = self.open.remove(&attempt) {
-            self.give_back(name);
+        let Some(name) = self.open.remove(&attempt) else { return };
+        if let Some(count) = self.counts.get_mut(&name) {
+            *count -= 1;
+            if *count == 0 {
+                self.counts.remove(&name);
+            }
         }
+        self.give_back(name);
     }
 
     fn give_back(&mut self, name: Arc<str>) {
-        if let Some(held) = self.held.get_mut(&name).filter(|held| held.name.kind == LimitKind::Concurrency) {
+        let Some(held) = self.held.get_mut(&name) else { return };
+        if held.name.kind == LimitKind::Concurrency {
             held.holder.close();
         }
         self.changed.insert(name);
@@ -129,9 +155,10 @@ impl Limits {
     fn find(&mut self, limit: &LimitName) -> Arc<str> {
         let name: Arc<str> = layout::limit_field(limit).into();
         let (epoch, spoken) = (self.epoch, self.spoken);
+        let open = self.counts.get(&name).copied().unwrap_or_default();
         self.held.entry(name.clone()).or_insert_with(|| Held {
             name: limit.clone(),
-            holder: Holder::speaking_after(epoch, spoken, 0),
+            holder: Holder::speaking_after(epoch, spoken, open),
             allowed: BTreeMap::new(),
             lines: BTreeSet::new(),
         });
@@ -201,6 +228,9 @@ fn limits_of(cached: &Cached, path: &TaskPath) -> Vec<Limit> {
     let row = cached.run.rows.get(path);
     let Some(work) = row.and_then(|row| cached.plan.work(row.node)) else { return Vec::new() };
     let definition = &work.definition;
+    if work.child.is_some() {
+        return Vec::new();
+    }
     let head = &cached.run.head;
     let limit = |kind, allowance| Limit {
         name: LimitName { tenant_id: cached.run.key.tenant.to_string(), task: definition.id.clone(), kind },
@@ -216,12 +246,17 @@ fn limits_of(cached: &Cached, path: &TaskPath) -> Vec<Limit> {
     concurrency.into_iter().chain(rate.map(|allowance| limit(LimitKind::Rate, allowance))).collect()
 }
 
-fn concurrency_of(cached: &Cached, path: &TaskPath) -> Option<Limit> {
-    limits_of(cached, path).into_iter().find(|limit| limit.name.kind == LimitKind::Concurrency)
+/// What the limit of concurrency of a task is called, and whether its definition has one. None for a run of another workflow.
+fn concurrency_of(cached: &Cached, path: &TaskPath) -> Option<(LimitName, bool)> {
+    let work = cached.plan.work(cached.run.rows.get(path)?.node)?;
+    let (tenant_id, task) = (cached.run.key.tenant.to_string(), work.definition.id.clone());
+    let limit = LimitName { tenant_id, task, kind: LimitKind::Concurrency };
+    work.child.is_none().then_some((limit, work.definition.concurrency_limit.is_some()))
 }
 
-/// The attempts of a run that are open under a limit, also those that their workers have handed on.
-pub(super) fn open_in(cached: &Cached) -> Vec<(ExecutionId, Limit)> {
+/// The attempts of a run that are open, also those that their workers have handed on; each with its limit, and whether its
+/// definition has that.
+pub(super) fn open_in(cached: &Cached) -> Vec<(ExecutionId, (LimitName, bool))> {
     let open = cached.run.rows.iter().filter_map(|(path, row)| match &row.work()?.stage {
         Stage::Open(open) => Some((open.execution_id, concurrency_of(cached, path)?)),
         Stage::Ready { .. } | Stage::Waiting { .. } | Stage::Held | Stage::Closed => None,
@@ -288,15 +323,14 @@ impl Owner {
 
     /// An attempt was opened.
     pub(super) fn note_opened(&mut self, run: &RunKey, path: &TaskPath, attempt: ExecutionId) {
-        let Some(limit) = self.runs.cached(run).and_then(|cached| concurrency_of(cached, path)) else {
-            if !self.limits.taken.is_empty() {
-                self.limits.taken.remove(&Ticket { run: run.clone(), path: path.clone() });
-            }
-            return;
+        let permits = if self.limits.taken.is_empty() {
+            Vec::new()
+        } else {
+            let ticket = Ticket { run: run.clone(), path: path.clone() };
+            self.limits.taken.remove(&ticket).unwrap_or_default()
         };
-        match self.limits.taken.remove(&Ticket { run: run.clone(), path: path.clone() }) {
-            Some(_) => drop(self.limits.open.insert(attempt, layout::limit_field(&limit.name).into())),
-            None => self.limits.count(attempt, &limit),
+        if let Some((limit, _)) = self.runs.cached(run).and_then(|cached| concurrency_of(cached, path)) {
+            self.limits.opened(attempt, &limit, &permits);
         }
     }
 

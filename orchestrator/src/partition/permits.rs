@@ -44,6 +44,8 @@ struct AtHome {
     /// The partitions that are to be answered.
     answers: BTreeSet<u32>,
     asked: Option<Instant>,
+    /// The partitions that are to speak before anything is leased, and until when they are waited for.
+    first: Option<(BTreeSet<u32>, Timestamp)>,
     /// What the store has.
     stored: Option<Bytes>,
 }
@@ -59,6 +61,7 @@ impl Homes {
         self.sweep_at.filter(|_| !self.all.is_empty())
     }
 
+    /// Takes in what a partition says; whether the limit was not known before.
     fn hear(
         &mut self,
         limit: LimitName,
@@ -66,20 +69,31 @@ impl Homes {
         want: Want,
         allowance: Option<Allowance>,
         now: Timestamp,
-    ) {
+    ) -> bool {
+        let is_new = !self.all.contains_key(&limit);
         let at = self.all.entry(limit.clone()).or_default();
         if at.home.hear(partition, want, now)
             && let Some(allowance) = allowance
         {
             at.allowed.insert(partition, (allowance, now));
         }
+        if let Some((silent, _)) = &mut at.first {
+            silent.remove(&partition);
+        }
         at.answers.insert(partition);
         self.sweep_at.get_or_insert_with(|| Instant::now() + SWEEP);
         self.changed.insert(limit);
+        is_new
     }
 }
 
 impl AtHome {
+    /// Whether something may be leased: who had attempts open before there was a limit has said so.
+    fn may_lease(&mut self, now: Timestamp) -> bool {
+        self.first.take_if(|(silent, until)| silent.is_empty() || *until <= now);
+        self.first.is_none()
+    }
+
     /// What is allowed: where definitions differ, the least of those of which was heard lately.
     fn allowance(&mut self, now: Timestamp) -> Option<Allowance> {
         self.allowed.retain(|_, (_, at)| now.since(*at) < SILENT);
@@ -123,13 +137,32 @@ impl Owner {
             Permits::Want { partition, epoch, n, keeps, wants, most, per_ms } => {
                 if partition < self.shared.definitions.partitions() {
                     let allowance = allowance(limit.kind, most, per_ms);
-                    self.homes.hear(limit, partition, Want { epoch, n, keeps, wants }, allowance, now);
+                    let want = Want { epoch, n, keeps, wants };
+                    if self.homes.hear(limit.clone(), partition, want, allowance, now) {
+                        self.ask_all(limit, partition, now);
+                    }
                 }
             }
             Permits::Grant { epoch, n, ceiling, tokens } => {
                 self.limits.hear(&limit, Grant { epoch, n, ceiling, tokens }, now);
             }
             Permits::Ask => self.limits.is_asked(&limit),
+        }
+    }
+
+    /// A limit is new: attempts of its task may be open in every partition, also of versions of the definition without it.
+    fn ask_all(&mut self, limit: LimitName, except: u32, now: Timestamp) {
+        if limit.kind == LimitKind::Rate {
+            return;
+        }
+        let others: BTreeSet<u32> =
+            (0..self.shared.definitions.partitions()).filter(|partition| *partition != except).collect();
+        for partition in &others {
+            self.batch.tell.push(publication(*partition, self.partition, limit.clone(), Permits::Ask));
+        }
+        if let Some(at) = self.homes.all.get_mut(&limit) {
+            at.first = Some((others, now.after(SILENT)));
+            at.asked = Some(Instant::now());
         }
     }
 
@@ -143,7 +176,9 @@ impl Owner {
         for limit in std::mem::take(&mut self.homes.changed) {
             self.homes.wakes.remove(&limit);
             let Some(at) = self.homes.all.get_mut(&limit) else { continue };
-            if let Some(allowance) = at.allowance(now) {
+            if at.may_lease(now)
+                && let Some(allowance) = at.allowance(now)
+            {
                 let granted = at.home.grant(allowance, now);
                 at.answers.extend(granted);
                 if let Some(wakes) = at.home.wakes_at(allowance, now) {
@@ -155,7 +190,7 @@ impl Owner {
                 let says = Permits::Grant { epoch, n, ceiling, tokens };
                 self.batch.tell.push(publication(partition, self.partition, limit.clone(), says));
             }
-            if at.home.is_idle(now) {
+            if at.home.is_idle(now) && at.first.is_none() {
                 if at.stored.is_some() {
                     let field = layout::limit_field(&limit);
                     self.batch.writes.push(Write::HashDelete { key: Key::Limits, field });
@@ -178,13 +213,14 @@ impl Owner {
         }
         self.homes.sweep_at = Some(Instant::now() + SWEEP);
         for (limit, at) in &mut self.homes.all {
-            if at.home.is_idle(now) {
+            if at.home.is_idle(now) || at.first.is_some() {
                 self.homes.changed.insert(limit.clone());
             }
             if at.asked.is_some_and(|asked| asked.elapsed() < ASK_AGAIN) {
                 continue;
             }
-            let silent = at.home.silent(now, SILENT);
+            let mut silent: BTreeSet<u32> = at.home.silent(now, SILENT).into_iter().collect();
+            silent.extend(at.first.iter().flat_map(|(silent, _)| silent));
             at.asked = (!silent.is_empty()).then(Instant::now);
             for partition in silent {
                 self.batch.tell.push(publication(partition, self.partition, limit.clone(), Permits::Ask));

@@ -224,7 +224,7 @@ impl Owner {
             // Configured time limits are shorter by now.
             self.put_into_batch(&run);
         }
-        counted.into_iter().for_each(|(attempt, limit)| self.limits.count(attempt, &limit));
+        counted.into_iter().for_each(|(attempt, (limit, has))| self.limits.found(attempt, &limit, has));
         Ok(Some(paths.into_iter().map(|(_, path)| Place { run: run.clone(), path }).collect()))
     }
 

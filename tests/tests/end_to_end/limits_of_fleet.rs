@@ -76,6 +76,22 @@ async fn careful(system: &System, seen: &Arc<Seen>, takes: Duration) -> Running 
     system.worker().slots(20).task_on("shared", "careful", handler).build().unwrap().start().await.unwrap()
 }
 
+/// A worker whose tasks under the limit wait for the gate.
+async fn gated(system: &System, gate: &Arc<Semaphore>, began: &Arc<AtomicUsize>) -> Running {
+    let (gate, began) = (gate.clone(), began.clone());
+    let careful = move |_: Json, _: TaskContext| {
+        began.fetch_add(1, Ordering::SeqCst);
+        let gate = gate.clone();
+        async move {
+            gate.acquire().await.unwrap().forget();
+            Ok::<_, TaskError>(Json::Null)
+        }
+    };
+    let easy = |_: Json, _: TaskContext| async { Ok::<_, TaskError>(Json::Null) };
+    let worker = system.worker().slots(20).task_on("shared", "careful", careful);
+    worker.task_on("shared", "easy", easy).build().unwrap().start().await.unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_more_than_the_limit_are_open_at_once_also_when_a_node_is_gone() {
     let parts = Parts::fresh().await;
@@ -121,25 +137,48 @@ async fn tasks_begin_no_faster_than_their_rate() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_was_open_before_there_was_a_limit_counts() {
+    let parts = Parts::fresh().await;
+    let (_one, two) = two(&parts).await;
+    two.register(&FEW.replace(", concurrencyLimit: 3", "")).await;
+    let (gate, began) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+    let _worker = gated(&two, &gate, &began).await;
+    let began_are = |wanted| {
+        let began = &began;
+        move || async move { (began.load(Ordering::SeqCst) == wanted).then_some(()) }
+    };
+    let before = begin(&two, "few", 8).await;
+    eventually("all are open", began_are(8)).await;
+    two.register(&FEW.replace("version: 1", "version: 2")).await;
+    let after = begin(&two, "few", 8).await;
+    for run in &after {
+        let run = two.node.get(run).await.unwrap().unwrap();
+        assert_eq!(run.workflow_definition_version, 2);
+    }
+    gate.add_permits(5);
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(began.load(Ordering::SeqCst), 8, "three are open still");
+    let told = || async {
+        let explained = join_all(after.iter().map(|run| two.node.explain(run))).await;
+        let mut waits = explained.into_iter().flat_map(|of| of.unwrap().unwrap().waits);
+        waits.all(|waiting| waiting.text.contains("`concurrencyLimit`): 3 of 3 open.")).then_some(())
+    };
+    eventually("what waits for a permit is told", told).await;
+    gate.add_permits(1);
+    eventually("one more begins", began_are(9)).await;
+    gate.add_permits(100);
+    all_complete(&two, &before).await;
+    all_complete(&two, &after).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_limit_holds_up_no_other_task_of_the_same_queue() {
     let parts = Parts::fresh().await;
     let (_one, two) = two(&parts).await;
     two.register(FEW).await;
     two.register(FREE).await;
-    let gate = Arc::new(Semaphore::new(0));
-    let (began, opens) = (Arc::new(AtomicUsize::new(0)), gate.clone());
-    let counts = began.clone();
-    let careful = move |_: Json, _: TaskContext| {
-        counts.fetch_add(1, Ordering::SeqCst);
-        let gate = opens.clone();
-        async move {
-            gate.acquire().await.unwrap().forget();
-            Ok::<_, TaskError>(Json::Null)
-        }
-    };
-    let easy = |_: Json, _: TaskContext| async { Ok::<_, TaskError>(Json::Null) };
-    let worker = two.worker().slots(10).task_on("shared", "careful", careful).task_on("shared", "easy", easy);
-    let _worker = worker.build().unwrap().start().await.unwrap();
+    let (gate, began) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicUsize::new(0)));
+    let _worker = gated(&two, &gate, &began).await;
     let held = begin(&two, "few", 300).await;
     let full = || async { (began.load(Ordering::SeqCst) == 3).then_some(()) };
     eventually("all permits are taken", full).await;
