@@ -7,6 +7,9 @@
 //! What is paused stays here: a queue as a whole, and tasks of a definition, which step aside when their turn comes and are
 //! back in their places when the pause ends.
 //!
+//! A task under a limit whose partition has no permit is put aside when its turn has come ([`Admission::hold`]), and is back in
+//! its place when there is one.
+//!
 //! A task whose turn has come is dealt into the hand of its partition, which opens an attempt for it. It counts against
 //! the window from then on, so that no partition is overtaken by another.
 
@@ -81,8 +84,8 @@ struct Partition {
     takes: bool,
     /// What it has been dealt and has not taken yet.
     hand: VecDeque<Dealt>,
-    /// The queue of the task that it has taken and is deciding.
-    deciding: Option<Arc<str>>,
+    /// The task that it has taken and is deciding.
+    deciding: Option<Dealt>,
     /// Whether it has taken nothing since the last look at idle hands.
     idle: bool,
 }
@@ -189,8 +192,9 @@ impl Admission {
         while let Some(dealt) = of.hand.pop_front() {
             let Some(lane) = self.lanes.get_mut(&dealt.queue) else { continue };
             if lane.claim(&dealt.offered.ticket, dealt.place) {
-                of.deciding = Some(dealt.queue.clone());
-                return Some((dealt.queue, dealt.offered.ticket));
+                let taken = (dealt.queue.clone(), dealt.offered.ticket.clone());
+                of.deciding = Some(dealt);
+                return Some(taken);
             }
             // Withdrawn meanwhile.
             lane.release();
@@ -202,12 +206,42 @@ impl Admission {
     /// A task that was taken is decided: its place in the window is that of its attempt now, or free.
     pub fn settle(&mut self, partition: u32) {
         let deciding = self.partitions.get_mut(&partition).and_then(|of| of.deciding.take());
-        if let Some(queue) = deciding
+        if let Some(Dealt { queue, .. }) = deciding
             && let Some(lane) = self.lanes.get_mut(&queue)
         {
             lane.release();
             Self::hope_in(&mut self.hopeful, lane, &queue);
         }
+    }
+
+    /// Puts the task that a partition has taken aside, in place of deciding it: it waits for permits, with others of its line.
+    pub fn hold(&mut self, partition: u32, line: &Arc<str>) {
+        let deciding = self.partitions.get_mut(&partition).and_then(|of| of.deciding.take());
+        if let Some(Dealt { queue, place, offered }) = deciding
+            && let Some(lane) = self.lanes.get_mut(&queue)
+        {
+            lane.release();
+            lane.hold(partition, line, place, offered);
+            Self::hope_in(&mut self.hopeful, lane, &queue);
+        }
+    }
+
+    /// Lets the first of a partition's line come back to their places, at most so many of each queue. How many came.
+    pub fn let_back(&mut self, partition: u32, line: &str, most: usize) -> usize {
+        let mut back = 0;
+        for (queue, lane) in &mut self.lanes {
+            let came = lane.let_back(partition, line, most);
+            if came > 0 {
+                back += came;
+                Self::hope_in(&mut self.hopeful, lane, queue);
+            }
+        }
+        back
+    }
+
+    /// How many tasks of a partition wait in a line.
+    pub fn held(&self, partition: u32, line: &str) -> usize {
+        self.lanes.values().map(|lane| lane.held(partition, line)).sum()
     }
 
     /// Whether a partition has something in its hand.

@@ -215,6 +215,26 @@ impl Seat {
         self.rule().take(self.partition).map(|(_, ticket)| ticket)
     }
 
+    /// What was taken waits for permits, in this line.
+    pub(crate) fn hold(&self, line: &Arc<str>) {
+        self.rule().hold(self.partition, line);
+    }
+
+    /// Deals what has become free.
+    pub(crate) fn deal(&self) {
+        self.admissions.deal();
+    }
+
+    /// Lets the first of a line come back; how many came.
+    pub(crate) fn let_back(&self, line: &str, most: usize) -> usize {
+        self.rule().let_back(self.partition, line, most)
+    }
+
+    /// How many tasks of this partition wait in a line.
+    pub(crate) fn held(&self, line: &str) -> usize {
+        self.rule().held(self.partition, line)
+    }
+
     /// What was taken is decided.
     pub(crate) fn settle(&self) {
         self.rule().settle(self.partition);

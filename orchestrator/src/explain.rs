@@ -77,6 +77,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) windows: Map<String, usize>,
     /// What is held back in the fleet.
     pub(crate) pauses: Vec<Pause>,
+    /// How many permits are taken of each limit that a ready task is under, by its text.
+    pub(crate) limits: Map<String, u32>,
     /// Why the broker takes nothing now, where that is so.
     pub(crate) broker_problem: Option<String>,
     /// How many messages wait in a task queue, as far as the broker has told.

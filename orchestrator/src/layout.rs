@@ -15,6 +15,7 @@
 //! Statistics(hour)        hash    t/<tenant>/<task>/<seq>, w/<tenant>/<workflow>/<seq> -> what attempts and runs took
 //! Schedules               hash    <tenant>/<id> -> schedule;  <tenant>/<id>/ -> how far it is
 //! Pauses                  hash    queue/<name>, task/<tenant>/<id>, workflow/<tenant>/<id> -> since when, by whom, why, until when
+//! Limits                  hash    concurrency/<tenant>/<task>, rate/<tenant>/<task> -> what each partition holds of it
 //! ```
 //!
 //! `origin` is what the start of a run fixes, written once; `head` what changes with its events. A row (`t:`) is written
@@ -34,6 +35,7 @@ use crate::store::{Key, Write};
 
 mod form;
 mod head;
+mod limit;
 pub mod outbox;
 mod read;
 mod row;
@@ -45,6 +47,7 @@ mod timed;
 mod tombstone;
 mod write;
 
+pub use limit::{StoredLimit, limit_field, limit_home, limit_write, limits_in};
 pub use read::{StoredRun, read_row};
 pub use schedule::{
     put_schedule, put_schedule_state, read_schedule, remove_schedule, schedule_fields, schedule_home,

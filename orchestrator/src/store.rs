@@ -142,6 +142,8 @@ pub enum Key {
     Schedules,
     /// Hash: what is held back in the whole fleet, where this partition is the home of that.
     Pauses,
+    /// Hash: limits whose home this partition is, with what each partition holds of them.
+    Limits,
 }
 
 /// One absolute write.

@@ -2,6 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::sync::Arc;
 
 use oarlock_protocol::ExecutionId;
 use oarlock_protocol::message::PauseSubject;
@@ -29,6 +30,8 @@ pub(super) struct Lane {
     tenants: Map<String, Line>,
     /// Tasks that a pause holds back, with their partitions.
     asides: BTreeMap<PauseSubject, BTreeMap<Place, (u32, Offered)>>,
+    /// Tasks that wait for permits, by partition and line.
+    lines: BTreeMap<u32, BTreeMap<Arc<str>, BTreeMap<Place, Offered>>>,
     /// Where each task that is here stands, also those in hands and aside.
     places: Map<Ticket, Place>,
     /// Tenants with ready tasks, in the order of their turns, each with what is left of its turn.
@@ -76,6 +79,34 @@ impl Lane {
         for aside in self.asides.values_mut() {
             aside.remove(&place);
         }
+        for line in self.lines.get_mut(&partition).into_iter().flat_map(BTreeMap::values_mut) {
+            line.remove(&place);
+        }
+    }
+
+    /// Puts a task aside that was taken.
+    pub(super) fn hold(&mut self, partition: u32, line: &Arc<str>, place: Place, offered: Offered) {
+        self.places.insert(offered.ticket.clone(), place);
+        let lines = self.lines.entry(partition).or_default();
+        lines.entry(line.clone()).or_default().insert(place, offered);
+    }
+
+    /// Lets the first of a line come back to their places; how many did.
+    pub(super) fn let_back(&mut self, partition: u32, line: &str, most: usize) -> usize {
+        let Some(lines) = self.lines.get_mut(&partition) else { return 0 };
+        let Some(held) = lines.get_mut(line) else { return 0 };
+        let back: Vec<_> = std::iter::from_fn(|| held.pop_first()).take(most).collect();
+        if held.is_empty() {
+            lines.remove(line);
+        }
+        let came = back.len();
+        back.into_iter().for_each(|(place, offered)| self.line_up(partition, place, offered));
+        came
+    }
+
+    /// How many wait in a line.
+    pub(super) fn held(&self, partition: u32, line: &str) -> usize {
+        self.lines.get(&partition).and_then(|lines| lines.get(line)).map_or(0, BTreeMap::len)
     }
 
     pub(super) fn opened(&mut self, partition: u32, attempt: ExecutionId) {
@@ -169,6 +200,11 @@ impl Lane {
                 self.places.remove(&offered.ticket);
             }
         }
+        for offered in
+            self.lines.remove(&partition).into_iter().flatten().flat_map(|(_, line)| line.into_values())
+        {
+            self.places.remove(&offered.ticket);
+        }
         for aside in self.asides.values_mut() {
             aside.retain(|_, (of, offered)| {
                 let stays = *of != partition;
@@ -180,8 +216,14 @@ impl Lane {
         }
     }
 
-    /// Lets those come back to their places whom none of these holds back.
+    /// Lets those come back to their places whom none of these holds back; and those that wait for permits, which a pause may
+    /// hold back from now on.
     pub(super) fn come_back(&mut self, subjects: &BTreeSet<PauseSubject>) {
+        for (partition, lines) in std::mem::take(&mut self.lines) {
+            for (place, offered) in lines.into_values().flatten() {
+                self.line_up(partition, place, offered);
+            }
+        }
         let ended: Vec<PauseSubject> =
             self.asides.keys().filter(|subject| !subjects.contains(subject)).cloned().collect();
         for (place, (partition, offered)) in

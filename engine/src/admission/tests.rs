@@ -232,3 +232,40 @@ fn a_paused_queue_lets_nothing_out_also_of_what_was_dealt() {
     admission.pause(&BTreeSet::from([queue("later")]));
     assert_eq!(let_out(&mut admission), ["/a"]);
 }
+
+#[test]
+fn a_task_without_a_permit_waits_aside_and_comes_back_to_its_place() {
+    let mut admission = admission(1, &[], 1);
+    for name in ["/a1", "/a2", "/b1", "/a3"] {
+        admission.offer(0, "q", 4, offered("t", name));
+    }
+    let line: Arc<str> = "limit".into();
+    let hold = |admission: &mut Admission| {
+        admission.deal();
+        let taken = admission.take(0).map(|(_, ticket)| ticket.path.to_string());
+        admission.hold(0, &line);
+        taken
+    };
+    assert_eq!(hold(&mut admission).as_deref(), Some("/a1"));
+    assert_eq!(hold(&mut admission).as_deref(), Some("/a2"));
+    assert_eq!((admission.held(0, "limit"), admission.held(1, "limit")), (2, 0));
+    assert_eq!(let_out(&mut admission), ["/b1"], "their places in the window are free");
+    assert_eq!(admission.standing("q").unwrap().waiting, 3);
+    admission.closed(0, "q", attempt("/b1"));
+    assert_eq!(admission.let_back(0, "limit", 1), 1);
+    assert_eq!(let_out(&mut admission), ["/a1"], "before what came later");
+    admission.closed(0, "q", attempt("/a1"));
+    admission.withdraw(0, "q", &ticket("t", "/a2"));
+    assert_eq!(admission.let_back(0, "limit", 9), 0, "it was withdrawn");
+    assert_eq!(hold(&mut admission).as_deref(), Some("/a3"));
+    admission.pause(&BTreeSet::from([task("/a")]));
+    assert_eq!(admission.held(0, "limit"), 0, "a pause holds it back now");
+    assert!(let_out(&mut admission).is_empty());
+    admission.pause(&BTreeSet::new());
+    assert_eq!(hold(&mut admission).as_deref(), Some("/a3"));
+    admission.leave(0);
+    admission.takes(0, true);
+    assert_eq!(admission.let_back(0, "limit", 9), 0);
+    assert!(let_out(&mut admission).is_empty(), "who is lost leaves nothing behind");
+    assert_eq!(admission.standing("q").unwrap().waiting, 0);
+}

@@ -17,6 +17,8 @@ pub struct Holder {
     n: u64,
     open: u32,
     ceiling: u32,
+    /// How many permits are given back by attempts that have closed, and the home has not been told of.
+    returned: u32,
     /// When each token is gone that is at hand.
     tokens: VecDeque<Timestamp>,
     /// How many tokens the newest want was given, as far as they are known.
@@ -34,11 +36,17 @@ impl Holder {
     /// The holder of a partition that was taken under this epoch, with so many attempts open under the limit. It says so at
     /// once: the home may count more.
     pub fn new(epoch: u64, open: u32) -> Self {
+        Self::speaking_after(epoch, 0, open)
+    }
+
+    /// The same, where the partition has spoken of this limit before in that epoch, up to number `n`.
+    pub fn speaking_after(epoch: u64, n: u64, open: u32) -> Self {
         Self {
             epoch,
-            n: 0,
+            n,
             open,
             ceiling: open,
+            returned: 0,
             tokens: VecDeque::new(),
             known_tokens: 0,
             wanted: 0,
@@ -63,10 +71,32 @@ impl Holder {
         }
     }
 
-    /// An attempt has closed. Its permit goes back to the home: another partition's task may be next.
-    pub fn close(&mut self) {
-        self.open = self.open.saturating_sub(1);
+    /// How many attempts may be opened now.
+    pub fn at_hand(&mut self, now: Timestamp) -> u32 {
+        self.drop_tokens(now);
+        (self.ceiling - self.open).saturating_add(u32::try_from(self.tokens.len()).unwrap_or(u32::MAX))
+    }
+
+    /// Counts an attempt that is open without a permit from here: one found at a take-over.
+    pub fn count(&mut self) {
+        self.open += 1;
+        self.ceiling = self.ceiling.max(self.open);
         self.owes = true;
+    }
+
+    /// An attempt has closed. Its permit is not used here again, but goes back to the home: another partition's task may be
+    /// next.
+    pub fn close(&mut self) {
+        let before = self.ceiling;
+        self.open = self.open.saturating_sub(1);
+        self.ceiling = before.saturating_sub(1).max(self.open);
+        self.returned += before - self.ceiling;
+        self.owes = true;
+    }
+
+    /// The number of its newest word.
+    pub fn spoken(&self) -> u64 {
+        self.n
     }
 
     /// Takes in what the home grants; false where that is not for its newest word.
@@ -75,8 +105,9 @@ impl Holder {
             return false;
         }
         self.answered = true;
+        let granted = grant.ceiling.saturating_sub(self.returned);
         let (more, tokens) =
-            (grant.ceiling.saturating_sub(self.ceiling), grant.tokens.saturating_sub(self.known_tokens));
+            (granted.saturating_sub(self.ceiling), grant.tokens.saturating_sub(self.known_tokens));
         self.ceiling += more;
         self.known_tokens += tokens;
         self.wanted = self.wanted.saturating_sub(more.max(tokens));
@@ -92,9 +123,7 @@ impl Holder {
     /// What is to be said to the home now, where so many tasks wait for a permit; none where there is nothing new, or where it
     /// has not answered the last yet. It is in force at once, so it must be sent.
     pub fn say(&mut self, waiting: u32, now: Timestamp) -> Option<Want> {
-        self.drop_tokens(now);
-        let at_hand = (self.ceiling - self.open) + u32::try_from(self.tokens.len()).unwrap_or(u32::MAX);
-        let wants = waiting.saturating_sub(at_hand);
+        let wants = waiting.saturating_sub(self.at_hand(now));
         let is_new = self.owes
             || wants > self.wanted
             || (waiting == 0 && (self.wanted > 0 || self.ceiling > self.open));
@@ -106,7 +135,8 @@ impl Holder {
         let wants =
             waiting.saturating_sub(u32::try_from(self.tokens.len()).unwrap_or(u32::MAX)).min(MOST_WANTED);
         self.n += 1;
-        (self.ceiling, self.known_tokens, self.wanted) = (self.open, 0, wants);
+        (self.ceiling, self.returned) = (self.open, 0);
+        (self.known_tokens, self.wanted) = (0, wants);
         (self.spoke, self.answered, self.owes) = (Some(now), false, false);
         Some(Want { epoch: self.epoch, n: self.n, keeps: self.open, wants })
     }

@@ -223,3 +223,25 @@ fn tokens_come_evenly_and_those_that_nobody_wants_are_gone() {
     fast.grant(most, at(0));
     assert_eq!(fast.answer(1).unwrap().tokens, 256);
 }
+
+#[test]
+fn a_permit_that_went_back_is_not_used_again_by_an_answer_that_was_on_its_way() {
+    let allowance = Allowance::Concurrency { most: 1 };
+    let mut holder = Holder::new(1, 2);
+    let want = holder.say(3, at(0)).unwrap();
+    assert_eq!((want.keeps, want.wants), (2, 3));
+    holder.close();
+    // The home has answered before it could know of that.
+    assert!(holder.hear(Grant { epoch: 1, n: want.n, ceiling: 2, tokens: 0 }, at(1)));
+    assert!(!holder.open(allowance, at(1)), "it belongs to the home");
+    assert_eq!(holder.say(3, at(1)).map(|want| want.keeps), Some(1));
+}
+
+#[test]
+fn numbers_go_on_where_a_limit_was_forgotten_meanwhile() {
+    let mut holder = Holder::speaking_after(1, 7, 0);
+    assert_eq!(holder.say(1, at(0)).map(|want| want.n), Some(8));
+    assert_eq!(holder.spoken(), 8);
+    holder.count();
+    assert_eq!(holder.at_hand(at(0)), 0, "it is open without a permit from here");
+}

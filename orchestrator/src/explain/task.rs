@@ -4,6 +4,7 @@ use oarlock_engine::run::{Open, Row, Stage, Work};
 use oarlock_protocol::Timestamp;
 use oarlock_protocol::definition::TaskTimeouts;
 use oarlock_protocol::instance::{InstanceKind, TaskInstance, WorkflowStatus};
+use oarlock_protocol::message::{LimitKind, LimitName};
 
 use crate::pauses::{self, Labels, Pause};
 
@@ -62,7 +63,9 @@ impl Told<'_> {
         if let Some(pause) = pauses.first() {
             return self.held_back(since, text, pause);
         }
-        if let Some(problem) = &facts.broker_problem {
+        if let Some(limit) = self.full_limit() {
+            text.push_str(&limit);
+        } else if let Some(problem) = &facts.broker_problem {
             text.push_str(&format!(", and is dispatched when the broker takes messages again: {problem}."));
         } else {
             text.push_str(&format!(
@@ -74,6 +77,19 @@ impl Told<'_> {
         }
         let until = self.add_queue_limit(&mut text, self.timeouts.queue.map(|span| since.after(span)));
         self.waiting(since, until, text, &ENDED)
+    }
+
+    /// The limit of its definition of which no permit is free, as the store has it.
+    fn full_limit(&self) -> Option<String> {
+        let definition = &self.facts.plan.work(self.row.node)?.definition;
+        let most = definition.concurrency_limit?;
+        let (tenant_id, task) = (self.facts.run.key.tenant.to_string(), definition.id.clone());
+        let limit = LimitName { tenant_id, task, kind: LimitKind::Concurrency };
+        let open = *self.facts.limits.get(&limit.to_string()).filter(|open| **open >= most)?;
+        Some(format!(
+            ", and waits for a permit of the limit of '{}' (`concurrencyLimit`): {open} of {most} open.",
+            limit.task
+        ))
     }
 
     /// The pauses that hold it back.

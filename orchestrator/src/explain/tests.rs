@@ -25,6 +25,7 @@ struct World {
     settings: Settings,
     broker_problem: Option<String>,
     pauses: Vec<Pause>,
+    limits: Map<String, u32>,
     waiting: Map<String, u64>,
     /// Whether ready tasks are let out at once.
     admits: bool,
@@ -58,8 +59,9 @@ impl World {
         };
         let (run, effects) = decide::start(&plan, request, &settings, now).unwrap();
         let waiting = Map::default();
-        let pauses = Vec::new();
-        let mut world = Self { plan, run, now, settings, broker_problem: None, pauses, waiting, admits };
+        let (pauses, limits) = (Vec::new(), Map::default());
+        let mut world =
+            Self { plan, run, now, settings, broker_problem: None, pauses, limits, waiting, admits };
         world.admit(effects);
         world
     }
@@ -130,6 +132,7 @@ impl World {
             now: self.now,
             windows: Map::from_iter([("x".to_owned(), 256)]),
             pauses: self.pauses.clone(),
+            limits: self.limits.clone(),
             broker_problem: self.broker_problem.clone(),
             waiting: self.waiting.clone(),
         })
@@ -195,6 +198,17 @@ fn a_task_that_is_held_back_tells_by_whom_and_what_lets_it_go_on() {
         &["held back: the task definition 'x' is paused since", "by ada (the provider is down)"],
     );
     assert_eq!((held.until, held.commands[0].as_str()), (None, "oarlock resume --task x"));
+}
+
+#[test]
+fn a_ready_task_waits_for_a_permit_of_its_limit() {
+    let text = ONE.replace("tasks:", "taskDefinitions: [{id: x, concurrencyLimit: 2}], tasks:");
+    let mut world = World::begin_with(&text, false);
+    let limit = format!("concurrency/{}/x", world.run.key.tenant);
+    world.limits.insert(limit.clone(), 1);
+    assert!(!world.only().text.contains("permit"));
+    world.limits.insert(limit, 2);
+    says(&world.only().text, &["waits for a permit of the limit of 'x' (`concurrencyLimit`): 2 of 2 open."]);
 }
 
 #[test]

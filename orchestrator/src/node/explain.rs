@@ -8,12 +8,17 @@ use oarlock_engine::map::Map;
 use oarlock_engine::run::Stage;
 use oarlock_engine::{Plan, Run};
 use oarlock_protocol::RunKey;
+use oarlock_protocol::message::{LimitKind, LimitName};
 
 use super::{Error, Node};
 use crate::explain::{Explanation, Facts, explain};
+use crate::layout;
+use crate::store::{Fields, Key};
 
 /// The most queues whose length is asked for: each is a question to the broker.
 const MOST_QUEUES: usize = 20;
+/// The most limits that are read of one run.
+const MOST_LIMITS: usize = 20;
 /// How long the broker may take to tell all of them; what it has not told then is left out.
 const ANSWER: Duration = Duration::from_secs(2);
 
@@ -40,6 +45,7 @@ impl Node {
             now: self.shared.clock.now(),
             windows: self.windows(&run),
             pauses: self.shared.pauses.lasting(),
+            limits: self.limits(&run, &plan).await?,
             broker_problem,
             waiting,
         })))
@@ -51,6 +57,34 @@ impl Node {
         let most = self.shared.settings.window;
         let window = |queue: &String| self.shared.admissions.standing(queue).map_or(most, |at| at.window);
         queues.map(|queue| (queue.clone(), window(&queue))).collect()
+    }
+
+    /// How many permits are taken of the limits of what is ready.
+    async fn limits(&self, run: &Run, plan: &Plan) -> Result<Map<String, u32>, Error> {
+        let ready = run
+            .rows
+            .values()
+            .filter(|row| row.work().is_some_and(|work| matches!(work.stage, Stage::Ready { .. })));
+        let definitions = ready.filter_map(|row| plan.work(row.node)).map(|work| &work.definition);
+        let limited = definitions.filter(|definition| definition.concurrency_limit.is_some());
+        let names: BTreeSet<LimitName> = limited
+            .map(|definition| LimitName {
+                tenant_id: run.key.tenant.to_string(),
+                task: definition.id.clone(),
+                kind: LimitKind::Concurrency,
+            })
+            .collect();
+        let mut taken = Map::default();
+        for name in names.into_iter().take(MOST_LIMITS) {
+            let field = layout::limit_field(&name);
+            let home = layout::limit_home(&name, self.shared.definitions.partitions());
+            let fields = Fields::Named(vec![field.clone()]);
+            let read = self.shared.store.read_hash(home, &Key::Limits, fields).await?;
+            for (stored, _) in layout::limits_in(read).unwrap_or_default() {
+                taken.insert(field.clone(), stored.home.taken());
+            }
+        }
+        Ok(taken)
     }
 
     async fn ask_depths(&self, run: &Run, plan: &Plan, waiting: &mut Map<String, u64>) {

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::Lost;
 use super::answer::Reply;
 use super::batch::{Dispatch, Entry, What};
+use super::effects::Verdict;
 use super::owner::{Owner, ROUND, STORE_AGAIN};
 use super::publisher::Outgoing;
 use super::{removal, requests, runs};
@@ -30,18 +31,32 @@ const LEAVE: Duration = Duration::from_secs(1);
 impl Owner {
     /// Lets ready tasks out, commits what was decided, and performs it.
     pub(super) async fn finish_round(&mut self) -> Result<(), Lost> {
+        self.let_back();
         // What the broker does not take now stays ready: nothing piles up on its way.
         self.admission.takes(self.broker_takes() && !self.publisher.is_full());
+        let mut held = false;
         for _ in 0..ROUND {
             let Some(ticket) = self.admission.take() else { break };
+            if !self.has_permits(&ticket).await? {
+                held = true;
+                continue;
+            }
             self.discount_pauses(&ticket.run, &ticket.path).await?;
-            if let Err(reason) = self.decide(&ticket.run, Event::Admitted { path: ticket.path }).await? {
+            let decided = self.decide(&ticket.run, Event::Admitted { path: ticket.path.clone() }).await?;
+            self.settle_permits(&ticket, decided.as_ref().is_ok_and(|verdict| *verdict == Verdict::Waits));
+            if let Err(reason) = decided {
                 tracing::error!(run = %ticket.run, reason, "a ready task's run cannot be loaded");
             }
             self.admission.settle();
         }
+        if held {
+            // Their places in the windows are free for others.
+            self.admission.deal();
+        }
         self.admission.wake_for_the_rest();
         self.republish_failed().await?;
+        self.ask_for_permits();
+        self.grant_permits();
         self.commit().await?;
         self.perform().await
     }

@@ -76,11 +76,13 @@ impl Owner {
             }
             Effect::Publish { path, execution_id, queue } => {
                 self.admission.opened(&queue, execution_id);
+                self.note_opened(key, &path, execution_id);
                 let what = What::Task { attempt: execution_id, queue };
                 self.dispatch(Dispatch { place: place(path), what });
             }
             Effect::Closed { path, execution_id, queue } => {
                 self.admission.closed(&queue, execution_id);
+                self.limits.closed(execution_id);
                 self.publisher.close(execution_id.into());
                 self.note_closed(key, &path, execution_id);
             }
@@ -113,6 +115,7 @@ impl Owner {
                 tracing::debug!(run = %key, trace_id, what, "an event changed nothing");
             }
             Effect::StartChild { path, execution_id, again: false, .. } => {
+                self.note_opened(key, &path, execution_id);
                 self.dispatch(Dispatch { place: place(path), what: What::Child { attempt: execution_id } });
             }
             Effect::StartChild { path, .. } => self.ask_child(&place(path)),

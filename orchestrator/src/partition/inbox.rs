@@ -4,8 +4,8 @@ use oarlock_broker::Message;
 use oarlock_engine::Event;
 use oarlock_protocol::message::{
     Answer, AnswerMessage, CancelMessage, CompleteMessage, Kind, OperationMessage, Parent, PauseMessage,
-    ProgressMessage, RegisterMessage, ResultMessage, ScheduleMessage, SignalMessage, StartMessage,
-    WatchMessage,
+    Permits, PermitsMessage, ProgressMessage, RegisterMessage, ResultMessage, ScheduleMessage, SignalMessage,
+    StartMessage, WatchMessage,
 };
 use oarlock_protocol::{FORMAT, RunId, RunKey, ScheduleKey, name};
 use serde::Deserialize;
@@ -22,6 +22,8 @@ pub(super) enum Incoming {
     Request(Request),
     /// How the start of a run that a schedule asked for was answered.
     Answer(ScheduleKey, RunId, Answer),
+    /// Another partition, or this one, speaks of a limit.
+    Permits(PermitsMessage),
 }
 
 impl Incoming {
@@ -30,7 +32,7 @@ impl Incoming {
         match self {
             Self::Event(run, _) => Some(run.clone()),
             Self::Request(request) => request.run(),
-            Self::Answer(..) => None,
+            Self::Answer(..) | Self::Permits(_) => None,
         }
     }
 }
@@ -71,6 +73,13 @@ pub(super) fn read(message: &Message, partition: u32, partitions: u32) -> Result
         Incoming::Request(Request::Schedule(message)) => {
             let key = ScheduleKey::new(message.tenant_id.as_str(), message.schedule_id.as_str());
             (message.tenant_id.as_str(), layout::schedule_home(&key, partitions))
+        }
+        Incoming::Permits(message) => {
+            let home = match message.says {
+                Permits::Want { .. } => layout::limit_home(&message.limit, partitions),
+                Permits::Grant { .. } | Permits::Ask => partition,
+            };
+            (message.limit.tenant_id.as_str(), home)
         }
         Incoming::Answer(key, ..) => (&*key.tenant, layout::schedule_home(key, partitions)),
     };
@@ -155,6 +164,11 @@ fn parse(message: &Message) -> Result<Incoming, String> {
             let pause: PauseMessage = body(message)?;
             check(pause.format)?;
             Ok(Incoming::Request(Request::Pause(pause)))
+        }
+        Some(Kind::Permits) => {
+            let message: PermitsMessage = body(message)?;
+            check(message.format)?;
+            Ok(Incoming::Permits(message))
         }
         Some(Kind::Schedule) => {
             let message: ScheduleMessage = body(message)?;

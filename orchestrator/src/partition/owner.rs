@@ -19,6 +19,8 @@ use super::effects::Verdict;
 use super::hearing::Hearing;
 use super::inbox::{self, Incoming};
 use super::lease::Lease;
+use super::limits::Limits;
+use super::permits::Homes;
 use super::publisher::Publisher;
 use super::removal::Removals;
 use super::runs::{self, Runs};
@@ -65,6 +67,10 @@ pub(super) struct Owner {
     pub(super) statistics: Statistics,
     /// The schedules of the round at hand; none for one that was removed in it.
     pub(super) schedules: Map<ScheduleKey, Option<Loaded>>,
+    /// The limits under which something is open or waits here.
+    pub(super) limits: Limits,
+    /// The limits whose home this partition is.
+    pub(super) homes: Homes,
 }
 
 /// Messages of the inbox that were taken and are not acknowledged.
@@ -86,6 +92,7 @@ impl Owner {
         pulse: Arc<Pulse>,
     ) -> Self {
         let settings = &shared.settings;
+        let epoch = lease.token.epoch;
         Self {
             health: shared.broker.health(),
             pulse,
@@ -106,6 +113,8 @@ impl Owner {
             asides: Asides::default(),
             statistics: Statistics::default(),
             schedules: Map::default(),
+            limits: Limits::new(epoch),
+            homes: Homes::default(),
         }
     }
 
@@ -178,7 +187,9 @@ impl Owner {
         let again = self.publisher.again_at().filter(|_| self.broker_takes() && !self.publisher.is_full());
         let acknowledge =
             self.unacknowledged.as_ref().filter(|_| self.asides.is_empty()).map(|taken| taken.due);
-        let others = [timer, self.flush_at, again, acknowledge];
+        let token = self.homes.wakes_at().map(|at| Instant::now() + Duration::from(at.since(now)));
+        let sweep = self.limits.sweeps_at().into_iter().chain(self.homes.sweeps_at()).min();
+        let others = [timer, self.flush_at, again, acknowledge, token, sweep];
         let fixed = self.lease.renew_at().min(self.load_timers_at);
         others.into_iter().flatten().min().map_or(fixed, |at| at.min(fixed))
     }
@@ -242,7 +253,9 @@ impl Owner {
                     self.park(delivery, &reason).await?;
                 }
             }
-            Ok(Incoming::Request(_) | Incoming::Answer(..)) if !self.may_ask(delivery) => {
+            Ok(Incoming::Request(_) | Incoming::Answer(..) | Incoming::Permits(_))
+                if !self.may_ask(delivery) =>
+            {
                 let told = "only orchestrators may ask this of an inbox, and the broker's user who sent it is none; \
                     a start goes to the exchange oarlock.start";
                 self.park(delivery, told).await?;
@@ -258,6 +271,7 @@ impl Owner {
                     self.park(delivery, &reason).await?;
                 }
             }
+            Ok(Incoming::Permits(message)) => self.take_permits(message),
             Err(reason) => self.park(delivery, &reason).await?,
         }
         Ok(())

@@ -11,7 +11,7 @@ use oarlock_protocol::{ExecutionId, RunKey, TaskPath, Timestamp};
 use super::batch::{Dispatch, Entry, What};
 use super::owner::Owner;
 use super::timers::Stored;
-use super::{Lost, runs};
+use super::{Lost, limits, runs};
 use crate::layout::outbox::{self, EVERYTHING};
 use crate::layout::{Place, Timed};
 use crate::store::{Fields, Key, Range, Write};
@@ -33,6 +33,7 @@ impl Owner {
             let (field, value) = (EVERYTHING.to_owned(), Bytes::new());
             self.batch.writes.push(Write::HashSet { key: Key::Outbox, field, value });
         }
+        self.load_limits().await?;
         let mut taken = Taken::default();
         let mut after: Option<(i64, String)> = None;
         loop {
@@ -210,8 +211,10 @@ impl Owner {
             }
         };
         cached.stored = Stored::At(at);
+        let mut counted = Vec::new();
         if taken.booked.insert(run.clone()) {
             self.books.open().take_in(&run, &cached.entries);
+            counted = limits::open_in(cached);
         }
         let waits = |path: &&TaskPath| waiting_in(&cached.plan, &cached.run, path).is_some();
         let paths = cached.run.rows.keys().filter(waits);
@@ -221,6 +224,7 @@ impl Owner {
             // Configured time limits are shorter by now.
             self.put_into_batch(&run);
         }
+        counted.into_iter().for_each(|(attempt, (limit, has))| self.limits.found(attempt, &limit, has));
         Ok(Some(paths.into_iter().map(|(_, path)| Place { run: run.clone(), path }).collect()))
     }
 

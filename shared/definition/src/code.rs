@@ -107,6 +107,5 @@ codes! {
     RepeatedTarget "repeated-target" Warning "Two mappings of one step write the same variable.",
     ConstantCondition "constant-condition" Warning "A condition that is always true or always false.",
     NeverReached "never-reached" Warning "A step after one that always ends the run.",
-    NotEnforced "not-enforced" Warning "A setting that this release records without acting on it.",
     TooManyProblems "too-many-problems" Warning "More problems than are worth listing at once.",
 }

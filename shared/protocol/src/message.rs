@@ -5,12 +5,14 @@
 
 mod beat;
 mod event;
+mod permits;
 mod request;
 
 use serde::{Deserialize, Serialize};
 
 pub use self::beat::BeatMessage;
 pub use self::event::{RunEvent, TaskEvent};
+pub use self::permits::{LimitKind, LimitName, Permits, PermitsMessage};
 pub use self::request::{
     Answer, AnswerMessage, CompleteMessage, Completion, Operation, OperationMessage, PauseMessage,
     PauseSubject, RegisterMessage, ScheduleAction, ScheduleMessage, StartRequest, WatchMessage,
@@ -40,13 +42,14 @@ pub enum Kind {
     Beat,
     Schedule,
     Pause,
+    Permits,
     RunEvent,
     TaskEvent,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Kind; 17] = [
+    pub const ALL: [Kind; 18] = [
         Kind::Start,
         Kind::Task,
         Kind::Result,
@@ -62,6 +65,7 @@ impl Kind {
         Kind::Beat,
         Kind::Schedule,
         Kind::Pause,
+        Kind::Permits,
         Kind::RunEvent,
         Kind::TaskEvent,
     ];
@@ -84,6 +88,7 @@ impl Kind {
             Kind::Beat => "oarlock.beat",
             Kind::Schedule => "oarlock.schedule",
             Kind::Pause => "oarlock.pause",
+            Kind::Permits => "oarlock.permits",
             Kind::RunEvent => "oarlock.run_event",
             Kind::TaskEvent => "oarlock.task_event",
         }

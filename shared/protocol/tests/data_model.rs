@@ -33,7 +33,7 @@ const TOGETHER: [(&str, &[&str]); 4] = [
 ];
 
 /// Where the fixtures show every field of each word.
-const SHOWN: [(&str, &[&str]); 54] = [
+const SHOWN: [(&str, &[&str]); 55] = [
     ("WorkflowDefinition", &["workflow_definition"]),
     ("WorkflowTimeouts", &["workflow_definition#/timeouts"]),
     ("TaskDefinition", &["workflow_definition#/taskDefinitions/0"]),
@@ -86,6 +86,7 @@ const SHOWN: [(&str, &[&str]); 54] = [
     ("OperationMessage", &["operation"]),
     ("BeatMessage", &["beat", "beat_leaving"]),
     ("PauseMessage", &["pause"]),
+    ("PermitsMessage", &["permits_ask", "permits_grant", "permits_want"]),
     ("RunEvent", &["run_event"]),
     ("TaskEvent", &["task_event"]),
     ("PayloadReference", &["payload_reference"]),

@@ -15,9 +15,9 @@ use oarlock_protocol::instance::{
 };
 use oarlock_protocol::message::{
     Answer, AnswerMessage, BeatMessage, CancelMessage, CompleteMessage, Completion, ControlMessage, Kind,
-    Operation, OperationMessage, Order, Outcome, PauseMessage, PayloadReference, ProgressMessage,
-    RegisterMessage, ResultMessage, RunEvent, ScheduleMessage, SignalMessage, StartMessage, StartRequest,
-    TaskEvent, TaskMessage, WatchMessage,
+    Operation, OperationMessage, Order, Outcome, PauseMessage, PayloadReference, PermitsMessage,
+    ProgressMessage, RegisterMessage, ResultMessage, RunEvent, ScheduleMessage, SignalMessage, StartMessage,
+    StartRequest, TaskEvent, TaskMessage, WatchMessage,
 };
 use oarlock_protocol::schedule::{Overlap, ScheduleDefinition, ScheduleView};
 use oarlock_protocol::security::{DataClassification, SecurityContext, SecurityLevel};
@@ -74,6 +74,9 @@ const FIXTURES: &[(&str, Again, Unknown)] = &[
     ("beat", again::<BeatMessage>, Unknown::Ignored),
     ("beat_leaving", again::<BeatMessage>, Unknown::Ignored),
     ("pause", again::<PauseMessage>, Unknown::Ignored),
+    ("permits_ask", again::<PermitsMessage>, Unknown::Ignored),
+    ("permits_grant", again::<PermitsMessage>, Unknown::Ignored),
+    ("permits_want", again::<PermitsMessage>, Unknown::Ignored),
     ("answer_accepted", again::<AnswerMessage>, Unknown::Ignored),
     ("answer_refused", again::<AnswerMessage>, Unknown::Ignored),
     ("answer_cancelling", again::<AnswerMessage>, Unknown::Ignored),
@@ -294,6 +297,7 @@ fn every_kind_of_message_has_its_type_and_fixture() {
             Kind::Beat => ("oarlock.beat", "beat"),
             Kind::Schedule => ("oarlock.schedule", "schedule_put"),
             Kind::Pause => ("oarlock.pause", "pause"),
+            Kind::Permits => ("oarlock.permits", "permits_want"),
             Kind::RunEvent => ("oarlock.run_event", "run_event"),
             Kind::TaskEvent => ("oarlock.task_event", "task_event"),
         };

@@ -11,8 +11,9 @@ use oarlock_protocol::instance::{
 };
 use oarlock_protocol::message::{
     AnswerMessage, BeatMessage, CancelMessage, CompleteMessage, ControlMessage, OperationMessage,
-    PauseMessage, PayloadReference, ProgressMessage, RegisterMessage, ResultMessage, RunEvent,
-    ScheduleMessage, SignalMessage, StartMessage, StartRequest, TaskEvent, TaskMessage, WatchMessage,
+    PauseMessage, PayloadReference, PermitsMessage, ProgressMessage, RegisterMessage, ResultMessage,
+    RunEvent, ScheduleMessage, SignalMessage, StartMessage, StartRequest, TaskEvent, TaskMessage,
+    WatchMessage,
 };
 use oarlock_protocol::schedule::{ScheduleDefinition, ScheduleView};
 use oarlock_protocol::security::SecurityContext;
@@ -26,7 +27,7 @@ const FIXTURES: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures");
 type Make = fn() -> Json;
 
 /// The messages: the file of each, and the schema in it.
-const MESSAGES: [(&str, Make); 18] = [
+const MESSAGES: [(&str, Make); 19] = [
     ("start_request", schema::<StartRequest>),
     ("start", schema::<StartMessage>),
     ("task", schema::<TaskMessage>),
@@ -43,6 +44,7 @@ const MESSAGES: [(&str, Make); 18] = [
     ("beat", schema::<BeatMessage>),
     ("schedule", schema::<ScheduleMessage>),
     ("pause", schema::<PauseMessage>),
+    ("permits", schema::<PermitsMessage>),
     ("run_event", schema::<RunEvent>),
     ("task_event", schema::<TaskEvent>),
 ];

@@ -20,6 +20,8 @@ mod faults;
 mod iterations;
 #[path = "limits.rs"]
 mod limits;
+#[path = "limits_of_fleet.rs"]
+mod limits_of_fleet;
 #[path = "lost_answers.rs"]
 mod lost_answers;
 #[path = "messages.rs"]

@@ -31,6 +31,7 @@ pub(super) fn prefix(partition: u32, key: &Key) -> Vec<u8> {
         }
         Key::Schedules => row.push(8),
         Key::Pauses => row.push(9),
+        Key::Limits => row.push(10),
     }
     row
 }

@@ -133,6 +133,7 @@ impl PartitionNames<'_> {
             Key::Statistics { hour } => self.name(&format!("statistics:{hour}")),
             Key::Schedules => self.name("schedules"),
             Key::Pauses => self.name("pauses"),
+            Key::Limits => self.name("limits"),
         }
     }
 

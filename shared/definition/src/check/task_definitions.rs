@@ -7,7 +7,7 @@ use oarlock_protocol::name::check_task_name;
 
 use super::Checker;
 use crate::code::Code;
-use crate::findings::{Finding, Mark};
+use crate::findings::Finding;
 use crate::place::Place;
 
 impl<'d> Checker<'_, 'd> {
@@ -85,16 +85,6 @@ impl<'d> Checker<'_, 'd> {
         self.timeouts(&definition.timeouts, &place.key("timeouts"));
         if let Some(security) = &definition.security_requirements {
             self.permissions(security, &place.key("securityRequirements"));
-        }
-        self.not_enforced("rateLimit", definition.rate_limit.is_some(), place);
-        self.not_enforced("concurrencyLimit", definition.concurrency_limit.is_some(), place);
-    }
-
-    fn not_enforced(&mut self, field: &str, is_set: bool, place: &Place) {
-        if is_set {
-            let message = format!("`{field}` is recorded, but not enforced in this release");
-            let finding = Finding::new(Code::NotEnforced, &place.key(field), message).mark(Mark::Key);
-            self.tell(finding.help("Limit the number of workers of its queue meanwhile."));
         }
     }
 

@@ -108,6 +108,7 @@ pub async fn keys_are_apart(harness: Harness) {
         hour(3_600_000),
         Key::Schedules,
         Key::Pauses,
+        Key::Limits,
     ];
     let runs =
         |tenant: &str, status: &str| Key::Runs { tenant: tenant.to_owned(), status: status.to_owned() };
