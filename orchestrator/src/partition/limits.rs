@@ -8,17 +8,17 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use oarlock_broker::{Message, Publication, topology};
 use oarlock_engine::admission::Ticket;
 use oarlock_engine::map::Map;
 use oarlock_engine::permits::{Allowance, Grant, Holder, Want};
 use oarlock_engine::run::Stage;
-use oarlock_protocol::message::{Kind, LimitKind, LimitName, Permits, PermitsMessage};
-use oarlock_protocol::{ExecutionId, FORMAT, RunKey, TaskPath, Timestamp};
+use oarlock_protocol::message::{LimitKind, LimitName, Permits};
+use oarlock_protocol::{ExecutionId, RunKey, TaskPath, Timestamp};
 use tokio::time::Instant;
 
 use super::Lost;
 use super::owner::Owner;
+use super::permits::publication;
 use super::runs::{self, Cached};
 use crate::layout;
 
@@ -395,18 +395,4 @@ fn wants(partition: u32, want: Want, allowance: Option<Allowance>) -> Permits {
         None => (None, None),
     };
     Permits::Want { partition, epoch, n, keeps, wants, most, per_ms }
-}
-
-/// A message about a limit, to the inbox of a partition.
-pub(super) fn publication(to: u32, from: u32, limit: LimitName, says: Permits) -> Publication {
-    let message_id = format!("{from}-permits");
-    let message = PermitsMessage { format: FORMAT, limit, says };
-    let message = Message {
-        // Made of words that always have a JSON form.
-        body: serde_json::to_vec(&message).unwrap_or_default().into(),
-        message_id,
-        kind: Kind::Permits.as_str().to_owned(),
-        ..Message::default()
-    };
-    Publication { queue: topology::inbox(to), message }
 }

@@ -5,13 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use bytes::Bytes;
+use oarlock_broker::{Message, Publication, topology};
 use oarlock_engine::permits::{Allowance, Grant, Home, Want};
-use oarlock_protocol::message::{LimitKind, LimitName, Permits, PermitsMessage};
-use oarlock_protocol::{Span, Timestamp};
+use oarlock_protocol::message::{Kind, LimitKind, LimitName, Permits, PermitsMessage};
+use oarlock_protocol::{FORMAT, Span, Timestamp};
 use tokio::time::Instant;
 
 use super::Lost;
-use super::limits::{least, publication};
+use super::limits::least;
 use super::owner::Owner;
 use crate::layout;
 use crate::store::{Fields, Key, Write};
@@ -227,4 +228,18 @@ impl Owner {
             }
         }
     }
+}
+
+/// A message about a limit, to the inbox of a partition.
+pub(super) fn publication(to: u32, from: u32, limit: LimitName, says: Permits) -> Publication {
+    let message_id = format!("{from}-permits");
+    let message = PermitsMessage { format: FORMAT, limit, says };
+    let message = Message {
+        // Made of words that always have a JSON form.
+        body: serde_json::to_vec(&message).unwrap_or_default().into(),
+        message_id,
+        kind: Kind::Permits.as_str().to_owned(),
+        ..Message::default()
+    };
+    Publication { queue: topology::inbox(to), message }
 }
