@@ -1,4 +1,4 @@
-//! Feeds the rules of `oarlock-monitor` and hands what they find to [`handling`].
+//! Feeds the rules of `oarlock-monitor` and hands what they find to `handling.rs`.
 //!
 //! Each orchestrator judges the attempts of its own partitions, after the commit that closed them, and the runs of the
 //! partitions that are its to own. What concerns the fleet as a whole, queues and workers, only the orchestrator that lives
