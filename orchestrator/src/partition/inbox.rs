@@ -127,13 +127,7 @@ fn parse(message: &Message) -> Result<Incoming, String> {
             let CancelMessage { run, reason, parent, .. } = cancel;
             Ok(Incoming::Request(Request::Cancel { run, reason, parent }))
         }
-        Some(Kind::Start) => {
-            let start: StartMessage = body(message)?;
-            check(start.format)?;
-            let tenant = &start.security_context.tenant_id;
-            check_parent(start.parent.as_ref(), tenant, start.workflow_instance_id)?;
-            Ok(Incoming::Request(Request::Start(Box::new(start))))
-        }
+        Some(Kind::Start) => parse_start(message),
         Some(Kind::Register) => {
             let RegisterMessage { format, tenant_id, definition } = body(message)?;
             check(format)?;
@@ -181,6 +175,14 @@ fn parse(message: &Message) -> Result<Incoming, String> {
         }
         None => Err(format!("its type '{}' is unknown", message.kind)),
     }
+}
+
+fn parse_start(message: &Message) -> Result<Incoming, String> {
+    let start: StartMessage = body(message)?;
+    check(start.format)?;
+    let tenant = &start.security_context.tenant_id;
+    check_parent(start.parent.as_ref(), tenant, start.workflow_instance_id)?;
+    Ok(Incoming::Request(Request::Start(Box::new(start))))
 }
 
 /// An answer to the start of a run by a schedule: others go to the nodes that asked.
