@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use oarlock_broker::{Hears, QueueDeclaration, QueueKind, Subscription, topology};
 use oarlock_monitor::{Kind, Severity, Subject};
 use oarlock_orchestrator::Settings;
+use oarlock_orchestrator::anomalies::Handle;
+use oarlock_protocol::message::PauseSubject;
 use oarlock_protocol::{Json, Span, Timestamp};
 use oarlock_worker::{TaskContext, TaskError};
 use serde_json::json;
@@ -27,13 +29,14 @@ async fn quick_to_judge() -> (Parts, System) {
     let parts = Parts::fresh().await;
     let mut settings = settings();
     settings.anomalies.rules.warm_up = 30;
+    settings.anomalies.of.insert(Kind::FailureRatio, vec![Handle::Event, Handle::Pause]);
     let system = parts.node("alone", Settings { ..settings }).await;
     system.register(WORKFLOW).await;
     (parts, system)
 }
 
 #[tokio::test]
-async fn a_task_that_begins_to_fail_is_found_told_and_announced_once() {
+async fn a_task_that_begins_to_fail_is_found_told_announced_once_and_paused() {
     let (_parts, system) = quick_to_judge().await;
     let hears = vec![Hears { exchange: topology::EVENTS.to_owned(), pattern: "anomaly.#".to_owned() }];
     let name = "a-test-that-hears".to_owned();
@@ -65,7 +68,8 @@ async fn a_task_that_begins_to_fail_is_found_told_and_announced_once() {
     system.run("pay", json!({"count": 200})).await;
     assert_eq!(system.node.anomalies(TENANT).anomalies, [], "nothing is unusual yet");
     fails.store(true, Ordering::Relaxed);
-    system.run("pay", json!({"count": 60})).await;
+    // It may be paused before all of them have failed.
+    system.begin("pay", json!({"count": 60})).await;
 
     let of_failures = |tenant: &'static str| {
         let found = system.node.anomalies(tenant).anomalies;
@@ -87,6 +91,11 @@ async fn a_task_that_begins_to_fail_is_found_told_and_announced_once() {
         }
     };
     assert_eq!((event["change"]["type"].as_str(), event["node"].as_str()), (Some("BEGAN"), Some("alone")));
+    let paused =
+        eventually("the task is paused", || async { system.node.pauses().await.unwrap().pop() }).await;
+    let task = PauseSubject::Task { tenant_id: TENANT.to_owned(), task: "payment.charge".to_owned() };
+    assert_eq!(paused.subject, task);
+    assert!(paused.reason.starts_with("anomaly: "), "{}", paused.reason);
 }
 
 #[tokio::test]
