@@ -14,6 +14,8 @@ const HEAVIEST: f32 = 1e12;
 #[derive(Clone, Debug)]
 pub(crate) struct Histogram {
     bins: Box<[f32; BINS]>,
+    /// The sum of all bins.
+    total: f64,
     /// The weight of the newest value.
     unit: f32,
     /// The sum of all weights, in units of the newest: how many values it stands for.
@@ -23,7 +25,7 @@ pub(crate) struct Histogram {
 impl Histogram {
     /// One that knows nothing.
     pub(crate) fn new() -> Self {
-        Self { bins: Box::new([0.0; BINS]), unit: 1.0, size: 0.0 }
+        Self { bins: Box::new([0.0; BINS]), total: 0.0, unit: 1.0, size: 0.0 }
     }
 
     /// Adds a value of at least 0; what was there before keeps the share `keep` (0..=1) of its weight.
@@ -32,10 +34,12 @@ impl Histogram {
         self.unit /= keep as f32;
         self.size = self.size * keep + 1.0;
         self.bins[bin(value)] += self.unit;
+        self.total += f64::from(self.unit);
         if self.unit > HEAVIEST {
             for weight in self.bins.iter_mut() {
                 *weight /= self.unit;
             }
+            self.total = self.bins.iter().map(|weight| f64::from(*weight)).sum();
             self.unit = 1.0;
         }
     }
@@ -51,13 +55,11 @@ impl Histogram {
         let at = bin(value);
         let below: f32 = self.bins[..at].iter().sum();
         let own = self.bins[at];
-        let above: f32 = self.bins[at + 1..].iter().sum();
-        let total = f64::from(below + own + above);
-        if total <= 0.0 {
+        if self.total <= 0.0 {
             return 0.0;
         }
         // The middle of its bin: so ranks of what is usual are 0.5 in the mean, however few bins it fills.
-        let rank = f64::from(below + own / 2.0) / total;
+        let rank = f64::from(below + own / 2.0) / self.total;
         normal_quantile((rank * self.size + 0.5) / (self.size + 1.0))
     }
 
