@@ -58,6 +58,31 @@ fn evaluate_each(
     Ok(result)
 }
 
+/// The longest key of a limit, in bytes: it is a part of names that partitions tell each other and store.
+pub const LONGEST_LIMIT_KEY: usize = 200;
+
+/// Evaluates the key of a limit, which `what` names: what it gives is counted together.
+///
+/// # Errors
+/// EXPRESSION_FAILED where it gives neither a text of 1 to [`LONGEST_LIMIT_KEY`] bytes, nor a number, nor a boolean.
+pub fn limit_key(key: &Template, scope: &RunScope<'_>, what: &str) -> Result<String, ErrorDetails> {
+    let value = key
+        .evaluate(scope, &Limits::default())
+        .map_err(|e| unevaluated(e.error.cause, &format!("{what}: {}", e.error.message)))?;
+    let found = match value {
+        Json::String(text) if (1..=LONGEST_LIMIT_KEY).contains(&text.len()) => return Ok(text),
+        Json::Number(_) | Json::Bool(_) => return Ok(value.to_string()),
+        Json::String(text) if text.is_empty() => "an empty text".to_owned(),
+        Json::String(text) => format!("a text of {} bytes", text.len()),
+        Json::Null => "null".to_owned(),
+        Json::Array(_) => "a list".to_owned(),
+        Json::Object(_) => "an object".to_owned(),
+    };
+    Err(failed(&format!(
+        "{what} gives {found}; a text of 1 to {LONGEST_LIMIT_KEY} bytes, a number or a boolean is wanted"
+    )))
+}
+
 /// Runs a task's variable mappings in order; each sees what the ones before it wrote. Returns what is to be written.
 ///
 /// # Errors

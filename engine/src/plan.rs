@@ -137,6 +137,8 @@ pub struct WorkNode {
     pub priority: u8,
     /// What it is given.
     pub input: Vec<(String, Template)>,
+    /// What its limits count together, where they have a key.
+    pub limit_keys: LimitKeyNodes,
     /// What that must fit.
     pub input_schema: Option<Arc<Schema>>,
     /// What its output must fit.
@@ -151,6 +153,14 @@ pub struct WorkNode {
     pub child: Option<ChildNode>,
     /// After which outcomes it is dispatched, where it undoes another step.
     pub undoes: Option<CompensationWhen>,
+}
+
+/// The keys of the limits of a task: texts that tell what is counted together.
+#[derive(Debug, Default)]
+#[allow(missing_docs, reason = "named as the limits are")]
+pub struct LimitKeyNodes {
+    pub concurrency: Option<Template>,
+    pub rate: Option<Template>,
 }
 
 /// Another workflow.

@@ -15,7 +15,7 @@ mod mailbox;
 mod row;
 
 pub use mailbox::{Mailbox, Signal};
-pub use row::{Awaiting, Block, Body, KEPT_ATTEMPTS, Open, Row, Stage, Work};
+pub use row::{Awaiting, Block, Body, KEPT_ATTEMPTS, LimitKeys, Open, Row, Stage, Work};
 
 use crate::map::{Map, Set};
 use crate::payloads::AtHand;

@@ -41,7 +41,7 @@ mod hearing;
 mod held;
 pub(crate) mod inbox;
 mod lease;
-mod limits;
+pub(crate) mod limits;
 pub(crate) mod observe;
 mod outbox;
 mod owner;

@@ -8,9 +8,9 @@ use oarlock_protocol::{ErrorDetails, Json, TaskInstanceId};
 
 use super::Decider;
 use crate::effect::Effect;
-use crate::plan::{CaseNode, NodeKind, Step, TerminateNode, WorkNode};
-use crate::run::{Body, Ending, Row, Stage, Work};
-use crate::scope::RunScope;
+use crate::plan::{CaseNode, LimitKeyNodes, NodeKind, Step, TerminateNode, WorkNode};
+use crate::run::{Body, Ending, LimitKeys, Row, Stage, Work};
+use crate::scope::{RunScope, TaskData};
 use crate::{mapping, router, schema, security};
 
 impl Decider<'_> {
@@ -136,6 +136,7 @@ impl Decider<'_> {
             attempt_count: 0,
             refusals: 0,
             state: None,
+            limit_keys: None,
             uncertain: false,
             closed_as: None,
             first_ready: self.now,
@@ -145,13 +146,38 @@ impl Decider<'_> {
         self.put_row(step, TaskStatus::Pending, Body::Work(Box::new(body)));
     }
 
-    /// Stores what a task is given; then it is ready.
+    /// Stores what a task is given, and what its limits count it for; then it is ready.
     pub(super) fn give_input(&mut self, step: &Step, input: Json) {
+        match self.limit_keys(step, &input) {
+            Ok(None) => {}
+            Ok(keys) => {
+                if let Some(work) = self.row_mut(step).and_then(Row::work_mut) {
+                    work.limit_keys = keys;
+                }
+            }
+            Err(error) => return self.fail(step, TaskStatus::Failed, error, None),
+        }
         if let Err(error) = self.count_stored(mapping::size(&input)) {
             return self.overrun(step, error);
         }
         self.run.set_input(&step.path, input);
         self.make_ready(step);
+    }
+
+    /// What the limits of a task with this input count it for; none where none of them has a key.
+    fn limit_keys(&self, step: &Step, input: &Json) -> Result<Option<Box<LimitKeys>>, ErrorDetails> {
+        let Some(work) = self.plan.work(step) else { return Ok(None) };
+        let LimitKeyNodes { concurrency, rate } = &work.limit_keys;
+        if concurrency.is_none() && rate.is_none() {
+            return Ok(None);
+        }
+        let scope = self.scope(step).with_task(TaskData { input, output: &Json::Null });
+        let key = |key: &Option<Template>, field: &str| {
+            let what = format!("the key of the {field} of '{}'", work.definition.id);
+            key.as_ref().map(|key| mapping::limit_key(key, &scope, &what)).transpose()
+        };
+        let concurrency = key(concurrency, "concurrencyLimit")?;
+        Ok(Some(Box::new(LimitKeys { concurrency, rate: key(rate, "rateLimit")? })))
     }
 
     fn begin_switch(&mut self, step: &Step, cases: &[CaseNode]) {

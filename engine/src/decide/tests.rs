@@ -16,6 +16,7 @@ mod for_each_cost;
 mod handlers;
 mod invariants;
 mod joins;
+mod limit_keys;
 mod limits;
 mod loops;
 mod mappings;

@@ -120,6 +120,11 @@ impl Holder {
         self.owes = true;
     }
 
+    /// Whether the home knows what is open here: it has answered the newest word, and there is nothing new to say.
+    pub fn is_settled(&self) -> bool {
+        self.answered && !self.owes
+    }
+
     /// What is to be said to the home now, where so many tasks wait for a permit; none where there is nothing new, or where it
     /// has not answered the last yet. It is in force at once, so it must be sent.
     pub fn say(&mut self, waiting: u32, now: Timestamp) -> Option<Want> {
@@ -143,7 +148,7 @@ impl Holder {
 
     /// Whether there is nothing to remember: no attempt is open, and the home knows that nothing is wanted.
     pub fn is_idle(&self) -> bool {
-        self.answered && !self.owes && self.open == 0 && self.ceiling == 0 && self.wanted == 0
+        self.is_settled() && self.open == 0 && self.ceiling == 0 && self.wanted == 0
     }
 
     fn drop_tokens(&mut self, now: Timestamp) {

@@ -7,14 +7,15 @@ use std::sync::Arc;
 
 use oarlock_expression::{Expression, Path, Pipeline, Reference, Registry, Template};
 use oarlock_protocol::definition::{
-    Task, TaskDefinition, TaskKind, Terminate, Transformation, VariableMapping, WorkflowDefinition,
+    ConcurrencyLimit, Task, TaskDefinition, TaskKind, Terminate, Transformation, VariableMapping,
+    WorkflowDefinition,
 };
 use oarlock_protocol::instance::InstanceKind;
 use oarlock_protocol::{Json, JsonMap, TaskPath};
 
 use super::{
-    Attachment, BlockNode, CaseNode, Children, Error, MappingNode, MappingSource, Node, NodeId, NodeKind,
-    Plan, TerminateNode, Wait, WorkNode,
+    Attachment, BlockNode, CaseNode, Children, Error, LimitKeyNodes, MappingNode, MappingSource, Node,
+    NodeId, NodeKind, Plan, TerminateNode, Wait, WorkNode,
 };
 use crate::map::Map;
 use crate::router::DEFAULT_PRIORITY;
@@ -242,6 +243,7 @@ impl Compiler<'_> {
     fn work_of(&mut self, task: &Task, definition: TaskDefinition) -> Result<WorkNode, Error> {
         let schemas = self.schemas_of(&definition)?;
         Ok(WorkNode {
+            limit_keys: self.limit_keys(&definition)?,
             definition,
             priority: task.priority.unwrap_or(DEFAULT_PRIORITY),
             input: self.templates(&task.input_mappings)?,
@@ -257,6 +259,13 @@ impl Compiler<'_> {
             child: None,
             undoes: None,
         })
+    }
+
+    pub(super) fn limit_keys(&mut self, definition: &TaskDefinition) -> Result<LimitKeyNodes, Error> {
+        let concurrency = definition.concurrency_limit.as_ref().and_then(ConcurrencyLimit::key);
+        let rate = definition.rate_limit.as_ref().and_then(|limit| limit.key.as_deref());
+        let mut compiled = |key: Option<&str>| key.map(|key| self.template(&Json::from(key))).transpose();
+        Ok(LimitKeyNodes { concurrency: compiled(concurrency)?, rate: compiled(rate)? })
     }
 
     fn mapping(&mut self, mapping: &VariableMapping) -> Result<MappingNode, Error> {

@@ -67,12 +67,23 @@ pub struct Work {
     pub first_dispatch: Option<Timestamp>,
     /// What its last look left behind, where it was DEFERRED.
     pub state: Option<Json>,
+    /// What the limits of its definition count it for.
+    pub limit_keys: Option<Box<LimitKeys>>,
     /// Whether an attempt ended without saying what it had done: a timeout, a worker that was lost.
     pub uncertain: bool,
     /// Of a task that can be undone: as which of these it closed, from 1.
     pub closed_as: Option<u64>,
     /// Its latest attempts, the oldest first; the open one, where there is one, is the last.
     pub attempts: Vec<Attempt>,
+}
+
+/// What the limits of a task that have a key count it for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LimitKeys {
+    /// Its `concurrencyLimit`.
+    pub concurrency: Option<String>,
+    /// Its `rateLimit`.
+    pub rate: Option<String>,
 }
 
 /// A task keeps its latest attempts only, so that its row stays small however often it is retried.

@@ -4,8 +4,9 @@ use oarlock_engine::run::{Open, Row, Stage, Work};
 use oarlock_protocol::Timestamp;
 use oarlock_protocol::definition::TaskTimeouts;
 use oarlock_protocol::instance::{InstanceKind, TaskInstance, WorkflowStatus};
-use oarlock_protocol::message::{LimitKind, LimitName};
+use oarlock_protocol::message::LimitKind;
 
+use crate::partition::limits::limit_name;
 use crate::pauses::{self, Labels, Pause};
 
 use super::{Facts, Waiting, add, ago, ahead, error_text, word};
@@ -74,6 +75,7 @@ impl Told<'_> {
                 facts.windows.get(queue).copied().unwrap_or_default()
             ));
             self.add_waiting_in_queue(&mut text);
+            self.rate().iter().for_each(|rate| add(&mut text, rate));
         }
         let until = self.add_queue_limit(&mut text, self.timeouts.queue.map(|span| since.after(span)));
         self.waiting(since, until, text, &ENDED)
@@ -82,14 +84,24 @@ impl Told<'_> {
     /// The limit of its definition of which no permit is free, as the store has it.
     fn full_limit(&self) -> Option<String> {
         let definition = &self.facts.plan.work(self.row.node)?.definition;
-        let most = definition.concurrency_limit?;
-        let (tenant_id, task) = (self.facts.run.key.tenant.to_string(), definition.id.clone());
-        let limit = LimitName { tenant_id, task, kind: LimitKind::Concurrency };
+        let most = definition.concurrency_limit.as_ref()?.limit();
+        let limit = limit_name(&self.facts.run.key.tenant, definition, self.work, LimitKind::Concurrency);
         let open = *self.facts.limits.get(&limit.to_string()).filter(|open| **open >= most)?;
+        let counted = limit.key.map(|key| format!(" for the key {key:?}")).unwrap_or_default();
         Some(format!(
-            ", and waits for a permit of the limit of '{}' (`concurrencyLimit`): {open} of {most} open.",
+            ", and waits for a permit of the limit of '{}'{counted} (`concurrencyLimit`): {open} of {most} open.",
             limit.task
         ))
+    }
+
+    /// How its definition spreads what begins.
+    fn rate(&self) -> Option<String> {
+        let definition = &self.facts.plan.work(self.row.node)?.definition;
+        let rate = definition.rate_limit.as_ref()?;
+        let limit = limit_name(&self.facts.run.key.tenant, definition, self.work, LimitKind::Rate);
+        let counted = limit.key.map(|key| format!(" for the key {key:?}")).unwrap_or_default();
+        let (most, per) = (rate.limit, rate.per);
+        Some(format!("At most {most} of '{}'{counted} begin in {per} (`rateLimit`).", limit.task))
     }
 
     /// The pauses that hold it back.

@@ -13,6 +13,7 @@ use oarlock_protocol::message::{LimitKind, LimitName};
 use super::{Error, Node};
 use crate::explain::{Explanation, Facts, explain};
 use crate::layout;
+use crate::partition::limits::limit_name;
 use crate::store::{Fields, Key};
 
 /// The most queues whose length is asked for: each is a question to the broker.
@@ -65,14 +66,10 @@ impl Node {
             .rows
             .values()
             .filter(|row| row.work().is_some_and(|work| matches!(work.stage, Stage::Ready { .. })));
-        let definitions = ready.filter_map(|row| plan.work(row.node)).map(|work| &work.definition);
-        let limited = definitions.filter(|definition| definition.concurrency_limit.is_some());
+        let works = ready.filter_map(|row| Some((row.work()?, &plan.work(row.node)?.definition)));
+        let limited = works.filter(|(_, definition)| definition.concurrency_limit.is_some());
         let names: BTreeSet<LimitName> = limited
-            .map(|definition| LimitName {
-                tenant_id: run.key.tenant.to_string(),
-                task: definition.id.clone(),
-                kind: LimitKind::Concurrency,
-            })
+            .map(|(work, definition)| limit_name(&run.key.tenant, definition, work, LimitKind::Concurrency))
             .collect();
         let mut taken = Map::default();
         for name in names.into_iter().take(MOST_LIMITS) {

@@ -74,13 +74,12 @@ pub(super) fn read(message: &Message, partition: u32, partitions: u32) -> Result
             let key = ScheduleKey::new(message.tenant_id.as_str(), message.schedule_id.as_str());
             (message.tenant_id.as_str(), layout::schedule_home(&key, partitions))
         }
-        Incoming::Permits(message) => {
-            let home = match message.says {
-                Permits::Want { .. } => layout::limit_home(&message.limit, partitions),
-                Permits::Grant { .. } | Permits::Ask => partition,
-            };
-            (message.limit.tenant_id.as_str(), home)
-        }
+        Incoming::Permits(message) => match &message.says {
+            Permits::Want { limit, .. } => (limit.tenant_id.as_str(), layout::limit_home(limit, partitions)),
+            Permits::Grant { limit, .. } | Permits::Ask { limit } => (limit.tenant_id.as_str(), partition),
+            // From whoever owns that partition.
+            Permits::AskAll { .. } | Permits::ToldAll { .. } => return Ok(incoming),
+        },
         Incoming::Answer(key, ..) => (&*key.tenant, layout::schedule_home(key, partitions)),
     };
     name::check_tenant(tenant).map_err(|error| error.to_string())?;

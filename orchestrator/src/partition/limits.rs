@@ -11,7 +11,6 @@ use std::time::Duration;
 use oarlock_engine::admission::Ticket;
 use oarlock_engine::map::Map;
 use oarlock_engine::permits::{Allowance, Grant, Holder, Want};
-use oarlock_engine::run::Stage;
 use oarlock_protocol::message::{LimitKind, LimitName, Permits};
 use oarlock_protocol::{ExecutionId, RunKey, TaskPath, Timestamp};
 use tokio::time::Instant;
@@ -19,8 +18,14 @@ use tokio::time::Instant;
 use super::Lost;
 use super::owner::Owner;
 use super::permits::publication;
-use super::runs::{self, Cached};
+use super::runs;
 use crate::layout;
+
+mod under;
+
+pub(crate) use under::name as limit_name;
+use under::{Limit, concurrency_of, limits_of};
+pub(super) use under::{least, open_in};
 
 /// All limits are looked at this often: what was not answered is said again, and what is idle is forgotten.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -28,6 +33,8 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// The limits under which something is open or waits in a partition.
 pub(super) struct Limits {
     epoch: u64,
+    /// How many partitions there are.
+    partitions: u32,
     /// By the text of the limit.
     held: BTreeMap<Arc<str>, Held>,
     /// What waits for the same permits.
@@ -43,11 +50,15 @@ pub(super) struct Limits {
     changed: BTreeSet<Arc<str>>,
     /// The greatest number of a word about a limit that is forgotten.
     spoken: u64,
+    /// The partitions, each under its epoch, that are to be told when all limits whose home they are have been spoken of.
+    asked_by: BTreeMap<u32, u64>,
     sweep_at: Instant,
 }
 
 struct Held {
     name: LimitName,
+    /// The partition that leases its permits.
+    home: u32,
     holder: Holder,
     /// What the newest version of each workflow allows that has had a task here since the limit is known.
     allowed: BTreeMap<String, (u32, Allowance)>,
@@ -61,18 +72,11 @@ struct Line {
     back: usize,
 }
 
-/// A limit that a task is under.
-pub(super) struct Limit {
-    name: LimitName,
-    allowance: Allowance,
-    workflow: String,
-    version: u32,
-}
-
 impl Limits {
-    pub(super) fn new(epoch: u64) -> Self {
+    pub(super) fn new(epoch: u64, partitions: u32) -> Self {
         Self {
             epoch,
+            partitions,
             held: BTreeMap::new(),
             lines: BTreeMap::new(),
             open: Map::default(),
@@ -80,6 +84,7 @@ impl Limits {
             taken: Map::default(),
             changed: BTreeSet::new(),
             spoken: 0,
+            asked_by: BTreeMap::new(),
             sweep_at: Instant::now(),
         }
     }
@@ -152,12 +157,35 @@ impl Limits {
         }
     }
 
+    /// A home asks for all: its own next words are to come behind what is said now.
+    pub(super) fn is_asked_for_all(&mut self, home: u32, epoch: u64) {
+        let concerned = self.held.iter_mut().filter(|(_, held)| held.counts_at(home));
+        for (name, held) in concerned {
+            held.holder.is_asked();
+            self.changed.insert(name.clone());
+        }
+        self.asked_by.insert(home, epoch);
+    }
+
+    /// The homes that have asked for all, and have heard and answered all by now.
+    fn all_told(&mut self) -> BTreeMap<u32, u64> {
+        let held = &self.held;
+        let is_told = |home: u32| {
+            held.values().filter(|held| held.counts_at(home)).all(|held| held.holder.is_settled())
+        };
+        let (told, asked) =
+            std::mem::take(&mut self.asked_by).into_iter().partition(|(home, _)| is_told(*home));
+        self.asked_by = asked;
+        told
+    }
+
     fn find(&mut self, limit: &LimitName) -> Arc<str> {
         let name: Arc<str> = layout::limit_field(limit).into();
-        let (epoch, spoken) = (self.epoch, self.spoken);
+        let (epoch, spoken, partitions) = (self.epoch, self.spoken, self.partitions);
         let open = self.counts.get(&name).copied().unwrap_or_default();
         self.held.entry(name.clone()).or_insert_with(|| Held {
             name: limit.clone(),
+            home: layout::limit_home(limit, partitions),
             holder: Holder::speaking_after(epoch, spoken, open),
             allowed: BTreeMap::new(),
             lines: BTreeSet::new(),
@@ -196,7 +224,7 @@ impl Limits {
 
     /// The line in which those wait that need these permits.
     fn line(&mut self, names: &[Arc<str>]) -> Arc<str> {
-        let line: Arc<str> = names.join(" ").into();
+        let line: Arc<str> = names.join("\n").into();
         for name in names {
             if let Some(held) = self.held.get_mut(name) {
                 held.lines.insert(line.clone());
@@ -212,56 +240,11 @@ impl Held {
     fn allowance(&self) -> Option<Allowance> {
         self.allowed.values().map(|(_, allowance)| *allowance).reduce(least)
     }
-}
 
-/// The stricter of two.
-pub(super) fn least(one: Allowance, other: Allowance) -> Allowance {
-    let strictness = |allowance: Allowance| match allowance {
-        Allowance::Concurrency { most } => 1.0 / f64::from(most.max(1)),
-        Allowance::Rate { limit, per_ms } => per_ms as f64 / f64::from(limit.max(1)),
-    };
-    if strictness(other) > strictness(one) { other } else { one }
-}
-
-/// The limits that a task is under: none, one or two.
-fn limits_of(cached: &Cached, path: &TaskPath) -> Vec<Limit> {
-    let row = cached.run.rows.get(path);
-    let Some(work) = row.and_then(|row| cached.plan.work(row.node)) else { return Vec::new() };
-    let definition = &work.definition;
-    if work.child.is_some() {
-        return Vec::new();
+    /// Whether that home counts what is open under it.
+    fn counts_at(&self, home: u32) -> bool {
+        self.home == home && self.name.kind == LimitKind::Concurrency
     }
-    let head = &cached.run.head;
-    let limit = |kind, allowance| Limit {
-        name: LimitName { tenant_id: cached.run.key.tenant.to_string(), task: definition.id.clone(), kind },
-        allowance,
-        workflow: head.workflow_definition_id.clone(),
-        version: head.workflow_definition_version,
-    };
-    let concurrency = definition.concurrency_limit.map(|most| Allowance::Concurrency { most });
-    let rate = definition
-        .rate_limit
-        .map(|of| Allowance::Rate { limit: of.limit, per_ms: of.per.as_millis().max(1) });
-    let concurrency = concurrency.map(|allowance| limit(LimitKind::Concurrency, allowance));
-    concurrency.into_iter().chain(rate.map(|allowance| limit(LimitKind::Rate, allowance))).collect()
-}
-
-/// What the limit of concurrency of a task is called, and whether its definition has one. None for a run of another workflow.
-fn concurrency_of(cached: &Cached, path: &TaskPath) -> Option<(LimitName, bool)> {
-    let work = cached.plan.work(cached.run.rows.get(path)?.node)?;
-    let (tenant_id, task) = (cached.run.key.tenant.to_string(), work.definition.id.clone());
-    let limit = LimitName { tenant_id, task, kind: LimitKind::Concurrency };
-    work.child.is_none().then_some((limit, work.definition.concurrency_limit.is_some()))
-}
-
-/// The attempts of a run that are open, also those that their workers have handed on; each with its limit, and whether its
-/// definition has that.
-pub(super) fn open_in(cached: &Cached) -> Vec<(ExecutionId, (LimitName, bool))> {
-    let open = cached.run.rows.iter().filter_map(|(path, row)| match &row.work()?.stage {
-        Stage::Open(open) => Some((open.execution_id, concurrency_of(cached, path)?)),
-        Stage::Ready { .. } | Stage::Waiting { .. } | Stage::Held | Stage::Closed => None,
-    });
-    open.collect()
 }
 
 impl Owner {
@@ -348,13 +331,16 @@ impl Owner {
             let waiting = u32::try_from(waiting).unwrap_or(u32::MAX);
             let want = held.holder.say(waiting, now);
             if let Some(want) = want {
-                let (limit, says) = (held.name.clone(), wants(self.partition, want, held.allowance()));
-                let home = layout::limit_home(&limit, self.shared.definitions.partitions());
-                self.batch.tell.push(publication(home, self.partition, limit, says));
+                let says = wants(held.name.clone(), self.partition, want, held.allowance());
+                self.batch.tell.push(publication(held.home, self.partition, says));
             } else if waiting == 0 && held.holder.is_idle() {
                 self.limits.spoken = self.limits.spoken.max(held.holder.spoken());
                 self.limits.held.remove(&name);
             }
+        }
+        for (home, epoch) in self.limits.all_told() {
+            let says = Permits::ToldAll { partition: self.partition, epoch };
+            self.batch.tell.push(publication(home, self.partition, says));
         }
     }
 
@@ -387,12 +373,12 @@ impl Owner {
     }
 }
 
-fn wants(partition: u32, want: Want, allowance: Option<Allowance>) -> Permits {
+fn wants(limit: LimitName, partition: u32, want: Want, allowance: Option<Allowance>) -> Permits {
     let Want { epoch, n, keeps, wants } = want;
     let (most, per_ms) = match allowance {
         Some(Allowance::Concurrency { most }) => (Some(most), None),
         Some(Allowance::Rate { limit, per_ms }) => (Some(limit), Some(per_ms)),
         None => (None, None),
     };
-    Permits::Want { partition, epoch, n, keeps, wants, most, per_ms }
+    Permits::Want { limit, partition, epoch, n, keeps, wants, most, per_ms }
 }

@@ -92,7 +92,7 @@ impl Owner {
         pulse: Arc<Pulse>,
     ) -> Self {
         let settings = &shared.settings;
-        let epoch = lease.token.epoch;
+        let limits = Limits::new(lease.token.epoch, shared.definitions.partitions());
         Self {
             health: shared.broker.health(),
             pulse,
@@ -113,7 +113,7 @@ impl Owner {
             asides: Asides::default(),
             statistics: Statistics::default(),
             schedules: Map::default(),
-            limits: Limits::new(epoch),
+            limits,
             homes: Homes::default(),
         }
     }

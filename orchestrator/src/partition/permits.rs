@@ -34,7 +34,21 @@ pub(super) struct Homes {
     changed: BTreeSet<LimitName>,
     /// When the next token of each rate can be given that somebody waits for.
     wakes: BTreeMap<LimitName, Timestamp>,
+    census: Census,
     sweep_at: Option<Instant>,
+}
+
+/// What the partitions hold of all limits of concurrency at home here, whatever the store knows of it: it may have lost the
+/// last commits before the partition was taken. Until that is known nothing is leased of these.
+#[derive(Default)]
+enum Census {
+    /// There has been no such limit yet.
+    #[default]
+    Unneeded,
+    /// These are to speak, and are waited for until then.
+    Open { silent: BTreeSet<u32>, until: Timestamp, asked: Option<Instant> },
+    /// All have spoken, or have been waited for.
+    Closed,
 }
 
 #[derive(Default)]
@@ -70,7 +84,11 @@ impl Homes {
         want: Want,
         allowance: Option<Allowance>,
         now: Timestamp,
+        partitions: u32,
     ) -> bool {
+        if limit.kind == LimitKind::Concurrency {
+            self.begin_census(partitions, now);
+        }
         let is_new = !self.all.contains_key(&limit);
         let at = self.all.entry(limit.clone()).or_default();
         if at.home.hear(partition, want, now)
@@ -85,6 +103,37 @@ impl Homes {
         self.sweep_at.get_or_insert_with(|| Instant::now() + SWEEP);
         self.changed.insert(limit);
         is_new
+    }
+
+    fn begin_census(&mut self, partitions: u32, now: Timestamp) {
+        if matches!(self.census, Census::Unneeded) {
+            let silent = (0..partitions).collect();
+            self.census = Census::Open { silent, until: now.after(SILENT), asked: None };
+        }
+    }
+
+    /// A partition has said what it holds of all; or the time for it is over. What that lets go on is looked at.
+    fn close_census(&mut self, told: Option<u32>, now: Timestamp) {
+        if let Census::Open { silent, until, .. } = &mut self.census {
+            if let Some(partition) = told {
+                silent.remove(&partition);
+            }
+            if silent.is_empty() || *until <= now {
+                self.census = Census::Closed;
+                self.changed.extend(self.all.keys().cloned());
+            }
+        }
+    }
+
+    /// The partitions that are to be asked for all now.
+    fn ask_census(&mut self) -> BTreeSet<u32> {
+        match &mut self.census {
+            Census::Open { silent, asked, .. } if asked.is_none_or(|asked| asked.elapsed() >= ASK_AGAIN) => {
+                *asked = Some(Instant::now());
+                silent.clone()
+            }
+            Census::Unneeded | Census::Open { .. } | Census::Closed => BTreeSet::new(),
+        }
     }
 }
 
@@ -125,6 +174,9 @@ impl Owner {
                 Err(error) => tracing::error!(%error, "a limit is counted anew as partitions speak of it"),
             }
         }
+        if self.homes.all.keys().any(|limit| limit.kind == LimitKind::Concurrency) {
+            self.homes.begin_census(self.shared.definitions.partitions(), self.shared.clock.now());
+        }
         // At once: who holds something is asked.
         self.homes.sweep_at = Some(Instant::now());
         Ok(())
@@ -133,33 +185,44 @@ impl Owner {
     /// Another partition, or this one, speaks of a limit.
     pub(super) fn take_permits(&mut self, message: PermitsMessage) {
         let now = self.shared.clock.now();
-        let PermitsMessage { limit, says, .. } = message;
-        match says {
-            Permits::Want { partition, epoch, n, keeps, wants, most, per_ms } => {
-                if partition < self.shared.definitions.partitions() {
+        let partitions = self.shared.definitions.partitions();
+        match message.says {
+            Permits::Want { limit, partition, epoch, n, keeps, wants, most, per_ms } => {
+                if partition < partitions {
                     let allowance = allowance(limit.kind, most, per_ms);
                     let want = Want { epoch, n, keeps, wants };
-                    if self.homes.hear(limit.clone(), partition, want, allowance, now) {
+                    if self.homes.hear(limit.clone(), partition, want, allowance, now, partitions) {
                         self.ask_all(limit, partition, now);
                     }
                 }
             }
-            Permits::Grant { epoch, n, ceiling, tokens } => {
+            Permits::Grant { limit, epoch, n, ceiling, tokens } => {
                 self.limits.hear(&limit, Grant { epoch, n, ceiling, tokens }, now);
             }
-            Permits::Ask => self.limits.is_asked(&limit),
+            Permits::Ask { limit } => self.limits.is_asked(&limit),
+            Permits::AskAll { home, epoch } if home < partitions => self.limits.is_asked_for_all(home, epoch),
+            Permits::ToldAll { partition, epoch } if epoch == self.lease.token.epoch => {
+                self.homes.close_census(Some(partition), now);
+            }
+            // Of no such partition; or who asked is followed by this owner, which asks anew.
+            Permits::AskAll { .. } | Permits::ToldAll { .. } => {}
         }
     }
 
     /// A limit is new: attempts of its task may be open in every partition, also of versions of the definition without it.
+    /// Not of one with a key: what has none of its own counts for no key.
     fn ask_all(&mut self, limit: LimitName, except: u32, now: Timestamp) {
-        if limit.kind == LimitKind::Rate {
+        if limit.kind == LimitKind::Rate || limit.key.is_some() {
             return;
         }
         let others: BTreeSet<u32> =
             (0..self.shared.definitions.partitions()).filter(|partition| *partition != except).collect();
         for partition in &others {
-            self.batch.tell.push(publication(*partition, self.partition, limit.clone(), Permits::Ask));
+            self.batch.tell.push(publication(
+                *partition,
+                self.partition,
+                Permits::Ask { limit: limit.clone() },
+            ));
         }
         if let Some(at) = self.homes.all.get_mut(&limit) {
             at.first = Some((others, now.after(SILENT)));
@@ -176,8 +239,10 @@ impl Owner {
         self.homes.changed.extend(due);
         for limit in std::mem::take(&mut self.homes.changed) {
             self.homes.wakes.remove(&limit);
+            let is_known = limit.kind == LimitKind::Rate || matches!(self.homes.census, Census::Closed);
             let Some(at) = self.homes.all.get_mut(&limit) else { continue };
-            if at.may_lease(now)
+            if is_known
+                && at.may_lease(now)
                 && let Some(allowance) = at.allowance(now)
             {
                 let granted = at.home.grant(allowance, now);
@@ -188,8 +253,8 @@ impl Owner {
             }
             for partition in std::mem::take(&mut at.answers) {
                 let Some(Grant { epoch, n, ceiling, tokens }) = at.home.answer(partition) else { continue };
-                let says = Permits::Grant { epoch, n, ceiling, tokens };
-                self.batch.tell.push(publication(partition, self.partition, limit.clone(), says));
+                let says = Permits::Grant { limit: limit.clone(), epoch, n, ceiling, tokens };
+                self.batch.tell.push(publication(partition, self.partition, says));
             }
             if at.home.is_idle(now) && at.first.is_none() {
                 if at.stored.is_some() {
@@ -209,6 +274,11 @@ impl Owner {
 
     /// Asks those that are silent, and lets what is idle go.
     fn sweep_homes(&mut self, now: Timestamp) {
+        self.homes.close_census(None, now);
+        for partition in self.homes.ask_census() {
+            let says = Permits::AskAll { home: self.partition, epoch: self.lease.token.epoch };
+            self.batch.tell.push(publication(partition, self.partition, says));
+        }
         if self.homes.sweeps_at().is_none_or(|at| at > Instant::now()) {
             return;
         }
@@ -224,16 +294,20 @@ impl Owner {
             silent.extend(at.first.iter().flat_map(|(silent, _)| silent));
             at.asked = (!silent.is_empty()).then(Instant::now);
             for partition in silent {
-                self.batch.tell.push(publication(partition, self.partition, limit.clone(), Permits::Ask));
+                self.batch.tell.push(publication(
+                    partition,
+                    self.partition,
+                    Permits::Ask { limit: limit.clone() },
+                ));
             }
         }
     }
 }
 
-/// A message about a limit, to the inbox of a partition.
-pub(super) fn publication(to: u32, from: u32, limit: LimitName, says: Permits) -> Publication {
+/// A message about limits, to the inbox of a partition.
+pub(super) fn publication(to: u32, from: u32, says: Permits) -> Publication {
     let message_id = format!("{from}-permits");
-    let message = PermitsMessage { format: FORMAT, limit, says };
+    let message = PermitsMessage { format: FORMAT, says };
     let message = Message {
         // Made of words that always have a JSON form.
         body: serde_json::to_vec(&message).unwrap_or_default().into(),

@@ -5,8 +5,10 @@
 
 use serde::{Deserialize, Serialize};
 
+mod limit;
 mod step;
 
+pub use self::limit::{ConcurrencyLimit, RateLimit};
 pub use self::step::{
     Awaited, ChildWorkflow, Compensation, CompensationWhen, ForEach, Join, Loop, Tolerance, Wait,
 };
@@ -109,17 +111,7 @@ pub struct TaskDefinition {
     pub rate_limit: Option<RateLimit>,
     /// At most so many open attempts at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub concurrency_limit: Option<u32>,
-}
-
-/// At most `limit` dispatches in every `per`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-#[allow(missing_docs, reason = "the type's sentence names both")]
-pub struct RateLimit {
-    pub limit: u32,
-    pub per: Span,
+    pub concurrency_limit: Option<ConcurrencyLimit>,
 }
 
 /// Limits in time of one task; the configured defaults where absent.

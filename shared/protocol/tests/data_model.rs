@@ -86,7 +86,10 @@ const SHOWN: [(&str, &[&str]); 55] = [
     ("OperationMessage", &["operation"]),
     ("BeatMessage", &["beat", "beat_leaving"]),
     ("PauseMessage", &["pause"]),
-    ("PermitsMessage", &["permits_ask", "permits_grant", "permits_want"]),
+    (
+        "PermitsMessage",
+        &["permits_ask", "permits_ask_all", "permits_grant", "permits_told_all", "permits_want"],
+    ),
     ("RunEvent", &["run_event"]),
     ("TaskEvent", &["task_event"]),
     ("PayloadReference", &["payload_reference"]),

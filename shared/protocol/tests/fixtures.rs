@@ -75,6 +75,8 @@ const FIXTURES: &[(&str, Again, Unknown)] = &[
     ("beat_leaving", again::<BeatMessage>, Unknown::Ignored),
     ("pause", again::<PauseMessage>, Unknown::Ignored),
     ("permits_ask", again::<PermitsMessage>, Unknown::Ignored),
+    ("permits_ask_all", again::<PermitsMessage>, Unknown::Ignored),
+    ("permits_told_all", again::<PermitsMessage>, Unknown::Ignored),
     ("permits_grant", again::<PermitsMessage>, Unknown::Ignored),
     ("permits_want", again::<PermitsMessage>, Unknown::Ignored),
     ("answer_accepted", again::<AnswerMessage>, Unknown::Ignored),

@@ -20,6 +20,10 @@ mod faults;
 mod iterations;
 #[path = "limits.rs"]
 mod limits;
+#[path = "limits_by_key.rs"]
+mod limits_by_key;
+#[path = "limits_lost.rs"]
+mod limits_lost;
 #[path = "limits_of_fleet.rs"]
 mod limits_of_fleet;
 #[path = "lost_answers.rs"]

@@ -24,7 +24,7 @@ const FREE: &str = "{id: free, version: 1, taskDefinitions: [{id: easy, queue: s
                     tasks: [{id: a, task: easy}]}";
 
 /// Two nodes, each of which owns some of the partitions.
-async fn two(parts: &Parts) -> (System, System) {
+pub(super) async fn two(parts: &Parts) -> (System, System) {
     let settings = Settings { partitions: PARTITIONS as u32, lease: Span::from_secs(1), ..settings() };
     let one = parts.node("one", settings.clone()).await;
     loop {
@@ -45,7 +45,7 @@ async fn begin(system: &System, workflow: &str, runs: usize) -> Vec<RunKey> {
     join_all((0..runs).map(|_| system.begin(workflow, json!({})))).await
 }
 
-async fn all_complete(system: &System, runs: &[RunKey]) {
+pub(super) async fn all_complete(system: &System, runs: &[RunKey]) {
     for ended in join_all(runs.iter().map(|run| system.end(run))).await {
         assert_eq!(ended.status, WorkflowStatus::Completed);
         assert_eq!(ended.metrics.retries, 0);

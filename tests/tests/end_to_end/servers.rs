@@ -12,6 +12,8 @@ mod children;
 mod events;
 #[path = "fairness.rs"]
 mod fairness;
+#[path = "limits_by_key.rs"]
+mod limits_by_key;
 #[path = "limits_of_fleet.rs"]
 mod limits_of_fleet;
 #[path = "messages.rs"]

@@ -113,6 +113,7 @@ impl Compiler<'_> {
         definition.retry_policy = Some(policy.unwrap_or_else(default));
         let schemas = self.schemas_of(&definition)?;
         let work = WorkNode {
+            limit_keys: self.limit_keys(&definition)?,
             definition,
             priority: DEFAULT_PRIORITY,
             input: self.templates(&compensation.input_mappings)?,

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use oarlock_engine::run::{Open, Stage, Work};
+use oarlock_engine::run::{LimitKeys, Open, Stage, Work};
 use oarlock_protocol::instance::{Attempt, TaskMetrics};
 use oarlock_protocol::{
     ErrorDetails, ExecutionId, Json, RunId, TaskInstanceId, TaskPath, Timestamp, WorkerId,
@@ -49,6 +49,11 @@ pub(super) struct Task<'a> {
     first_sent: Option<Option<i64>>,
     #[serde(default, skip_serializing_if = "is_usual", deserialize_with = "present")]
     state: Option<Cow<'a, Json>>,
+    /// What the limit of concurrency counts it for, and the rate limit.
+    #[serde(default, skip_serializing_if = "is_usual")]
+    counts_for: Option<Cow<'a, str>>,
+    #[serde(default, skip_serializing_if = "is_usual")]
+    rate_for: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "is_usual")]
     uncertain: bool,
     #[serde(default, skip_serializing_if = "is_usual")]
@@ -168,6 +173,12 @@ impl<'a> Task<'a> {
             first_ready: from(work.first_ready),
             first_sent: first_sent.map(|time| time.map(from)),
             state: work.state.as_ref().map(Cow::Borrowed),
+            counts_for: work
+                .limit_keys
+                .as_ref()
+                .and_then(|keys| keys.concurrency.as_deref())
+                .map(Cow::Borrowed),
+            rate_for: work.limit_keys.as_ref().and_then(|keys| keys.rate.as_deref()).map(Cow::Borrowed),
             uncertain: work.uncertain,
             closed_as: work.closed_as,
             attempts: attempts.map(|(at, attempt)| StoredAttempt::of(attempt, at, work, base)).collect(),
@@ -199,6 +210,7 @@ impl<'a> Task<'a> {
             first_ready: from(self.first_ready),
             first_dispatch: None,
             state: self.state.map(Cow::into_owned),
+            limit_keys: limit_keys(self.counts_for, self.rate_for),
             uncertain: self.uncertain,
             closed_as: self.closed_as,
             attempts: Vec::new(),
@@ -221,6 +233,12 @@ impl<'a> Task<'a> {
         work.first_dispatch = first_sent.unwrap_or_else(|| usual_first(&work.attempts));
         Ok(work)
     }
+}
+
+fn limit_keys(concurrency: Option<Cow<'_, str>>, rate: Option<Cow<'_, str>>) -> Option<Box<LimitKeys>> {
+    let has_keys = concurrency.is_some() || rate.is_some();
+    let owned = |key: Option<Cow<'_, str>>| key.map(Cow::into_owned);
+    has_keys.then(|| Box::new(LimitKeys { concurrency: owned(concurrency), rate: owned(rate) }))
 }
 
 fn length(attempts: usize) -> u32 {

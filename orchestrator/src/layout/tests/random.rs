@@ -1,7 +1,9 @@
 //! Any row and any head is read as it was written, whatever is left out of its stored form.
 
 use oarlock_engine::NodeId;
-use oarlock_engine::run::{Awaiting, Block, Body, Ending, Head, KEPT_ATTEMPTS, Open, Row, Stage, Work};
+use oarlock_engine::run::{
+    Awaiting, Block, Body, Ending, Head, KEPT_ATTEMPTS, LimitKeys, Open, Row, Stage, Work,
+};
 use oarlock_protocol::instance::{Attempt, TaskMetrics, TaskStatus, WorkflowMetrics, WorkflowStatus};
 use oarlock_protocol::message::Parent;
 use oarlock_protocol::{ErrorDetails, ExecutionId, TaskInstanceId, TraceParent};
@@ -163,9 +165,10 @@ fn work() -> BoxedStrategy<Work> {
     let marks = (word(), prop_oneof![Just(4), any::<u8>()], 0..3u64, prop::option::of(any::<u64>()));
     let numbers = (0..3u32, prop_oneof![3 => Just(0u32), 1 => 0..1000u32, 1 => Just(u32::MAX)], 0..3u32);
     let times = (time(), maybe_time());
-    let rest = (prop::option::of(data()), any::<bool>(), prop::bool::weighted(0.2), any::<u8>());
+    let keys = (prop::option::of(word()), prop::option::of(word()));
+    let rest = ((prop::option::of(data()), keys), any::<bool>(), prop::bool::weighted(0.2), any::<u8>());
     (marks, numbers, times, rest, stage(), attempts())
-        .prop_map(|(marks, numbers, times, (state, uncertain, is_odd, odd), stage, attempts)| {
+        .prop_map(|(marks, numbers, times, ((state, keys), uncertain, is_odd, odd), stage, attempts)| {
             let id = if is_odd {
                 TaskInstanceId::of(run_id(), "/")
             } else {
@@ -184,6 +187,8 @@ fn work() -> BoxedStrategy<Work> {
                 first_ready: times.0,
                 first_dispatch: times.1,
                 state,
+                limit_keys: (keys.0.is_some() || keys.1.is_some())
+                    .then(|| Box::new(LimitKeys { concurrency: keys.0, rate: keys.1 })),
                 uncertain,
                 closed_as: marks.3,
                 attempts,

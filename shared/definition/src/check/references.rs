@@ -29,6 +29,8 @@ pub(super) const ROOTS: &[&str] = &[
     "secrets",
 ];
 
+/// What the key of a limit may look at: it is the same at whatever step the task is used.
+const OF_A_KEY: &[&str] = &["taskInput", "input", "workflow"];
 const OF_A_STEP: &[&str] = &["output", "status", "error"];
 const OF_AN_ERROR: &[&str] = &["code", "message", "details", "retryable", "taskPath"];
 const OF_THE_WORKFLOW: &[&str] = &["id", "definitionId", "version", "startTime", "correlationId", "tenantId"];
@@ -39,6 +41,9 @@ impl Walk<'_, '_, '_> {
         let path: Vec<&str> = reference.path.iter().map(String::as_str).collect();
         let wrong = match path.first() {
             Some(&"secrets") => secrets::wrong(site, text, place, reference),
+            Some(name) if site == Site::Key && !OF_A_KEY.contains(name) => {
+                Some((not_of_a_key(name, place), 0))
+            }
             _ => self.wrong(site, place, &path),
         };
         if let Some((finding, segment)) = wrong {
@@ -254,6 +259,14 @@ fn task_data(name: &str, place: &Place) -> Finding {
     );
     finding.help(
         "Elsewhere read the output of an earlier step as `tasks.<id>.output`, or keep it in a variable.",
+    )
+}
+
+fn not_of_a_key(name: &str, place: &Place) -> Finding {
+    let message = format!("`{name}` is not known in the `key` of a limit");
+    let finding = Finding::new(Code::OutOfScope, place, message);
+    finding.help(
+        "It knows taskInput, input and workflow: hand the task what it counts by in its `inputMappings`.",
     )
 }
 

@@ -3,7 +3,9 @@
 use oarlock_expression::{CompileError, Reference, Registry};
 use oarlock_protocol::Json;
 use oarlock_protocol::JsonMap;
-use oarlock_protocol::definition::{Awaited, ForEach, Loop, Task, TaskKind, Transformation, VariableMapping};
+use oarlock_protocol::definition::{
+    Awaited, ConcurrencyLimit, ForEach, Loop, Task, TaskDefinition, TaskKind, Transformation, VariableMapping,
+};
 
 use super::Checker;
 use super::finished::Finished;
@@ -33,6 +35,8 @@ pub(super) enum Site {
     After(usize),
     /// In the `inputMappings` of a compensation.
     Undo(usize),
+    /// In the `key` of a limit of a task definition, evaluated when a task has its input.
+    Key,
     /// In the workflow's `output`.
     End,
 }
@@ -49,7 +53,7 @@ impl Site {
             | Self::Counted(step)
             | Self::After(step)
             | Self::Undo(step) => Some(step),
-            Self::End => None,
+            Self::Key | Self::End => None,
         }
     }
 
@@ -62,13 +66,14 @@ impl Site {
             | Self::Counted(_)
             | Self::After(_)
             | Self::Undo(_)
+            | Self::Key
             | Self::End => false,
         }
     }
 
     /// Whether `taskInput` and `taskOutput` are known.
     pub(super) fn sees_task(self) -> bool {
-        matches!(self, Self::After(_) | Self::Undo(_))
+        matches!(self, Self::After(_) | Self::Undo(_) | Self::Key)
     }
 }
 
@@ -85,6 +90,9 @@ impl Checker<'_, '_> {
         let definition = self.definition;
         let mut walk =
             Walk { finished: Finished::new(outline, orders), registry: Registry::standard(), checker: self };
+        for (index, task) in definition.task_definitions.iter().enumerate() {
+            walk.keys_of_limits(task, &Place::root().key("taskDefinitions").index(index));
+        }
         for (number, step) in outline.steps.iter().enumerate() {
             walk.step(number, step.task, &step.place);
         }
@@ -95,6 +103,25 @@ impl Checker<'_, '_> {
 }
 
 impl Walk<'_, '_, '_> {
+    /// What the limits of a task count together.
+    fn keys_of_limits(&mut self, task: &TaskDefinition, place: &Place) {
+        let concurrency = task.concurrency_limit.as_ref().and_then(ConcurrencyLimit::key);
+        let rate = task.rate_limit.as_ref().and_then(|limit| limit.key.as_deref());
+        for (field, key) in [("concurrencyLimit", concurrency), ("rateLimit", rate)] {
+            let Some(key) = key else { continue };
+            let place = place.key(field).key("key");
+            if expressions::is_template(key) {
+                self.text(Site::Key, key, &place);
+            } else {
+                let message = "the `key` of a limit without `${ }` is the same for every task";
+                let finding = Finding::new(Code::InvalidExpression, &place, message);
+                let help =
+                    "Write what is counted apart, such as `${ taskInput.customer }`, or leave `key` out.";
+                self.checker.tell(finding.help(help));
+            }
+        }
+    }
+
     fn step(&mut self, number: usize, task: &Task, place: &Place) {
         let before = Site::Before(number);
         if let Some(condition) = &task.condition {

@@ -38,6 +38,7 @@ pub(super) fn of(field: &str) -> &'static str {
         "rateLimit" => "rateLimit: {limit: 100, per: 1m}",
         "limit" => "limit: 100",
         "per" => "per: 1m",
+        "key" => "key: \"${ taskInput.customer }\"",
         "concurrencyLimit" => "concurrencyLimit: 10",
         "condition" => "condition: variables.total > 0",
         "terminateWhen" => "terminateWhen: taskOutput.done",

@@ -1,10 +1,10 @@
 //! Task definitions, and the policies that steps may have of their own.
 
-use oarlock_protocol::definition::{RateLimit, RetryPolicy, TaskDefinition, TaskTimeouts};
+use oarlock_protocol::definition::{ConcurrencyLimit, RateLimit, RetryPolicy, TaskDefinition, TaskTimeouts};
 
 use super::Decoder;
 use crate::place::Place;
-use crate::tree::Node;
+use crate::tree::{Node, Value};
 
 const TASK_DEFINITION: &[&str] = &[
     "id",
@@ -54,7 +54,7 @@ impl Decoder<'_, '_> {
             timeouts: self.optional(&fields, "timeouts", Self::task_timeouts).unwrap_or_default(),
             security_requirements: self.optional(&fields, "securityRequirements", Self::security),
             rate_limit: self.optional(&fields, "rateLimit", Self::rate_limit),
-            concurrency_limit: self.optional(&fields, "concurrencyLimit", Self::at_least_one),
+            concurrency_limit: self.optional(&fields, "concurrencyLimit", Self::concurrency_limit),
         })
     }
 
@@ -105,10 +105,21 @@ impl Decoder<'_, '_> {
     }
 
     fn rate_limit(&mut self, node: &Node, place: &Place) -> Option<RateLimit> {
-        let fields = self.fields(node, place, "a rate limit", &["limit", "per"])?;
+        let fields = self.fields(node, place, "a rate limit", &["limit", "per", "key"])?;
         let limit = self.required(&fields, "limit", Self::at_least_one);
         let per = self.required(&fields, "per", Self::span);
-        Some(RateLimit { limit: limit?, per: per? })
+        let key = self.optional(&fields, "key", Self::text);
+        Some(RateLimit { limit: limit?, per: per?, key })
+    }
+
+    fn concurrency_limit(&mut self, node: &Node, place: &Place) -> Option<ConcurrencyLimit> {
+        if !matches!(node.value, Value::Map(_)) {
+            return self.at_least_one(node, place).map(ConcurrencyLimit::Whole);
+        }
+        let fields = self.fields(node, place, "a concurrency limit", &["limit", "key"])?;
+        let limit = self.required(&fields, "limit", Self::at_least_one);
+        let key = self.required(&fields, "key", Self::text);
+        Some(ConcurrencyLimit::Keyed { limit: limit?, key: key? })
     }
 
     pub(super) fn at_least_one(&mut self, node: &Node, place: &Place) -> Option<u32> {

@@ -11,14 +11,12 @@ use serde::{Deserialize, Serialize};
 pub struct PermitsMessage {
     /// Version of this form.
     pub format: u32,
-    /// Of which limit.
-    pub limit: LimitName,
     /// What is said.
     #[serde(flatten)]
     pub says: Permits,
 }
 
-/// The name of a limit: the same wherever a workflow uses the task.
+/// The name of a limit: the same wherever a workflow uses the task. As a text it is one line.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(rename_all = "camelCase")]
@@ -29,6 +27,9 @@ pub struct LimitName {
     pub task: String,
     /// Which limit of it.
     pub kind: LimitKind,
+    /// What it counts for: of a limit with a key each of its values has permits of its own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
 }
 
 /// Which limit of a task definition.
@@ -42,13 +43,15 @@ pub enum LimitKind {
     Rate,
 }
 
-/// What is said about a limit.
+/// What is said about a limit, or about all that have one home.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
 #[serde(tag = "says", rename_all = "SCREAMING_SNAKE_CASE", rename_all_fields = "camelCase")]
 pub enum Permits {
     /// A partition tells the home of the limit what it has open and what it would like.
     Want {
+        /// Which limit.
+        limit: LimitName,
         /// Which partition.
         partition: u32,
         /// The epoch of its lease.
@@ -68,6 +71,8 @@ pub enum Permits {
     },
     /// The home answers.
     Grant {
+        /// Which limit.
+        limit: LimitName,
         /// The epoch of what is answered.
         epoch: u64,
         /// Its number.
@@ -77,8 +82,26 @@ pub enum Permits {
         /// So many may begin: all that were granted for this number.
         tokens: u32,
     },
-    /// The home asks what the partition holds.
-    Ask,
+    /// The home asks what the partition holds of a limit.
+    Ask {
+        /// Which limit.
+        limit: LimitName,
+    },
+    /// The home asks what the partition holds of any limit of concurrency that has its home there: the store may have lost
+    /// what was leased.
+    AskAll {
+        /// Which partition the home is.
+        home: u32,
+        /// The epoch of its lease.
+        epoch: u64,
+    },
+    /// The partition has said what it holds of them, and was answered.
+    ToldAll {
+        /// Which partition.
+        partition: u32,
+        /// The epoch of who asked.
+        epoch: u64,
+    },
 }
 
 impl fmt::Display for LimitName {
@@ -87,6 +110,8 @@ impl fmt::Display for LimitName {
             LimitKind::Concurrency => "concurrency",
             LimitKind::Rate => "rate",
         };
-        write!(f, "{kind}/{}/{}", self.tenant_id, self.task)
+        write!(f, "{kind}/{}/{}", self.tenant_id, self.task)?;
+        // Quoted: a key may hold any character.
+        self.key.as_ref().map_or(Ok(()), |key| write!(f, "/{key:?}"))
     }
 }
