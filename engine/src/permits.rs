@@ -59,6 +59,13 @@ pub struct Want {
     pub keeps: u32,
     /// How many more it would like.
     pub wants: u32,
+    /// How many tokens it has had in that epoch. What it was given beside these it will not take any more.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub had: u64,
+}
+
+fn is_none(had: &u64) -> bool {
+    *had == 0
 }
 
 /// What the home answers.
@@ -99,25 +106,38 @@ struct Lease {
     ceiling: u32,
     /// So many tokens it was given for its newest want.
     tokens: u32,
+    /// So many it was given in that epoch, but for those that never came to it.
+    #[serde(default, skip_serializing_if = "is_none")]
+    given: u64,
     /// So many more it would like. Not stored: who wants something says so again.
     #[serde(skip)]
     wants: u32,
     /// When it spoke last. Not stored: a new owner asks.
     #[serde(skip)]
     heard: Option<Timestamp>,
+    /// When it was given a token last. Not stored: it is old by then.
+    #[serde(skip)]
+    token_at: Option<Timestamp>,
 }
 
 impl Home {
     /// Takes in what a partition asks for; false where it is not its newest word. It is answered in any case, by the next
     /// [`Home::grant`] or by [`Home::answer`]: until then its holder says nothing more.
     pub fn hear(&mut self, partition: u32, want: Want, now: Timestamp) -> bool {
-        let known = self.held.get(&partition).map_or((0, 0), |lease| (lease.epoch, lease.n));
-        if (want.epoch, want.n) <= known {
+        let known = self.held.get(&partition).copied().unwrap_or_default();
+        if (want.epoch, want.n) <= (known.epoch, known.n) {
             return false;
         }
-        let Want { epoch, n, keeps, wants } = want;
+        let Want { epoch, n, keeps, wants, had } = want;
         let wants = wants.min(MOST_WANTED);
-        self.held.insert(partition, Lease { epoch, n, ceiling: keeps, tokens: 0, wants, heard: Some(now) });
+        // Tokens that crossed this word on their way are worth nothing there. While they are fresh they are given again.
+        let is_fresh = known.token_at.is_some_and(|at| now.since(at) < TOKEN_LASTS);
+        let crossed = if known.epoch == epoch && is_fresh { known.given.saturating_sub(had) } else { 0 };
+        let tokens = u32::try_from(crossed).unwrap_or(u32::MAX).min(wants);
+        let (wants, given) = (wants - tokens, had + u64::from(tokens));
+        let token_at = known.token_at;
+        let lease = Lease { epoch, n, ceiling: keeps, tokens, given, wants, heard: Some(now), token_at };
+        self.held.insert(partition, lease);
         true
     }
 
@@ -141,7 +161,11 @@ impl Home {
             lease.wants -= 1;
             match allowance {
                 Allowance::Concurrency { .. } => lease.ceiling += 1,
-                Allowance::Rate { .. } => lease.tokens += 1,
+                Allowance::Rate { .. } => {
+                    lease.tokens += 1;
+                    lease.given += 1;
+                    lease.token_at = Some(now);
+                }
             }
             granted.insert(partition);
             self.last = partition;

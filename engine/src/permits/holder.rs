@@ -23,6 +23,8 @@ pub struct Holder {
     tokens: VecDeque<Timestamp>,
     /// How many tokens the newest want was given, as far as they are known.
     known_tokens: u32,
+    /// How many there have been in this epoch.
+    had: u64,
     /// How many more the home still is to give for the newest want, as far as is known.
     wanted: u32,
     /// When it spoke last.
@@ -49,6 +51,7 @@ impl Holder {
             returned: 0,
             tokens: VecDeque::new(),
             known_tokens: 0,
+            had: 0,
             wanted: 0,
             spoke: None,
             answered: true,
@@ -110,6 +113,7 @@ impl Holder {
             (granted.saturating_sub(self.ceiling), grant.tokens.saturating_sub(self.known_tokens));
         self.ceiling += more;
         self.known_tokens += tokens;
+        self.had += u64::from(tokens);
         self.wanted = self.wanted.saturating_sub(more.max(tokens));
         self.tokens.extend((0..tokens).map(|_| now.after(TOKEN_LASTS)));
         true
@@ -143,7 +147,7 @@ impl Holder {
         (self.ceiling, self.returned) = (self.open, 0);
         (self.known_tokens, self.wanted) = (0, wants);
         (self.spoke, self.answered, self.owes) = (Some(now), false, false);
-        Some(Want { epoch: self.epoch, n: self.n, keeps: self.open, wants })
+        Some(Want { epoch: self.epoch, n: self.n, keeps: self.open, wants, had: self.had })
     }
 
     /// Whether there is nothing to remember: no attempt is open, and the home knows that nothing is wanted.

@@ -374,11 +374,12 @@ impl Owner {
 }
 
 fn wants(limit: LimitName, partition: u32, want: Want, allowance: Option<Allowance>) -> Permits {
-    let Want { epoch, n, keeps, wants } = want;
+    let Want { epoch, n, keeps, wants, had } = want;
+    let had = Some(had).filter(|had| *had > 0);
     let (most, per_ms) = match allowance {
         Some(Allowance::Concurrency { most }) => (Some(most), None),
         Some(Allowance::Rate { limit, per_ms }) => (Some(limit), Some(per_ms)),
         None => (None, None),
     };
-    Permits::Want { limit, partition, epoch, n, keeps, wants, most, per_ms }
+    Permits::Want { limit, partition, epoch, n, keeps, wants, had, most, per_ms }
 }

@@ -187,10 +187,10 @@ impl Owner {
         let now = self.shared.clock.now();
         let partitions = self.shared.definitions.partitions();
         match message.says {
-            Permits::Want { limit, partition, epoch, n, keeps, wants, most, per_ms } => {
+            Permits::Want { limit, partition, epoch, n, keeps, wants, had, most, per_ms } => {
                 if partition < partitions {
                     let allowance = allowance(limit.kind, most, per_ms);
-                    let want = Want { epoch, n, keeps, wants };
+                    let want = Want { epoch, n, keeps, wants, had: had.unwrap_or_default() };
                     if self.homes.hear(limit.clone(), partition, want, allowance, now, partitions) {
                         self.ask_all(limit, partition, now);
                     }

@@ -62,6 +62,9 @@ pub enum Permits {
         keeps: u32,
         /// How many more it would like.
         wants: u32,
+        /// How many tokens of a rate it has had in that epoch.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        had: Option<u64>,
         /// The number that the definition allows; absent where the partition knows none.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         most: Option<u32>,
