@@ -17,7 +17,6 @@ use super::{
     Plan, TerminateNode, Wait, WorkNode,
 };
 use crate::map::Map;
-use crate::router::DEFAULT_PRIORITY;
 use schemas::TaskSchemas;
 
 /// Makes a definition ready to run.
@@ -243,7 +242,7 @@ impl Compiler<'_> {
         let schemas = self.schemas_of(&definition)?;
         Ok(WorkNode {
             definition,
-            priority: task.priority.unwrap_or(DEFAULT_PRIORITY),
+            priority: task.priority,
             input: self.templates(&task.input_mappings)?,
             input_schema: schemas.input,
             output_schema: schemas.output,
