@@ -136,6 +136,7 @@ fn request(input: Json) -> StartMessage {
         input,
         idempotency_key: None,
         correlation_id: None,
+        priority: None,
         security_context: SecurityContext {
             user_id: "bench".to_owned(),
             tenant_id: TENANT.to_owned(),

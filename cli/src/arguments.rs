@@ -5,12 +5,13 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use oarlock_protocol::instance::WorkflowStatus;
-use oarlock_protocol::{ExecutionId, RunId, Span, TaskPath};
+use oarlock_protocol::{ExecutionId, RunId, TaskPath};
 
 mod bench;
 mod fleet;
 mod pause;
 mod schedule;
+mod start;
 mod stats;
 mod values;
 
@@ -18,6 +19,7 @@ pub(crate) use bench::{Bench, Part};
 pub(crate) use fleet::{Fleet, Orchestrator, Worker};
 pub(crate) use pause::{Pause, Subject};
 pub(crate) use schedule::Schedule;
+pub(crate) use start::{Run, Start};
 pub(crate) use stats::{Of, Stats};
 use values::{execution_id, run_id, status, task_path};
 
@@ -169,23 +171,6 @@ pub(crate) struct Secrets {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Run {
-    /// The definition, YAML or JSON.
-    pub(crate) file: PathBuf,
-    /// The definitions of the workflows that it starts by `workflow` steps.
-    #[arg(value_name = "CHILD")]
-    pub(crate) children: Vec<PathBuf>,
-    /// The input: JSON, or @FILE, or @- for stdin.
-    #[arg(long, value_name = "JSON|@FILE")]
-    pub(crate) input: Option<String>,
-    /// Ends the run after this time.
-    #[arg(long, value_name = "TIME")]
-    pub(crate) timeout: Option<Span>,
-    #[command(flatten)]
-    pub(crate) handlers: Handlers,
-}
-
-#[derive(Debug, Args)]
 pub(crate) struct Dev {
     /// Definitions to register.
     pub(crate) files: Vec<PathBuf>,
@@ -268,30 +253,6 @@ pub(crate) struct Files {
     /// The definitions, YAML or JSON.
     #[arg(required = true)]
     pub(crate) files: Vec<PathBuf>,
-}
-
-#[derive(Debug, Args)]
-pub(crate) struct Start {
-    /// The workflow's id.
-    pub(crate) workflow: String,
-    /// Its version; the newest where absent.
-    #[arg(long = "workflow-version", value_name = "N")]
-    pub(crate) version: Option<u32>,
-    /// The input: JSON, or @FILE, or @- for stdin.
-    #[arg(long, value_name = "JSON|@FILE")]
-    pub(crate) input: Option<String>,
-    /// Your name for the run: the same key starts one run, however often it is sent.
-    #[arg(long, value_name = "KEY")]
-    pub(crate) key: Option<String>,
-    /// Your own mark of the run, handed to every task.
-    #[arg(long, value_name = "ID")]
-    pub(crate) correlation_id: Option<String>,
-    /// Waits until the run has ended.
-    #[arg(long)]
-    pub(crate) wait: bool,
-    /// Waits no longer than this; then exit code 4.
-    #[arg(long, value_name = "TIME", requires = "wait")]
-    pub(crate) timeout: Option<Span>,
 }
 
 /// `oarlock get`.

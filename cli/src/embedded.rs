@@ -66,10 +66,11 @@ impl Hands {
         Ok(Self { settings, file, slots: handlers.slots })
     }
 
-    /// Takes tasks from the queues that a definition's tasks are sent to, and names the tasks that have no handler here.
+    /// Takes tasks from the queues that a definition's tasks are sent to in runs of this priority, and names the tasks that have no handler here.
     pub(crate) fn fit(
         &mut self,
         definition: &WorkflowDefinition,
+        priority: Option<u8>,
         configuration: &Configuration,
     ) -> Vec<String> {
         let Ok(plan) = Plan::compile(Arc::new(definition.clone())) else { return Vec::new() };
@@ -80,7 +81,8 @@ impl Hands {
         let tasks = plan.nodes().filter_map(|node| node.work()).filter(|work| work.child.is_none());
         for work in tasks {
             let task = &work.definition.id;
-            self.settings.set_queue(task, &router::route(&routes, &work.definition, &tenant, work.priority));
+            let priority = router::priority(work.priority, priority);
+            self.settings.set_queue(task, &router::route(&routes, &work.definition, &tenant, priority));
             let http = self.settings.has_http() && task == oarlock_worker::http::TASK;
             if !http && !self.settings.commands().contains_key(task) {
                 missing.insert(task.clone());

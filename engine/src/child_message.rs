@@ -31,6 +31,7 @@ pub fn start(plan: &Plan, run: &Run, path: &TaskPath) -> Option<StartMessage> {
         input: row.input.clone().unwrap_or_default(),
         idempotency_key: None,
         correlation_id: run.head.correlation_id.clone(),
+        priority: run.head.priority,
         security_context: run.head.security_context.clone(),
         parent: Some(Parent { address, depth: run.depth() + 1, wait: child.wait }),
         // Whether and how its trace is recorded is no decision: the owner fills it in.

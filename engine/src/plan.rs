@@ -133,8 +133,8 @@ pub enum NodeKind {
 pub struct WorkNode {
     /// Its policies: those of the task definition, and of the step where it names them.
     pub definition: TaskDefinition,
-    /// Greater is sooner.
-    pub priority: u8,
+    /// Greater is sooner; that of the run where the step names none.
+    pub priority: Option<u8>,
     /// What it is given.
     pub input: Vec<(String, Template)>,
     /// What its limits count together, where they have a key.

@@ -3,8 +3,13 @@
 use oarlock_protocol::definition::TaskDefinition;
 use oarlock_protocol::security::SecurityLevel;
 
-/// The priority of a task whose step names none: the middle of 0 to 9.
+/// The priority of a task where neither its step nor its run names one: the middle of 0 to 9.
 pub const DEFAULT_PRIORITY: u8 = 4;
+
+/// The priority that counts for a task: that of its step, else that of its run, else the default.
+pub fn priority(step: Option<u8>, run: Option<u8>) -> u8 {
+    step.or(run).unwrap_or(DEFAULT_PRIORITY)
+}
 
 /// One routing rule: what it demands, and the queue it chooses. A demand that is absent holds for every task.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

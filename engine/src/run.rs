@@ -74,6 +74,8 @@ pub struct Head {
     /// When an operator opened it again the last time: its total time counts from then.
     pub opened_at: Option<Timestamp>,
     pub correlation_id: Option<String>,
+    /// How urgent it is, where who started it said so.
+    pub priority: Option<u8>,
     /// The step that started it, where a run did.
     pub parent: Option<Parent>,
     /// The span of a trace that it belongs to, where who started it gave one.

@@ -203,6 +203,7 @@ pub fn start_message(schedule: &Schedule, start: &ScheduledStart) -> StartMessag
         input,
         idempotency_key: Some(occasion.clone()),
         correlation_id: Some(definition.correlation_id.clone().unwrap_or(occasion)),
+        priority: definition.priority,
         security_context: schedule.security_context.clone(),
         parent: None,
         traceparent: None,

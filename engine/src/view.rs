@@ -30,6 +30,7 @@ pub fn instance(plan: &Plan, run: &Run) -> WorkflowInstance {
         variables: run.variables.clone(),
         error: head.error.clone(),
         correlation_id: head.correlation_id.clone(),
+        priority: head.priority,
         parent: parent(head),
         traceparent: head.traceparent,
         tenant_id: run.key.tenant.to_string(),

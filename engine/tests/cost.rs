@@ -35,6 +35,7 @@ fn request(items: usize) -> StartMessage {
         input: json!({"items": (0..items).collect::<Vec<_>>()}),
         idempotency_key: None,
         correlation_id: None,
+        priority: None,
         security_context: context,
     }
 }

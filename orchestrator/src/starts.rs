@@ -173,6 +173,7 @@ pub(crate) fn resolve(
         input: request.input,
         idempotency_key: request.key,
         correlation_id: request.correlation_id,
+        priority: request.priority,
         security_context: principal,
     })
 }

@@ -145,6 +145,7 @@ fn request(id: &str) -> StartMessage {
         input: json!({}),
         idempotency_key: None,
         correlation_id: None,
+        priority: None,
         security_context: SecurityContext {
             user_id: "bench".to_owned(),
             tenant_id: "bench".to_owned(),

@@ -180,6 +180,7 @@ fn forged() -> Publication {
         input: json!({"name": "Eve"}),
         idempotency_key: None,
         correlation_id: None,
+        priority: None,
         security_context: context,
     };
     let body = serde_json::to_vec(&start).unwrap();

@@ -62,6 +62,7 @@ fn request(plan: &Plan, case: &Case) -> StartMessage {
         input: case.input.clone(),
         idempotency_key: None,
         correlation_id: None,
+        priority: None,
         security_context: SecurityContext {
             user_id: "trial".to_owned(),
             tenant_id: "trial".to_owned(),

@@ -1,7 +1,7 @@
 //! Reads the values of arguments; what is none is told with its form.
 
 use oarlock_protocol::instance::WorkflowStatus;
-use oarlock_protocol::{ExecutionId, RunId, TaskPath};
+use oarlock_protocol::{ExecutionId, RunId, TaskPath, priority};
 
 pub(super) fn task_path(text: &str) -> Result<TaskPath, String> {
     if text.len() > 1 && text.starts_with('/') {
@@ -17,6 +17,10 @@ pub(super) fn execution_id(text: &str) -> Result<ExecutionId, String> {
 
 pub(super) fn run_id(text: &str) -> Result<RunId, String> {
     text.parse().map_err(|_| "a run's id is a UUID, as `start` and `list` print it".to_owned())
+}
+
+pub(super) fn priority(text: &str) -> Result<u8, String> {
+    text.parse().ok().filter(|number| *number <= priority::HIGHEST).ok_or_else(|| priority::WANTED.to_owned())
 }
 
 pub(super) fn status(text: &str) -> Result<WorkflowStatus, String> {

@@ -32,7 +32,7 @@ pub(super) async fn dev(
     let mut hands = Hands::load(&arguments.handlers, folder, configuration)?;
     let worker = hands.file.as_ref().map(|file| file.display().to_string());
     for definition in &definitions {
-        let missing = hands.fit(definition, configuration);
+        let missing = hands.fit(definition, None, configuration);
         if !missing.is_empty() && !json {
             note(&format!(
                 "{}: no handler here for {}; its runs wait for one",

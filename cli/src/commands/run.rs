@@ -37,8 +37,10 @@ pub(super) async fn run(
     if let (Some(file), false) = (&hands.file, json) {
         note(&format!("worker settings: {}", file.display()));
     }
-    let mut missing: Vec<String> =
-        definitions.iter().flat_map(|definition| hands.fit(definition, configuration)).collect();
+    let mut missing: Vec<String> = definitions
+        .iter()
+        .flat_map(|definition| hands.fit(definition, arguments.priority, configuration))
+        .collect();
     missing.sort();
     missing.dedup();
     if !missing.is_empty() {
@@ -68,6 +70,7 @@ pub(super) async fn run(
         input,
         idempotency_key: None,
         correlation_id: None,
+        priority: arguments.priority,
         security_context: principal,
     };
     let ended = start_and_wait(&embedded, message, arguments.timeout.map(Duration::from), json).await;

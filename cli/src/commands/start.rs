@@ -38,6 +38,7 @@ pub(super) async fn start(client: &Client, arguments: Start, json: bool) -> Resu
         "input": read_input(arguments.input.as_deref())?,
         "key": arguments.key,
         "correlationId": arguments.correlation_id,
+        "priority": arguments.priority,
     });
     let (mut started, existing): (Started, bool) = client.post_again("/v1/runs", &body).await?;
     started.existing = existing;

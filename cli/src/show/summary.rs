@@ -29,6 +29,9 @@ pub(crate) fn text(run: &WorkflowInstance) -> String {
     let definition = format!("{}@{}", run.workflow_definition_id, run.workflow_definition_version);
     let mut text =
         format!("{}\n\n{definition} {} {when} (run {})", table::text(&rows), run.status.as_str(), run.id);
+    if let Some(priority) = run.priority {
+        text.push_str(&format!("\npriority {priority}"));
+    }
     if let Some(parent) = &run.parent {
         text.push_str(&format!("\nstarted by {} of run {}", parent.task_path, parent.workflow_instance_id));
     }

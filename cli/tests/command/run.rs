@@ -52,6 +52,30 @@ fn a_command_may_be_given_by_a_flag() {
 }
 
 #[test]
+fn an_urgent_run_is_executed_here_wherever_a_rule_sends_it() {
+    let folder = Folder::with(ANSWER, &[("ask", "cat")]);
+    folder.write("fast.toml", "[[router.rules]]\npriority = 8\nqueue = \"{queue}.fast\"\n");
+    for (priority, queue) in [("7", "ask"), ("8", "ask.fast")] {
+        let arguments = [
+            "run",
+            "workflow.yaml",
+            "--config",
+            "fast.toml",
+            "--timeout",
+            "20s",
+            "--priority",
+            priority,
+            "--json",
+        ];
+        let run = folder.oarlock(&arguments).exits(0).json();
+        assert_eq!(run["priority"].to_string(), priority);
+        assert_eq!(run["taskInstances"][0]["attempts"][0]["queue"], queue);
+    }
+    let ended = folder.oarlock(&["run", "workflow.yaml", "--priority", "10"]).exits(2);
+    ended.says(&["--priority <N>", "a whole number from 0 to 9"]);
+}
+
+#[test]
 fn a_flag_comes_before_the_worker_settings() {
     let folder = Folder::with(ANSWER, &[("ask", "exit 1")]);
     let ended = folder.oarlock(&["run", "workflow.yaml", "--exec", "ask=cat"]).exits(0);

@@ -18,6 +18,10 @@ fn a_wrong_file_names_the_field_and_shows_a_right_one() {
             "did you mean 'Asia/Tokyo'? write its IANA name",
         ),
         ("id: a\nworkflow: b\ncorn: '@daily'\n", "unknown field `corn`"),
+        (
+            "id: a\nworkflow: b\ncron: '@daily'\npriority: 10\n",
+            "wrong.yaml: `priority`: a priority is a whole number from 0 to 9",
+        ),
         ("id: a\nworkflow: b\n", "missing field `cron`; the smallest schedule is"),
         ("id: a\n  workflow: b\n", "wrong.yaml is no valid schedule"),
     ] {

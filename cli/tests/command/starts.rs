@@ -130,6 +130,28 @@ fn waiting_tells_how_the_run_ended() {
 }
 
 #[test]
+fn a_run_keeps_the_priority_of_its_start() {
+    let folder = folder();
+    let server = server(&folder);
+    let start = ["start", "answer", "--key", "urgent", "--priority", "9"];
+    let ended = server.oarlock(&folder, &[&start[..], &["--wait"]].concat()).exits(0);
+    ended.says(&["answer@1 COMPLETED", "\npriority 9"]);
+    let first = server.json(&folder, &start);
+    assert_eq!(first["existing"], true);
+    let run = server.json(&folder, &["get", first["id"].as_str().unwrap()]);
+    assert_eq!(run["priority"], 9);
+    for others in [&["start", "answer", "--key", "urgent"][..], &[&start[..5], &["8"]].concat()] {
+        server.oarlock(&folder, others).exits(2).says(&["different request under the same key", "CONFLICT"]);
+    }
+    let plain = server.json(&folder, &["start", "answer", "--wait"]);
+    assert_eq!(plain.get("priority"), None);
+    for wrong in ["10", "high", "1.5"] {
+        let ended = server.oarlock(&folder, &["start", "answer", "--priority", wrong]).exits(2);
+        ended.says(&["--priority <N>", "a whole number from 0 to 9", "9 is the soonest"]);
+    }
+}
+
+#[test]
 fn the_same_key_starts_one_run() {
     let folder = folder();
     let server = server(&folder);

@@ -122,15 +122,16 @@ impl Decider<'_> {
     /// Gives a task for workers its row.
     pub(super) fn put_work(&mut self, step: &Step, work: &WorkNode) {
         let tenant = &self.run.key.tenant;
+        let priority = router::priority(work.priority, self.run.head.priority);
         let queue = match &work.child {
             Some(child) => format!("workflow:{}", child.id),
-            None => router::route(&self.settings.routes, &work.definition, tenant, work.priority),
+            None => router::route(&self.settings.routes, &work.definition, tenant, priority),
         };
         let body = Work {
             id: TaskInstanceId::of(self.run.key.run, step.path.as_str()),
             generation: self.run.head.generation,
             queue,
-            priority: work.priority,
+            priority,
             stage: Stage::Closed,
             retry_count: 0,
             attempt_count: 0,

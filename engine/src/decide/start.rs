@@ -5,7 +5,7 @@ use oarlock_protocol::depth::{DEEPEST, nests_within};
 use oarlock_protocol::instance::{WorkflowMetrics, WorkflowStatus};
 use oarlock_protocol::message::StartMessage;
 use oarlock_protocol::name::check_tenant;
-use oarlock_protocol::{ErrorDetails, FORMAT, RunKey, Timestamp};
+use oarlock_protocol::{ErrorDetails, FORMAT, Json, RunKey, Timestamp, priority};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -32,14 +32,16 @@ const REQUESTS: Uuid = Uuid::from_u128(0x7d5e_3f5a_2a61_5c0e_8f43_1d9b_6c20_e4a7
 
 /// Tells whether two starts under one id ask for the same: equal requests have equal digests.
 pub fn digest(request: &StartMessage) -> String {
-    let asked = json!([
-        request.workflow_definition_id,
-        request.workflow_definition_version,
-        request.input,
-        request.correlation_id,
-        request.security_context.user_id,
-    ]);
-    Uuid::new_v5(&REQUESTS, asked.to_string().as_bytes()).simple().to_string()
+    let mut asked = vec![
+        json!(request.workflow_definition_id),
+        json!(request.workflow_definition_version),
+        request.input.clone(),
+        json!(request.correlation_id),
+        json!(request.security_context.user_id),
+    ];
+    // Only where one is given: starts without one have the digest that earlier releases stored.
+    asked.extend(request.priority.map(Json::from));
+    Uuid::new_v5(&REQUESTS, Json::Array(asked).to_string().as_bytes()).simple().to_string()
 }
 
 /// Makes the run that a request asks for and decides its first steps.
@@ -48,7 +50,7 @@ pub fn digest(request: &StartMessage) -> String {
 /// SCHEMA_VIOLATION where the input does not fit the workflow's `input`, after its defaults were filled in;
 /// PERMISSION_DENIED where the workflow demands more than the context holds; PAYLOAD_TOO_LARGE for the input or
 /// the security context;
-/// INVALID_INPUT where it nests too deeply, or where tenant, user or correlation id are not as they must be.
+/// INVALID_INPUT where it nests too deeply, or where tenant, user, correlation id or priority are not as they must be.
 pub fn start(
     plan: &Plan,
     request: StartMessage,
@@ -104,6 +106,7 @@ pub fn start_with(
         held_back: false,
         opened_at: None,
         correlation_id: request.correlation_id,
+        priority: request.priority,
         parent: request.parent,
         traceparent: request.traceparent,
         generation: 0,
@@ -128,6 +131,9 @@ fn check_marks(request: &StartMessage) -> Result<(), Refusal> {
     }
     if request.correlation_id.as_ref().is_some_and(|id| id.len() > LONGEST_MARK) {
         return Err(invalid(&format!("correlationId must have at most {LONGEST_MARK} bytes")));
+    }
+    if request.priority.is_some_and(|given| given > priority::HIGHEST) {
+        return Err(invalid(&format!("`priority`: {}", priority::WANTED)));
     }
     // What cannot be written as JSON is no context.
     if serde_json::to_vec(context).map_or(usize::MAX, |context| context.len()) > LARGEST_CONTEXT {

@@ -27,6 +27,7 @@ mod operators;
 mod order;
 mod pause;
 mod payloads;
+mod priority;
 mod progress;
 mod random;
 mod retry;

@@ -18,7 +18,6 @@ use super::{
     NodeId, NodeKind, Plan, TerminateNode, Wait, WorkNode,
 };
 use crate::map::Map;
-use crate::router::DEFAULT_PRIORITY;
 use schemas::TaskSchemas;
 
 /// Makes a definition ready to run.
@@ -245,7 +244,7 @@ impl Compiler<'_> {
         Ok(WorkNode {
             limit_keys: self.limit_keys(&definition)?,
             definition,
-            priority: task.priority.unwrap_or(DEFAULT_PRIORITY),
+            priority: task.priority,
             input: self.templates(&task.input_mappings)?,
             input_schema: schemas.input,
             output_schema: schemas.output,

@@ -5,7 +5,7 @@ use std::fmt;
 use oarlock_protocol::depth::{DEEPEST, nests_within};
 use oarlock_protocol::payload::holds_reference;
 use oarlock_protocol::schedule::ScheduleDefinition;
-use oarlock_protocol::{Json, Span, Timestamp, name};
+use oarlock_protocol::{Json, Span, Timestamp, name, priority};
 
 use super::Calendar;
 
@@ -59,6 +59,9 @@ pub fn check(definition: &ScheduleDefinition, now: Timestamp) -> Result<Calendar
     check_input(&definition.input)?;
     if !(1..=MOST_QUEUED).contains(&definition.queue_limit) {
         return Err(Invalid::new("queueLimit", format!("it is a number from 1 to {MOST_QUEUED}, such as 1")));
+    }
+    if definition.priority.is_some_and(|given| given > priority::HIGHEST) {
+        return Err(Invalid::new("priority", priority::WANTED));
     }
     if definition.catch_up < LEAST_CATCH_UP {
         return Err(Invalid::new(

@@ -264,6 +264,7 @@ fn a_start_says_for_which_time_it_is() {
     assert_eq!(told.input, json!({"of": "sales", "day": "2026-11-27T08:01:00.000Z"}));
     assert_eq!(told.correlation_id.as_deref(), Some("mine"));
     assert_eq!(start(json!({"dueAs": "day"})).input, json!({"day": "2026-11-27T08:01:00.000Z"}));
+    assert_eq!((plain.priority, start(json!({"priority": 0})).priority), (None, Some(0)));
 }
 
 #[test]

@@ -49,6 +49,7 @@ impl World {
             input: Json::Null,
             idempotency_key: None,
             correlation_id: None,
+            priority: None,
             security_context: SecurityContext {
                 user_id: "ada".to_owned(),
                 tenant_id: "acme".to_owned(),

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use oarlock_protocol::instance::WorkflowStatus;
 use oarlock_protocol::message::StartRequest;
 use oarlock_protocol::trace::{TRACEPARENT, TraceParent};
-use oarlock_protocol::{FORMAT, Json, RunId, RunKey};
+use oarlock_protocol::{FORMAT, Json, RunId, RunKey, priority};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -39,6 +39,8 @@ pub(super) struct StartBody {
     key: Option<String>,
     #[serde(default)]
     correlation_id: Option<String>,
+    #[serde(default, deserialize_with = "priority::given")]
+    priority: Option<u8>,
 }
 
 /// The header that tells that the same request had been recorded before. The rest of the answer is the same.
@@ -59,6 +61,7 @@ pub(super) async fn start(
         input: body.input,
         key: body.key,
         correlation_id: body.correlation_id,
+        priority: body.priority,
     };
     let mut message = starts::resolve(request, "", principal).map_err(Failure::Invalid)?;
     message.traceparent = traceparent;

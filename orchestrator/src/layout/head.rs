@@ -35,6 +35,8 @@ struct Origin<'a> {
     #[serde(default, skip_serializing_if = "is_usual")]
     correlation: Option<Cow<'a, str>>,
     #[serde(default, skip_serializing_if = "is_usual")]
+    priority: Option<u8>,
+    #[serde(default, skip_serializing_if = "is_usual")]
     parent: Option<Cow<'a, Parent>>,
     /// The span that the run belongs to; a stored one that is invalid loses the run its place in a trace, no more.
     #[serde(default, skip_serializing_if = "is_usual", deserialize_with = "trace::if_valid")]
@@ -124,6 +126,7 @@ pub(super) fn encode_origin(head: &Head, input: &Json) -> (Bytes, bool) {
         digest: Cow::Borrowed(&head.request_digest),
         by: unless(&head.created_by, &&context.user_id).map(|by| Cow::Borrowed(by.as_str())),
         correlation: head.correlation_id.as_deref().map(Cow::Borrowed),
+        priority: head.priority,
         parent: head.parent.as_ref().map(Cow::Borrowed),
         traceparent: head.traceparent,
         input: None,
@@ -186,6 +189,7 @@ pub(super) fn decode(origin: &[u8], head: &[u8]) -> Result<Decoded, serde_json::
         held_back: moving.held_back,
         opened_at: time(moving.opened),
         correlation_id: origin.correlation.map(Cow::into_owned),
+        priority: origin.priority,
         parent: origin.parent.map(Cow::into_owned),
         traceparent: origin.traceparent,
         generation: moving.generation,

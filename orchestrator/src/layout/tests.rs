@@ -43,6 +43,7 @@ fn start(plan: &Plan, input: Json) -> (Run, Vec<Effect>) {
         input,
         idempotency_key: None,
         correlation_id: None,
+        priority: None,
         security_context: serde_json::from_value(context).unwrap(),
     };
     decide::start(plan, request, &Settings::default(), Timestamp::from_millis(BEGIN)).unwrap()

@@ -191,7 +191,9 @@ impl Owner {
         // A run of another workflow lies in no queue.
         let tasks = plan.nodes().filter_map(|node| node.work()).filter(|work| work.child.is_none());
         for work in tasks {
-            self.publisher.declare(&router::route(routes, &work.definition, tenant, work.priority)).await;
+            // Where a run's priority sends them elsewhere, that queue is declared with the first.
+            let priority = router::priority(work.priority, None);
+            self.publisher.declare(&router::route(routes, &work.definition, tenant, priority)).await;
             self.stay_alive().await?;
         }
         Ok(())

@@ -255,7 +255,7 @@ pub struct Task {
     /// The variables its snapshot holds; all where absent (none above 16 KiB).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context_variables: Option<Vec<String>>,
-    /// Greater is sooner, among the ready tasks of one tenant and queue: 0 to 9, 4 where absent.
+    /// Greater is sooner, among the ready tasks of one tenant and queue: 0 to 9; that of the run where absent, and 4 where that has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<u8>,
     /// Instead of the task definition's.

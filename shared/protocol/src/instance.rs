@@ -164,6 +164,10 @@ pub struct WorkflowInstance {
     pub error: Option<ErrorDetails>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correlation_id: Option<String>,
+    /// How urgent it is, where who started it said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(max = 9)))]
+    pub priority: Option<u8>,
     /// The step that started it, where a run did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<ParentStep>,

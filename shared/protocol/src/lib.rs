@@ -17,6 +17,7 @@ pub mod message;
 pub mod name;
 pub mod path;
 pub mod payload;
+pub mod priority;
 pub mod schedule;
 #[cfg(feature = "schema")]
 mod schema;

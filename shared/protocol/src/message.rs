@@ -123,6 +123,10 @@ pub struct StartMessage {
     /// The producer's own mark of the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correlation_id: Option<String>,
+    /// How urgent the run is, 0 to 9, greater is sooner: the priority of its tasks whose steps name none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "schema", schemars(range(max = 9)))]
+    pub priority: Option<u8>,
     /// On whose behalf.
     pub security_context: SecurityContext,
     /// The step that started it, where a run did.

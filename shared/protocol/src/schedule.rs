@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::security::SecurityContext;
-use crate::{Json, RunId, ScheduleKey, Span, Timestamp};
+use crate::{Json, RunId, ScheduleKey, Span, Timestamp, priority};
 
 /// How far back due times are made up for where a schedule does not say: longer than a fleet is away for an update, shorter than what
 /// makes a nightly run surprise somebody at noon.
@@ -55,6 +55,10 @@ pub struct ScheduleDefinition {
     /// The mark of each run; the schedule's id and the due time where absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correlation_id: Option<String>,
+    /// How urgent each run is, 0 to 9, greater is sooner: the priority of its tasks whose steps name none.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "priority::given")]
+    #[cfg_attr(feature = "schema", schemars(range(max = 9)))]
+    pub priority: Option<u8>,
 }
 
 /// What is done when a run is due while the one before it is under way.

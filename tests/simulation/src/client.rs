@@ -160,6 +160,7 @@ impl Client {
             input: Json::Null,
             idempotency_key: Some(order.key.clone()),
             correlation_id: None,
+            priority: None,
             security_context: principal(),
         };
         let call = |node: Arc<Node>| {
@@ -196,6 +197,7 @@ impl Client {
             input: Json::Null,
             key: Some(order.key.clone()),
             correlation_id: None,
+            priority: None,
         };
         let message = Message {
             body: serde_json::to_vec(&request).unwrap_or_default().into(),

@@ -38,6 +38,8 @@ mod operations;
 mod pauses;
 #[path = "payloads.rs"]
 mod payloads;
+#[path = "priorities.rs"]
+mod priorities;
 #[path = "queues.rs"]
 mod queues;
 #[path = "readme.rs"]

@@ -24,6 +24,8 @@ mod nodes;
 mod operations;
 #[path = "pauses.rs"]
 mod pauses;
+#[path = "priorities.rs"]
+mod priorities;
 #[path = "queues.rs"]
 mod queues;
 #[path = "readme.rs"]

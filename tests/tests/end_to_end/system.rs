@@ -233,6 +233,7 @@ pub(super) fn request(workflow: &str, input: Json) -> StartMessage {
         input,
         idempotency_key: None,
         correlation_id: Some("from-a-test".to_owned()),
+        priority: None,
         security_context: SecurityContext {
             user_id: "ada".to_owned(),
             tenant_id: TENANT.to_owned(),

@@ -82,6 +82,7 @@ async fn ask(broker: &dyn Broker, workflow: &str) {
         input: json!({}),
         key: Some("once".to_owned()),
         correlation_id: None,
+        priority: None,
     };
     let message = Message {
         body: serde_json::to_vec(&request).unwrap().into(),

@@ -261,6 +261,7 @@ pub(super) fn start(number: u64) -> StartMessage {
         input: json!({"n": number}),
         idempotency_key: Some(number.to_string()),
         correlation_id: None,
+        priority: None,
         security_context: SecurityContext {
             user_id: "ada".to_owned(),
             tenant_id: TENANT.to_owned(),

@@ -204,6 +204,7 @@ fn request(workflow: &str, input: Json) -> StartMessage {
         input,
         idempotency_key: None,
         correlation_id: None,
+        priority: None,
         security_context: SecurityContext {
             user_id: "ada".to_owned(),
             tenant_id: TENANT.to_owned(),

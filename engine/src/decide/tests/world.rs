@@ -36,6 +36,8 @@ pub(super) struct Setup {
     pub(super) kept: Vec<(PayloadReference, Read)>,
     /// The step that started the run, where one did.
     pub(super) parent: Option<Parent>,
+    /// How urgent the run is.
+    pub(super) priority: Option<u8>,
 }
 
 impl From<Json> for Setup {
@@ -47,6 +49,7 @@ impl From<Json> for Setup {
             settings: Settings::default(),
             kept: Vec::new(),
             parent: None,
+            priority: None,
         }
     }
 }
@@ -132,6 +135,7 @@ pub(super) fn request(setup: &Setup) -> StartMessage {
         input: setup.input.clone(),
         idempotency_key: None,
         correlation_id: Some("order-7".to_owned()),
+        priority: setup.priority,
         security_context: SecurityContext {
             user_id: "ada".to_owned(),
             tenant_id: "acme".to_owned(),

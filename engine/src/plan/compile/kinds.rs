@@ -10,7 +10,6 @@ use super::super::{
     WorkNode,
 };
 use super::Compiler;
-use crate::router::DEFAULT_PRIORITY;
 
 /// How often a compensation is tried again where it names no policy: then an operator is waited for.
 const COMPENSATION_RETRIES: u32 = 3;
@@ -115,7 +114,7 @@ impl Compiler<'_> {
         let work = WorkNode {
             limit_keys: self.limit_keys(&definition)?,
             definition,
-            priority: DEFAULT_PRIORITY,
+            priority: None,
             input: self.templates(&compensation.input_mappings)?,
             input_schema: schemas.input,
             output_schema: schemas.output,

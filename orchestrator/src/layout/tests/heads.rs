@@ -25,6 +25,22 @@ fn what_the_start_fixes_is_written_once() {
 }
 
 #[test]
+fn the_priority_of_a_run_is_stored_with_what_its_start_fixes_and_takes_nothing_where_there_is_none() {
+    let (plan, run, stored) = started(json!({"n": 1}));
+    assert!(!stored.text("origin").contains("priority"));
+    assert_eq!(stored.load(&run, &plan).head.priority, None);
+    for given in [0, 9] {
+        let (plan, mut run, mut urgent) = started(json!({"n": 1}));
+        run.head.priority = Some(given);
+        run.changes.origin = true;
+        urgent.commit(&mut run);
+        let priority = format!(r#","priority":{given}"#);
+        assert_eq!(urgent.text("origin").replace(&priority, ""), stored.text("origin"));
+        assert_eq!(urgent.load(&run, &plan).head.priority, Some(given));
+    }
+}
+
+#[test]
 fn a_large_input_of_a_run_lies_beside_its_head() {
     let input = json!({"text": "x".repeat(1000)});
     let (plan, run, stored) = started(input.clone());

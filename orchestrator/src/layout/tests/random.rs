@@ -278,6 +278,7 @@ fn any_head() -> impl Strategy<Value = Head> {
             held_back: flags.1,
             opened_at: times.4,
             correlation_id,
+            priority: flags.0.then_some(u8::from(flags.2)),
             parent: has_parent.then(parent),
             traceparent: has_parent.then(traceparent),
             generation: flags.3,

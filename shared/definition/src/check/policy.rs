@@ -1,8 +1,8 @@
 //! Retries and times that contradict each other or can never work.
 
-use oarlock_protocol::Span;
 use oarlock_protocol::definition::{OnExhausted, RetryPolicy, RetryStrategy, Task, TaskTimeouts};
 use oarlock_protocol::security::SecurityRequirements;
+use oarlock_protocol::{Span, priority};
 
 use super::Checker;
 use crate::code::Code;
@@ -19,7 +19,7 @@ impl Checker<'_, '_> {
             self.retry_policy(policy, &place.key("retryPolicy"));
         }
         self.timeouts(&task.timeouts, &place.key("timeouts"));
-        if let Some(priority) = task.priority.filter(|priority| *priority > 9) {
+        if let Some(priority) = task.priority.filter(|priority| *priority > priority::HIGHEST) {
             self.senseless(
                 &place.key("priority"),
                 format!("the priority {priority} is outside 0 to 9"),

@@ -9,7 +9,7 @@ use crate::definition::WorkflowDefinition;
 use crate::instance::WorkflowStatus;
 use crate::schedule::ScheduleDefinition;
 use crate::security::SecurityContext;
-use crate::{ErrorDetails, ExecutionId, Json, RunId, RunKey, TaskPath, Timestamp};
+use crate::{ErrorDetails, ExecutionId, Json, RunId, RunKey, TaskPath, Timestamp, priority};
 
 /// What a producer puts on the queue `oarlock.start`: the words of `POST /v1/runs`. On whose behalf it asks is not
 /// said here: the broker tells which user published it.
@@ -33,6 +33,10 @@ pub struct StartRequest {
     /// The producer's own mark of the run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub correlation_id: Option<String>,
+    /// How urgent the run is, 0 to 9, greater is sooner: the priority of its tasks whose steps name none.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "priority::given")]
+    #[cfg_attr(feature = "schema", schemars(range(max = 9)))]
+    pub priority: Option<u8>,
 }
 
 /// Asks an orchestrator for a definition that it may not know yet.
