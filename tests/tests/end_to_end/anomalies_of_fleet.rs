@@ -138,6 +138,33 @@ async fn a_queue_that_completes_nothing_beside_its_workers_is_found_until_it_mov
 }
 
 #[tokio::test]
+async fn a_queue_that_moves_is_not_stalled_however_long_it_has_work() {
+    let parts = Parts::fresh().await;
+    let mut settings = quick_to_judge();
+    settings.anomalies.rules.queue_still = Span::from_millis(1_500);
+    let system = parts.node("alone", settings).await;
+    system.register(WORKFLOW).await;
+    system.register("{id: stands, version: 1, tasks: [{id: a, task: stands}]}").await;
+    let mut told = announcements(&system, "stalled_queue").await;
+    let handler = async |_: Json, _: TaskContext| {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        Ok::<_, TaskError>(json!({}))
+    };
+    let worker = system.worker().slots(1).task("mail.send", handler).build().unwrap().start().await.unwrap();
+    let mut last = None;
+    for _ in 0..35 {
+        last = Some(system.begin("mail", json!({})).await);
+    }
+    system.end(&last.unwrap()).await;
+    worker.drain(Duration::from_secs(1)).await;
+    // What is announced first is another queue, which does stand still.
+    let _beating = Beats::of(&system, "stands");
+    system.begin("stands", json!({})).await;
+    let event = announced(&mut *told).await;
+    assert_eq!(event["change"]["subject"], json!({"type": "QUEUE", "name": "stands"}), "{event:#}");
+}
+
+#[tokio::test]
 async fn a_worker_that_is_killed_is_found_and_announced_by_one_node_and_listed_by_all() {
     let (parts, one) = one_node().await;
     let other = parts.node("other", quick_to_judge()).await;

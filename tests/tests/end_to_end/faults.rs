@@ -13,6 +13,8 @@ use oarlock_orchestrator::watch::Changed;
 use oarlock_protocol::instance::{TaskStatus, WorkflowStatus};
 use oarlock_protocol::message::{CompleteMessage, Completion, Kind};
 use oarlock_protocol::{Json, RunKey, Span};
+use oarlock_telemetry::{self as telemetry, Telemetry};
+use oarlock_test_collector::Collector;
 use oarlock_worker::{TaskContext, TaskError};
 use serde_json::json;
 
@@ -216,6 +218,29 @@ async fn a_partition_that_nobody_waits_to_hand_over_gives_its_messages_back() {
     let run = RunKey::new(TENANT, start.workflow_instance_id);
     eventually("the next owner begins the run", || async { next.node.get(&run).await.unwrap() }).await;
     drop(stuck);
+}
+
+#[tokio::test]
+async fn what_is_not_committed_is_told_to_no_collector() {
+    let collector = Collector::start().await;
+    let telemetry = Telemetry::start(&telemetry::Settings::new(collector.endpoint(), "oarlock")).unwrap();
+    let store = Arc::new(Hiccup::default());
+    let settings = Settings { telemetry: telemetry.clone(), ..settings() };
+    let system = System::over(Arc::new(Embedded::new()), store.clone(), settings).await;
+    system.register("{id: one, version: 1, tasks: [{id: a, task: step}]}").await;
+    system.begin("one", json!({})).await;
+    let all = || store.inner.read_hash(0, &Key::Outbox, Fields::All);
+    eventually("nothing but the result is to be committed", || async {
+        all().await.unwrap().is_empty().then_some(())
+    })
+    .await;
+    store.stands.store(true, Ordering::Relaxed);
+    let _worker = system.worker().task("step", step).build().unwrap().start().await.unwrap();
+    let commits = || async { (store.unanswered.load(Ordering::Relaxed) > 0).then_some(()) };
+    eventually("the end of the run is on its way into the store", commits).await;
+    drop(system);
+    telemetry.end(PATIENCE).await;
+    assert_eq!((collector.spans(), telemetry.dropped()), (Vec::new(), 0));
 }
 
 #[tokio::test]

@@ -126,12 +126,8 @@ async fn a_worker_that_beats_and_takes_nothing_from_a_deep_queue_is_marked() {
 async fn what_the_fleet_tells_and_nobody_understands_is_counted_and_dropped() {
     let (_parts, system) = system(settings()).await;
     let count = || system.node.counters().unheard.load(std::sync::atomic::Ordering::Relaxed);
-    let told = [
-        ("oarlock.beat", "{}"),
-        ("oarlock.beat", "{\"format\": 99}"),
-        ("oarlock.later", "{}"),
-        ("", "no JSON"),
-    ];
+    let later = serde_json::to_string(&BeatMessage { format: 99, ..beat("stuck", 60_000) }).unwrap();
+    let told = [("oarlock.beat", "{}"), ("oarlock.beat", &*later), ("oarlock.later", "{}"), ("", "no JSON")];
     for (number, (kind, body)) in (0..).zip(told) {
         // The node may not listen yet.
         eventually("it is heard", || async {
