@@ -32,6 +32,8 @@ mod messages;
 mod nodes;
 #[path = "operations.rs"]
 mod operations;
+#[path = "over.rs"]
+mod over;
 #[path = "pauses.rs"]
 mod pauses;
 #[path = "payloads.rs"]
