@@ -90,6 +90,12 @@ async fn is_found(system: &System, kind: Kind) -> Finding {
     eventually("it is found", || async { listed(system, kind) }).await
 }
 
+/// The finding once it rests on so many tasks: at first a look may not know yet which of them a worker has.
+async fn is_found_of(system: &System, kind: Kind, count: u64) -> Finding {
+    let of = |finding: &Finding| finding.evidence.count == count;
+    eventually("it is found", || async { listed(system, kind).filter(of) }).await
+}
+
 async fn is_over(system: &System, kind: Kind) {
     eventually("it is over", || async { listed(system, kind).is_none().then_some(()) }).await;
 }
@@ -119,12 +125,12 @@ async fn a_queue_that_completes_nothing_beside_its_workers_is_found_until_it_mov
     for _ in 0..5 {
         runs.push(system.begin("mail", json!({})).await);
     }
-    let finding = is_found(&system, Kind::StalledQueue).await;
+    // Two of the five are in the hands of the worker.
+    let finding = is_found_of(&system, Kind::StalledQueue, 3).await;
     assert_eq!(finding.subject, Subject::Queue { name: "mail.send".to_owned() });
     assert!(finding.severity >= Severity::Warning, "{finding:?}");
-    // Two of the five are in the hands of the worker.
     let evidence = finding.evidence;
-    assert!(evidence.count == 3 && evidence.current >= 800.0 && evidence.score >= 1.0, "{finding:?}");
+    assert!(evidence.current >= 800.0 && evidence.score >= 1.0, "{finding:?}");
     let (begins, ends) =
         ("queue `mail.send` has completed nothing for ", "3 ready tasks and 1 worker are there");
     assert!(finding.text.starts_with(begins) && finding.text.ends_with(ends), "{}", finding.text);
@@ -208,9 +214,9 @@ async fn a_worker_that_beats_and_does_nothing_is_found_until_its_queue_is_no_lon
     for _ in 0..3 {
         system.begin("mail", json!({})).await;
     }
-    let finding = is_found(&system, Kind::IdleWorker).await;
+    let finding = is_found_of(&system, Kind::IdleWorker, 3).await;
     assert_eq!(finding.subject, Subject::Worker { id: "stuck.1".to_owned() });
-    assert!(finding.evidence.count == 3 && finding.evidence.current >= 800.0, "{finding:?}");
+    assert!(finding.evidence.current >= 800.0, "{finding:?}");
     let (begins, ends) =
         ("worker `stuck.1` beats but has done nothing for ", "though 3 tasks are in its queue");
     assert!(finding.text.starts_with(begins) && finding.text.ends_with(ends), "{}", finding.text);
