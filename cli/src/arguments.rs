@@ -9,6 +9,7 @@ use oarlock_protocol::{ExecutionId, RunId, TaskPath};
 
 mod bench;
 mod fleet;
+mod handlers;
 mod pause;
 mod schedule;
 mod start;
@@ -17,6 +18,7 @@ mod values;
 
 pub(crate) use bench::{Bench, Part};
 pub(crate) use fleet::{Fleet, Orchestrator, Worker};
+pub(crate) use handlers::{Handlers, Over, Secrets};
 pub(crate) use pause::{Pause, Subject};
 pub(crate) use schedule::Schedule;
 pub(crate) use start::{Run, Start};
@@ -35,6 +37,7 @@ pub(crate) struct Arguments {
 
 /// What every subcommand takes.
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Options of all commands")]
 pub(crate) struct Global {
     /// Prints JSON.
     #[arg(long, global = true)]
@@ -143,31 +146,6 @@ pub(crate) struct Queues {
     /// Shows the work of each tenant.
     #[arg(long)]
     pub(crate) tenants: bool,
-}
-
-/// Where a worker's handlers come from.
-#[derive(Debug, Args)]
-pub(crate) struct Handlers {
-    /// The worker's settings; worker.toml beside the definition where absent.
-    #[arg(long, value_name = "FILE")]
-    pub(crate) worker: Option<PathBuf>,
-    /// Executes a task by a command: input JSON on stdin, output JSON on stdout (may be repeated).
-    #[arg(long = "exec", value_name = "NAME='COMMAND'")]
-    pub(crate) exec: Vec<String>,
-    /// How many tasks run at once, instead of the worker's settings.
-    #[arg(long, value_name = "N")]
-    pub(crate) slots: Option<usize>,
-    #[command(flatten)]
-    pub(crate) secrets: Secrets,
-}
-
-/// Where a worker finds the values of secrets.
-#[derive(Debug, Args)]
-pub(crate) struct Secrets {
-    /// The folder of the secrets that inputs name: a file for each, named like it, read anew for each task. Where it has
-    /// none, the environment variable `OARLOCK_SECRET_<NAME>`.
-    #[arg(long = "secrets", value_name = "DIR")]
-    pub(crate) folder: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -13,13 +13,14 @@ use oarlock_orchestrator::store::{Store, file, memory};
 use oarlock_orchestrator::{Clock, Node, Settings};
 use oarlock_protocol::definition::WorkflowDefinition;
 use oarlock_telemetry::Telemetry;
+use oarlock_worker::Running;
 use oarlock_worker::settings::Settings as WorkerSettings;
-use oarlock_worker::{Running, settings};
 
 use crate::arguments::Handlers;
 use crate::configuration::Configuration;
 use crate::exit::Failure;
 use crate::fleet::LAST_SPANS;
+use crate::handlers;
 
 /// How long a worker may take to finish what it holds when the process is told to end.
 const DRAIN: Duration = Duration::from_secs(10);
@@ -38,7 +39,6 @@ pub(crate) struct Hands {
     settings: WorkerSettings,
     /// The file its settings came from.
     pub(crate) file: Option<PathBuf>,
-    slots: Option<usize>,
 }
 
 impl Hands {
@@ -50,20 +50,8 @@ impl Hands {
     ) -> Result<Self, Failure> {
         let beside = folder.join("worker.toml");
         let file = handlers.worker.clone().or_else(|| beside.is_file().then_some(beside));
-        let mut settings = match &file {
-            Some(file) => WorkerSettings::load(file).map_err(|e| Failure::usage(e.to_string()))?,
-            None => WorkerSettings::empty(folder.to_path_buf()),
-        };
-        for flag in &handlers.exec {
-            let (name, command) =
-                settings::parse_exec_flag(flag).map_err(|e| Failure::usage(e.to_string()))?;
-            settings.add_command(name, command);
-        }
-        if let Some(secrets) = configuration.secrets(&handlers.secrets) {
-            settings.set_secrets(secrets);
-        }
-        settings.check_secrets().map_err(|e| Failure::usage(e.to_string()))?;
-        Ok(Self { settings, file, slots: handlers.slots })
+        let settings = handlers::settings(file.as_deref(), folder, &handlers.over, configuration)?;
+        Ok(Self { settings, file })
     }
 
     /// Takes tasks from the queues that a definition's tasks are sent to in runs of this priority, and names the tasks that have no handler here.
@@ -133,9 +121,6 @@ impl Embedded {
             let mut builder = builder.beat(configuration.worker.beat.into());
             if let Some(payloads) = payloads {
                 builder = builder.payloads(payloads);
-            }
-            if let Some(slots) = hands.slots {
-                builder = builder.slots(slots);
             }
             let worker = builder.build().map_err(|e| Failure::usage(e.to_string()))?;
             Some(worker.start().await.map_err(|e| Failure::unreachable(e.to_string()))?)

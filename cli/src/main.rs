@@ -7,6 +7,7 @@ mod configuration;
 mod embedded;
 mod exit;
 mod fleet;
+mod handlers;
 mod secret;
 mod serving;
 mod show;

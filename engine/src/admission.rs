@@ -295,6 +295,12 @@ impl Admission {
         self.lanes.iter().map(|(name, lane)| (name, lane.standing()))
     }
 
+    /// How many tasks of each queue a pause or a limit holds back, where it does: no worker could have them now.
+    pub fn held_back(&self) -> impl Iterator<Item = (&Arc<str>, usize)> {
+        let held = self.lanes.iter().map(|(name, lane)| (name, lane.held_back()));
+        held.filter(|(_, held)| *held > 0)
+    }
+
     /// Puts what a partition has in its hand back to where it was.
     fn recall(&mut self, partition: u32) {
         let Some(of) = self.partitions.get_mut(&partition) else { return };

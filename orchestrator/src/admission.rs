@@ -4,7 +4,7 @@
 //! come, and learns from workers and broker how large the window of each queue is to be. No owner ever waits for the
 //! broker because of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -73,6 +73,12 @@ impl Admissions {
     /// What stands where in a queue at this node, where it has any.
     pub(crate) fn standing(&self, queue: &str) -> Option<Standing> {
         lock(&self.rule).standing(queue)
+    }
+
+    /// How many tasks of each queue a pause or a limit holds back at this node, where it does.
+    pub(crate) fn held_back(&self) -> BTreeMap<String, u64> {
+        let rule = lock(&self.rule);
+        rule.held_back().map(|(queue, held)| (queue.to_string(), held as u64)).collect()
     }
 
     /// Holds back what these name, and nothing else.

@@ -65,7 +65,8 @@ pub(crate) trait Crew: Send + Sync + 'static {
     /// How many there are, by queue.
     fn by_queue(&self) -> Workers;
 
-    /// Each of them, as the rules see it; `ready` tells of a queue how many of its tasks no worker has, and since when there are any.
+    /// Each of them, as the rules see it; `ready` tells of a queue how many of its tasks a worker could have and none has, and since
+    /// when there are any.
     fn snapshots(&self, ready: &dyn Fn(&str) -> Option<(u64, Timestamp)>) -> Vec<WorkerSnapshot>;
 }
 
@@ -123,7 +124,8 @@ impl Lookout {
         let now = self.shared.clock.now();
         let horizon = self.shared.settings.scaling.rule.horizon;
         let (partitions, figures) = self.shared.ledger.figures(now, horizon);
-        let report = Report::new(self.me.clone(), self.began, now, partitions, figures);
+        let report = Report::new(self.me.clone(), self.began, now, partitions, figures)
+            .holding_back(self.shared.admissions.held_back());
         let workers = self.crew.by_queue();
         let mut state = self.state();
         let State { queues, depths, scalers, .. } = &mut *state;
@@ -198,13 +200,13 @@ impl Lookout {
         findings
     }
 
-    /// How many tasks of a queue no worker has, and since when there are any.
+    /// How many tasks of a queue a worker could have and none has, and since when there are any.
     pub(crate) fn ready_of(&self, queue: &str) -> Option<(u64, Timestamp)> {
         let state = self.state();
         let since = state.queues.waiting_since(queue)?;
         let view = state.queues.view(self.shared.clock.now(), 0, &Workers::new(), &state.depths, None);
         let of = view.queues.iter().find(|of| of.queue == queue)?;
-        Some((of.ready + of.published, since)).filter(|(ready, _)| *ready > 0)
+        Some((of.for_workers(), since)).filter(|(ready, _)| *ready > 0)
     }
 
     /// What this node alone finds unusual, and how many changes of that nobody could handle.

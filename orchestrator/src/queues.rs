@@ -28,7 +28,7 @@ const MOST_HEARD: usize = 1_000;
 #[derive(Debug, Default)]
 pub(crate) struct Queues {
     heard: BTreeMap<String, Heard>,
-    /// Since when each queue has work that no worker has, without a break.
+    /// Since when each queue has work that a worker could have and none has, without a break.
     waiting_since: BTreeMap<String, Timestamp>,
 }
 
@@ -76,20 +76,21 @@ impl Queues {
     /// Forgets who was not heard for long, and notes which queues have work. Called about once a second.
     pub(crate) fn tick(&mut self, now: Timestamp) {
         self.heard.retain(|_, heard| now.since(heard.at) < SILENT_AFTER);
-        let waiting: BTreeSet<String> = self
-            .heard
-            .values()
-            .flat_map(|heard| &heard.report.lines)
-            .filter(|line| line.ready + line.published > 0)
-            .map(|line| line.queue.clone())
-            .collect();
-        self.waiting_since.retain(|queue, _| waiting.contains(queue));
-        for queue in waiting {
-            self.waiting_since.entry(queue).or_insert(now);
+        let mut waiting: BTreeMap<&str, u64> = BTreeMap::new();
+        for line in self.heard.values().flat_map(|heard| &heard.report.lines) {
+            *waiting.entry(&line.queue).or_default() += line.ready + line.published;
+        }
+        for (queue, held) in self.heard.values().flat_map(|heard| &heard.report.held_back) {
+            waiting.entry(queue).and_modify(|waiting| *waiting = waiting.saturating_sub(*held));
+        }
+        waiting.retain(|_, waiting| *waiting > 0);
+        self.waiting_since.retain(|queue, _| waiting.contains_key(queue.as_str()));
+        for queue in waiting.into_keys() {
+            self.waiting_since.entry(queue.to_owned()).or_insert(now);
         }
     }
 
-    /// Since when a queue has work that no worker has.
+    /// Since when a queue has work that a worker could have and none has.
     pub(crate) fn waiting_since(&self, queue: &str) -> Option<Timestamp> {
         self.waiting_since.get(queue).copied()
     }

@@ -46,7 +46,8 @@ pub struct Settings {
     pub scaling: Scaling,
     /// What is unusual, and how that is handled.
     pub anomalies: Anomalies,
-    /// How often this node tells the others what stands where, and fits the windows of its queues.
+    /// How often this node tells the others what stands where, and fits the windows of its queues. Each tenth time it judges what
+    /// stands still.
     pub look: Span,
     /// How long a worker that beats no more is shown as silent before it is forgotten.
     pub workers_kept: Span,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use oarlock_protocol::Span;
 
-use super::Secrets;
+use super::Over;
 
 /// The most workers that one `fleet` keeps: each is a process with a connection of its own.
 const MOST_WORKERS: i64 = 1_000;
@@ -27,14 +27,8 @@ pub(crate) struct Orchestrator {
 /// `oarlock worker`.
 #[derive(Debug, Args)]
 pub(crate) struct Worker {
-    /// Executes a task by a command: input JSON on stdin, output JSON on stdout (may be repeated).
-    #[arg(long = "exec", value_name = "NAME='COMMAND'")]
-    pub(crate) exec: Vec<String>,
-    /// How many tasks run at once, instead of the worker's settings.
-    #[arg(long, value_name = "N")]
-    pub(crate) slots: Option<usize>,
     #[command(flatten)]
-    pub(crate) secrets: Secrets,
+    pub(crate) over: Over,
     /// How long tasks may run on after SIGTERM, instead of the settings.
     #[arg(long, value_name = "TIME")]
     pub(crate) grace: Option<Span>,
@@ -56,18 +50,14 @@ pub(crate) struct Fleet {
     /// The settings of the workers, as of `oarlock worker`; worker.toml here where absent.
     #[arg(long, value_name = "FILE")]
     pub(crate) worker: Option<PathBuf>,
-    /// Executes a task by a command: input JSON on stdin, output JSON on stdout (may be repeated).
-    #[arg(long = "exec", value_name = "NAME='COMMAND'")]
-    pub(crate) exec: Vec<String>,
+    #[command(flatten)]
+    pub(crate) over: Over,
     /// The fewest workers; may be 0.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(0..=MOST_WORKERS))]
     pub(crate) min: u32,
     /// The most workers.
     #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u32).range(0..=MOST_WORKERS))]
     pub(crate) max: u32,
-    /// How many tasks each of them does at once, instead of the workers' settings.
-    #[arg(long, value_name = "N")]
-    pub(crate) slots: Option<usize>,
     /// Asks how many workers this queue wants, not all queues of the workers' tasks; of several the one that wants the most
     /// counts (may be repeated).
     #[arg(long = "queue", value_name = "NAME")]
@@ -78,6 +68,4 @@ pub(crate) struct Fleet {
     /// How long tasks may run on after SIGTERM, instead of the settings.
     #[arg(long, value_name = "TIME")]
     pub(crate) grace: Option<Span>,
-    #[command(flatten)]
-    pub(crate) secrets: Secrets,
 }

@@ -94,11 +94,7 @@ fn queues(
         )));
     }
     crate::fleet::check_broker(configuration)?;
-    let mut settings = worker::load(file, &arguments.exec)?;
-    if let Some(secrets) = configuration.secrets(&arguments.secrets) {
-        settings.set_secrets(secrets);
-    }
-    settings.check_secrets().map_err(|e| Failure::usage(e.to_string()))?;
+    let settings = worker::load(file, &arguments.over, configuration)?;
     let all: Vec<String> = settings.queues().into_iter().map(str::to_owned).collect();
     if let Some(other) = arguments.queues.iter().find(|queue| !all.contains(queue)) {
         return Err(Failure::usage(format!(
@@ -117,13 +113,13 @@ fn worker_arguments(file: Option<&Path>, arguments: &Fleet, grace: Span, global:
     if let Some(file) = file {
         give("--config", file.into());
     }
-    for command in &arguments.exec {
+    for command in &arguments.over.exec {
         give("--exec", command.into());
     }
-    if let Some(slots) = arguments.slots {
+    if let Some(slots) = arguments.over.slots {
         give("--slots", slots.to_string().into());
     }
-    if let Some(folder) = &arguments.secrets.folder {
+    if let Some(folder) = &arguments.over.secrets.folder {
         give("--secrets", folder.into());
     }
     if let Some(level) = &global.log {

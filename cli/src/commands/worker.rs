@@ -9,17 +9,18 @@ use oarlock_broker::Broker;
 use oarlock_broker::rabbitmq::RabbitMq;
 use oarlock_orchestrator::http;
 use oarlock_protocol::Span;
-use oarlock_worker::settings::{self, Settings};
+use oarlock_worker::settings::Settings;
 use oarlock_worker::{Running, host_name};
 use serde_json::json;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::{note, say, say_json};
-use crate::arguments::Worker;
+use crate::arguments::{Over, Worker};
 use crate::configuration::Configuration;
 use crate::exit::Failure;
 use crate::fleet;
+use crate::handlers;
 use crate::serving::{Door, Serving};
 use crate::show::table;
 
@@ -36,14 +37,7 @@ pub(super) async fn worker(
     arguments: Worker,
     json: bool,
 ) -> Result<ExitCode, Failure> {
-    let mut settings = load(file.as_deref(), &arguments.exec)?;
-    if let Some(slots) = arguments.slots {
-        settings.set_slots(slots);
-    }
-    if let Some(secrets) = configuration.secrets(&arguments.secrets) {
-        settings.set_secrets(secrets);
-    }
-    settings.check_secrets().map_err(|e| Failure::usage(e.to_string()))?;
+    let settings = load(file.as_deref(), &arguments.over, configuration)?;
     let grace = arguments.grace.unwrap_or(configuration.worker.grace);
     let queues: Vec<String> = settings.queues().into_iter().map(str::to_owned).collect();
     if arguments.check {
@@ -99,17 +93,13 @@ pub(super) async fn worker(
     Ok(ExitCode::SUCCESS)
 }
 
-/// The worker's settings: of the file, then of the flags.
-pub(super) fn load(file: Option<&Path>, exec: &[String]) -> Result<Settings, Failure> {
-    let wrong = |error: settings::Error| Failure::usage(error.to_string());
-    let mut settings = match file {
-        Some(file) => Settings::load(file).map_err(wrong)?,
-        None => Settings::empty(PathBuf::from(".")),
-    };
-    for flag in exec {
-        let (name, command) = settings::parse_exec_flag(flag).map_err(wrong)?;
-        settings.add_command(name, command);
-    }
+/// The worker's settings, which name something to do.
+pub(super) fn load(
+    file: Option<&Path>,
+    over: &Over,
+    configuration: &Configuration,
+) -> Result<Settings, Failure> {
+    let settings = handlers::settings(file, Path::new("."), over, configuration)?;
     if settings.is_empty() {
         return Err(Failure::usage(match file {
             Some(file) => format!("{} names no task: name a command under [exec]", file.display()),

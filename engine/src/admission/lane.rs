@@ -242,6 +242,16 @@ impl Lane {
         }
     }
 
+    /// How many tasks a pause or a limit holds back, as far as their turn has come.
+    pub(super) fn held_back(&self) -> usize {
+        if self.paused {
+            return self.places.len();
+        }
+        let paused: usize = self.asides.values().map(BTreeMap::len).sum();
+        let limited: usize = self.lines.values().flat_map(BTreeMap::values).map(BTreeMap::len).sum();
+        paused + limited
+    }
+
     /// How many looks it has had no task, this one included.
     pub(super) fn looks_without_tasks(&mut self) -> u32 {
         let has_tasks = self.count + self.held + self.places.len() > 0;

@@ -190,6 +190,12 @@ fn a_queue_without_tasks_is_forgotten_after_some_time() {
     assert_eq!(admission.queues().count(), 0);
 }
 
+fn held_back(admission: &Admission) -> Vec<(&str, usize)> {
+    let mut held: Vec<_> = admission.held_back().map(|(queue, held)| (&**queue, held)).collect();
+    held.sort_unstable();
+    held
+}
+
 fn task(name: &str) -> PauseSubject {
     PauseSubject::Task { tenant_id: "t".to_owned(), task: name.to_owned() }
 }
@@ -203,6 +209,7 @@ fn a_paused_definition_holds_up_nothing_else_and_comes_back_to_its_place() {
     admission.offer(0, "q", 4, offered("other", "/a9"));
     admission.pause(&BTreeSet::from([task("/a")]));
     assert_eq!(let_out(&mut admission), ["/b1", "/a9"], "it is another tenant's definition of that name");
+    assert_eq!(held_back(&admission), [("q", 2)], "nothing was asked of those behind the window");
     admission.withdraw(0, "q", &ticket("t", "/a2"));
     admission.closed(0, "q", attempt("/b1"));
     admission.pause(&BTreeSet::new());
@@ -229,8 +236,10 @@ fn a_paused_queue_lets_nothing_out_also_of_what_was_dealt() {
     admission.offer(0, "later", 4, offered("t", "/b"));
     admission.offer(0, "x", 4, offered("t", "/c"));
     assert_eq!(let_out(&mut admission), ["/c"]);
+    assert_eq!(held_back(&admission), [("later", 1), ("q", 1)]);
     admission.pause(&BTreeSet::from([queue("later")]));
     assert_eq!(let_out(&mut admission), ["/a"]);
+    assert_eq!(held_back(&admission), [("later", 1)]);
 }
 
 #[test]
@@ -251,6 +260,7 @@ fn a_task_without_a_permit_waits_aside_and_comes_back_to_its_place() {
     assert_eq!((admission.held(0, "limit"), admission.held(1, "limit")), (2, 0));
     assert_eq!(let_out(&mut admission), ["/b1"], "their places in the window are free");
     assert_eq!(admission.standing("q").unwrap().waiting, 3);
+    assert_eq!(held_back(&admission), [("q", 2)]);
     admission.closed(0, "q", attempt("/b1"));
     assert_eq!(admission.let_back(0, "limit", 1), 1);
     assert_eq!(let_out(&mut admission), ["/a1"], "before what came later");

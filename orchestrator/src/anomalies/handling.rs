@@ -223,7 +223,89 @@ pub struct AnomaliesView {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
+    use oarlock_broker::embedded::Embedded;
+    use oarlock_broker::{Hears, QueueDeclaration, QueueKind, Subscription};
+    use oarlock_monitor::{Ending, Evidence};
+
     use super::*;
+
+    /// Remembers what was to be paused, and why.
+    #[derive(Default)]
+    struct Noted(Mutex<Vec<(String, String)>>);
+
+    #[async_trait]
+    impl Pauses for Noted {
+        async fn pause_task(&self, task: &Key, reason: &str) -> Result<(), String> {
+            self.0.lock().unwrap().push((task.definition.to_string(), reason.to_owned()));
+            Ok(())
+        }
+    }
+
+    /// Of a task named like its severity.
+    fn finding(kind: Kind, severity: Severity) -> Finding {
+        Finding {
+            kind,
+            subject: Subject::Task(Key::new("acme", &format!("{severity:?}"))),
+            since: Timestamp::from_millis(0),
+            severity,
+            evidence: Evidence { baseline: 1.0, current: 2.0, count: 3, score: 4.0 },
+            text: "it is unusual".to_owned(),
+        }
+    }
+
+    #[tokio::test]
+    async fn each_way_does_its_own_at_the_beginning_and_only_some_at_the_end() {
+        let broker = Arc::new(Embedded::new());
+        let hears =
+            |pattern: &str| Hears { exchange: topology::EVENTS.to_owned(), pattern: pattern.to_owned() };
+        for (name, pattern) in [("begun", "anomaly.*.began"), ("ended", "anomaly.duration.ended")] {
+            let (kind, hears) = (QueueKind::Exclusive, vec![hears(pattern)]);
+            let name = name.to_owned();
+            let queue = QueueDeclaration { name, kind, delivery_limit: None, dead_letter: None, hears };
+            broker.declare(&queue).await.unwrap();
+        }
+        let (pauses, begun) = (Arc::new(Noted::default()), Arc::new(Begun::default()));
+        let of = BTreeMap::from([
+            (Kind::Duration, vec![Handle::Event, Handle::Metric, Handle::Pause]),
+            (Kind::Memory, vec![Handle::Log]),
+        ]);
+        let handler = Handler {
+            settings: Settings { of, ..Settings::default() },
+            broker: broker.clone(),
+            pauses: pauses.clone(),
+            begun: begun.clone(),
+            node: "alone".to_owned(),
+        };
+        let (changes, found) = mpsc::channel(20);
+        // Of the kinds: all ways but the log, the log alone, and those of all kinds.
+        for kind in [Kind::Duration, Kind::Memory, Kind::QueueTime] {
+            for severity in [Severity::Notice, Severity::Warning, Severity::Severe] {
+                changes.try_send(Change::Began(finding(kind, severity))).unwrap();
+                let ended = Change::Ended { finding: finding(kind, severity), ending: Ending::AsUsual };
+                changes.try_send(ended).unwrap();
+            }
+        }
+        drop(changes);
+        handler.handle_for_ever(found).await;
+        let reason = "anomaly: it is unusual".to_owned();
+        let paused = [("Warning".to_owned(), reason.clone()), ("Severe".to_owned(), reason)];
+        assert_eq!(*pauses.0.lock().unwrap(), paused);
+        let counted = begun.all().filter(|(.., count)| *count > 0).map(|(kind, _, count)| (kind, count));
+        let each = |kind| [(kind, 1); 3];
+        assert_eq!(counted.collect::<Vec<_>>(), [each(Kind::Duration), each(Kind::QueueTime)].concat());
+        for (name, count, change) in [("begun", 6, "BEGAN"), ("ended", 3, "ENDED")] {
+            let subscription = Subscription { queue: name.to_owned(), prefetch: 20, priority: 0 };
+            let mut consumer = broker.consume(subscription).await.unwrap();
+            let heard = consumer.receive(20).await.unwrap();
+            assert_eq!(heard.len(), count, "{name}: {heard:?}");
+            for delivery in &heard {
+                let event: serde_json::Value = serde_json::from_slice(&delivery.message.body).unwrap();
+                assert_eq!((&event["change"]["type"], &event["node"]), (&json!(change), &json!("alone")));
+            }
+        }
+    }
 
     #[test]
     fn a_kind_is_handled_by_its_own_ways_or_by_those_of_all() {

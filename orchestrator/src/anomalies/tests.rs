@@ -90,3 +90,9 @@ fn of_what_several_see_the_worse_is_told_with_the_earlier_beginning() {
     };
     assert_eq!((one.since, &*one.text), (at(1), "Severe"));
 }
+
+#[test]
+fn where_nothing_is_watched_no_attempt_is_looked_at() {
+    let of = |enabled| Anomalies::new(Settings { enabled, ..Settings::default() }, Clock::system()).0;
+    assert_eq!((of(true).observers().len(), of(false).observers().len()), (1, 0));
+}

@@ -13,18 +13,23 @@ const MOST_QUEUES: usize = 5_000;
 /// How much longer than the mean an attempt usually takes that takes long.
 const LONG: f64 = 3.0;
 
-/// What is usual of a queue, in milliseconds.
+/// What is usual of a queue.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Usual {
-    gap: f64,
+    /// Completions a second. Their mean, not that of the gaps between them: one look at a queue that hardly moves yet would
+    /// outweigh hundreds.
+    completions: f64,
+    /// How long an attempt takes, in milliseconds.
     duration: Option<f64>,
+    /// How often it was looked at.
+    looks: f64,
     last: Timestamp,
 }
 
 impl Usual {
     /// The time between two attempts that close.
     pub(super) fn gap(&self) -> Span {
-        Span::from_millis(self.gap as u64)
+        Span::from_millis((1000.0 / self.completions) as u64)
     }
 
     /// How long an attempt takes that takes long.
@@ -32,10 +37,12 @@ impl Usual {
         self.duration.map(|mean| Span::from_millis((mean * LONG) as u64))
     }
 
-    fn follow(&mut self, gap: f64, duration: Option<f64>, now: Timestamp) {
+    fn follow(&mut self, completions: f64, duration: Option<f64>, now: Timestamp) {
         let passed = now.since(self.last).as_millis() as f64;
-        let share = 1.0 - (-passed / LEARNED_OVER.as_millis() as f64).exp();
-        self.gap += share * (gap - self.gap);
+        self.looks += 1.0;
+        // At first each look counts as much as any before it.
+        let share = (1.0 - (-passed / LEARNED_OVER.as_millis() as f64).exp()).max(1.0 / self.looks);
+        self.completions += share * (completions - self.completions);
         self.duration = match (self.duration, duration) {
             (Some(known), Some(now)) => Some(known + share * (now - known)),
             (known, now) => now.or(known),
@@ -57,12 +64,12 @@ pub(super) fn learn(
         if *completions < 0.01 {
             continue;
         }
-        let (gap, duration) = (1000.0 / completions, service.map(|span| span.as_millis() as f64));
+        let (completions, duration) = (*completions, service.map(|span| span.as_millis() as f64));
         let is_full = known.len() >= MOST_QUEUES;
         match known.get_mut(queue) {
-            Some(usual) => usual.follow(gap, duration, now),
+            Some(usual) => usual.follow(completions, duration, now),
             None if is_full => {}
-            None => drop(known.insert(queue.clone(), Usual { gap, duration, last: now })),
+            None => drop(known.insert(queue.clone(), Usual { completions, duration, looks: 1.0, last: now })),
         }
     }
 }
@@ -84,8 +91,29 @@ mod tests {
         let usual = known["q"];
         assert_eq!((usual.gap(), usual.duration()), (Span::from_millis(100), Some(Span::from_secs(6))));
         learn(&mut known, &speeds(5.0), at(3610));
-        assert!(known["q"].gap() > Span::from_millis(150), "{:?}", known["q"]);
+        assert!(known["q"].gap() > Span::from_millis(140), "{:?}", known["q"]);
         learn(&mut known, &BTreeMap::new(), at(3610 + 24 * 3600));
         assert!(known.is_empty());
+    }
+
+    #[test]
+    fn what_is_seen_first_counts_no_more_than_what_follows() {
+        let at = |seconds: i64| Timestamp::from_millis(seconds * 1000);
+        let mut known = BTreeMap::new();
+        // A single attempt has closed a while ago.
+        learn(&mut known, &BTreeMap::from([("q".to_owned(), (0.02, Some(Span::from_secs(9))))]), at(0));
+        assert_eq!(known["q"].gap(), Span::from_secs(50));
+        for look in 1..=30 {
+            learn(
+                &mut known,
+                &BTreeMap::from([("q".to_owned(), (10.0, Some(Span::from_secs(1))))]),
+                at(look * 10),
+            );
+        }
+        let usual = known["q"];
+        assert!(
+            usual.gap() < Span::from_millis(110) && usual.duration() < Some(Span::from_secs(4)),
+            "{usual:?}"
+        );
     }
 }

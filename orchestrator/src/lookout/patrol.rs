@@ -3,8 +3,6 @@
 //! Runs are read from the store, in the partitions that are this node's to own, whoever owns them: a run that nobody looks after
 //! is just what no owner tells.
 
-use std::time::Duration;
-
 use oarlock_monitor::rules::{MovedBy, QueueSnapshot, RunSnapshot};
 use oarlock_protocol::{RunKey, Timestamp};
 use tokio::time::sleep;
@@ -16,9 +14,9 @@ use crate::partition;
 use crate::queues::QueueView;
 use crate::store::{Key, Range, Store};
 
-/// How often queues and workers are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
-/// At every so manieth look runs are looked at too: each costs the store a question for each partition.
+/// At every so manieth look of the node queues and workers are judged: each ten seconds.
+const JUDGED_EVERY: f64 = 10.0;
+/// At every so manieth of these runs are looked at too: each costs the store a question for each partition.
 const RUNS_EVERY: u32 = 6;
 /// The most runs of a partition that are told: where more stand still something else is wrong.
 const MOST_RUNS: usize = 20;
@@ -26,9 +24,10 @@ const MOST_RUNS: usize = 20;
 impl Lookout {
     /// Looks until it is aborted; `mine` tells which partitions this node is to own.
     pub(crate) async fn patrol_for_ever(&self, mine: impl Fn() -> Vec<u32>) {
+        let every = self.shared.settings.look.times(JUDGED_EVERY).into();
         let mut runs = Vec::new();
         for look in 0_u32.. {
-            sleep(LOOK_EVERY).await;
+            sleep(every).await;
             if look % RUNS_EVERY == RUNS_EVERY - 1 {
                 runs = self.overdue(mine()).await;
             }
@@ -49,7 +48,7 @@ impl Lookout {
         let view = state.queues.view(now, 0, &by_queue, &state.depths, None);
         let snapshot = |queue: &QueueView| QueueSnapshot {
             queue: queue.queue.clone(),
-            ready: queue.ready + queue.published,
+            ready: queue.for_workers(),
             ready_since: state.queues.waiting_since(&queue.queue),
             workers: queue.workers.into(),
             workers_since: state.manned.get(&queue.queue),
@@ -63,7 +62,7 @@ impl Lookout {
         };
         let ready = |queue: &str| {
             let view = view.queues.iter().find(|of| of.queue == queue)?;
-            Some((view.ready + view.published, state.queues.waiting_since(queue)?))
+            Some((view.for_workers(), state.queues.waiting_since(queue)?))
         };
         Some(Fleet {
             queues: view.queues.iter().map(snapshot).collect(),

@@ -2,6 +2,8 @@
 //!
 //! It is announced, and may be lost: the next one tells all of it again.
 
+use std::collections::BTreeMap;
+
 use oarlock_monitor::Finding;
 use oarlock_protocol::{FORMAT, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -16,6 +18,8 @@ const MOST_LINES: usize = 400;
 const MOST_RESTS: usize = 200;
 /// The most queues whose wanted workers are told.
 const MOST_WANTED: usize = 200;
+/// The most queues of which it is told what is held back.
+const MOST_HELD_BACK: usize = 200;
 /// The most findings that are told.
 const MOST_FINDINGS: usize = 50;
 
@@ -36,6 +40,9 @@ pub(crate) struct Report {
     pub(crate) partitions: Vec<u32>,
     /// What stands where.
     pub(crate) lines: Vec<Figures>,
+    /// How many of the tasks that are ready in a queue a pause or a limit holds back, where it does.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) held_back: BTreeMap<String, u64>,
     /// How many workers it thinks that queues want, where they are scaled.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) wanted: Vec<WantedOf>,
@@ -69,6 +76,7 @@ impl Report {
             at,
             partitions,
             lines: bounded(figures),
+            held_back: BTreeMap::new(),
             wanted: Vec::new(),
             findings: Vec::new(),
         }
@@ -76,6 +84,12 @@ impl Report {
 }
 
 impl Report {
+    /// Adds what is held back, as far as there is room: of queues beyond, what is held back counts as what is not.
+    pub(crate) fn holding_back(mut self, held_back: BTreeMap<String, u64>) -> Self {
+        self.held_back = held_back.into_iter().take(MOST_HELD_BACK).collect();
+        self
+    }
+
     /// Adds what it concludes, as far as there is room.
     pub(crate) fn concluding(mut self, mut wanted: Vec<WantedOf>, mut findings: Vec<Finding>) -> Self {
         wanted.truncate(MOST_WANTED);
@@ -91,7 +105,7 @@ fn bounded(mut figures: Vec<Figures>) -> Vec<Figures> {
         return figures;
     }
     figures.sort_by_key(|line| std::cmp::Reverse(line.ready + line.published + line.running + line.due));
-    let mut rest: std::collections::BTreeMap<String, Figures> = std::collections::BTreeMap::new();
+    let mut rest: BTreeMap<String, Figures> = BTreeMap::new();
     for line in figures.split_off(MOST_LINES) {
         let queue = line.queue.clone();
         let empty = || Figures { queue: queue.clone(), tenant: OTHERS.to_owned(), ..Figures::default() };

@@ -101,3 +101,23 @@ fn it_is_known_since_when_there_is_work_and_the_eldest_decides() {
     known.hear(elder, at(13));
     assert_eq!((known.wanted().unwrap().0, known.with_work("q")), ("z", 1));
 }
+
+#[test]
+fn what_is_held_back_is_ready_but_waits_for_no_worker() {
+    let mut known = Queues::default();
+    let held = |queue: &str, count| [(queue.to_owned(), count)].into();
+    known.hear(report("a", 10, vec![line("q", "t", 5, 0)]).holding_back(held("q", 5)), at(10));
+    known.hear(report("b", 10, vec![line("q", "t", 2, 0)]).holding_back(held("q", 2)), at(10));
+    known.tick(at(10));
+    let queue = |known: &Queues| {
+        let view = known.view(at(12), 1, &Workers::new(), &Depths::new(), None);
+        (view.queues[0].ready, view.queues[0].held_back, view.queues[0].for_workers())
+    };
+    assert_eq!((queue(&known), known.waiting_since("q")), ((7, 7, 0), None));
+    known.hear(report("b", 12, vec![line("q", "t", 3, 1)]).holding_back(held("q", 2)), at(12));
+    known.tick(at(12));
+    assert_eq!((queue(&known), known.waiting_since("q")), ((8, 7, 2), Some(at(12))));
+    // Admission was asked after the books.
+    known.hear(report("a", 13, vec![line("q", "t", 0, 0)]).holding_back(held("q", 5)), at(13));
+    assert_eq!(queue(&known), (3, 3, 1));
+}

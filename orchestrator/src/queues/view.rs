@@ -44,6 +44,8 @@ pub struct QueueView {
     pub backlog: u64,
     /// Tasks that wait for admission.
     pub ready: u64,
+    /// Of these, those that a pause or a limit holds back.
+    pub held_back: u64,
     /// Attempts in the broker's queue that no worker has.
     pub published: u64,
     /// Attempts that workers have.
@@ -119,6 +121,7 @@ impl Queues {
     ) -> QueuesView {
         let mut lines: BTreeMap<&str, BTreeMap<&str, Figures>> = BTreeMap::new();
         let mut rates: BTreeMap<&str, Rates> = BTreeMap::new();
+        let mut held_back: BTreeMap<&str, u64> = BTreeMap::new();
         for heard in self.heard.values() {
             for line in &heard.report.lines {
                 // Ages count by the clock of who told them.
@@ -132,6 +135,9 @@ impl Queues {
                 rates.entry(queue.as_str()).or_default().add(of);
             }
         }
+        for (queue, held) in self.heard.values().flat_map(|heard| &heard.report.held_back) {
+            *held_back.entry(queue).or_default() += held;
+        }
         for queue in workers.keys() {
             lines.entry(queue.as_str()).or_default();
         }
@@ -141,7 +147,10 @@ impl Queues {
             .map(|(queue, tenants)| {
                 let workers = workers.get(queue).copied().unwrap_or_default();
                 let rates = rates.get(queue).unwrap_or(&none);
-                one(queue, &tenants, rates, workers, depths.get(queue).copied(), now, tenant)
+                let view = one(queue, &tenants, rates, workers, depths.get(queue).copied(), now, tenant);
+                // Books and admission are read one after the other.
+                let held_back = held_back.get(queue).copied().unwrap_or(0).min(view.ready);
+                QueueView { held_back, ..view }
             })
             .collect();
         queues
@@ -189,6 +198,7 @@ fn one(
         queue: queue.to_owned(),
         backlog: all.ready + open + all.due,
         ready: all.ready,
+        held_back: 0,
         published,
         in_flight,
         due: all.due,
@@ -228,6 +238,11 @@ fn rounded(rate: f64) -> f64 {
 }
 
 impl QueueView {
+    /// Tasks that a worker could have and none has.
+    pub(crate) fn for_workers(&self) -> u64 {
+        self.ready - self.held_back + self.published
+    }
+
     /// What the scaling rule needs to know of it.
     pub(crate) fn load(&self) -> Load {
         Load {

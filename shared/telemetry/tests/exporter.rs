@@ -82,6 +82,13 @@ async fn what_a_collector_refuses_for_good_is_dropped_and_counted() {
     collector.answer(400);
     let telemetry = Telemetry::start(&Settings::new(collector.endpoint(), "oarlock")).unwrap();
     (0..3).for_each(|_| telemetry.export(span("refused")));
+    // At once, though nothing ends here: the same would be answered alike again.
+    let dropped = async {
+        while telemetry.dropped() < 3 {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(LAST, dropped).await.unwrap();
     telemetry.end(LAST).await;
     assert_eq!((telemetry.sent(), telemetry.dropped(), collector.requests().len()), (0, 3, 1));
 }

@@ -4,6 +4,8 @@ const BACKEND: system::Backend = system::Backend::Embedded;
 
 #[path = "anomalies.rs"]
 mod anomalies;
+#[path = "anomalies_of_fleet.rs"]
+mod anomalies_of_fleet;
 #[path = "cancel.rs"]
 mod cancel;
 #[path = "children.rs"]
@@ -34,6 +36,8 @@ mod messages;
 mod nodes;
 #[path = "operations.rs"]
 mod operations;
+#[path = "over.rs"]
+mod over;
 #[path = "pauses.rs"]
 mod pauses;
 #[path = "payloads.rs"]

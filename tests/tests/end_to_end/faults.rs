@@ -4,18 +4,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use oarlock_broker::embedded::Embedded;
 use oarlock_orchestrator::Settings;
 use oarlock_orchestrator::store::memory::Memory;
-use oarlock_orchestrator::store::{Claim, Error, Fields, Key, Ownership, Range, Store, Token, Write};
+use oarlock_orchestrator::store::{Claim, Error, Fields, Key, Ownership, Range, Store, Write};
 use oarlock_orchestrator::watch::Changed;
 use oarlock_protocol::instance::{TaskStatus, WorkflowStatus};
 use oarlock_protocol::message::{CompleteMessage, Completion, Kind};
 use oarlock_protocol::{Json, RunKey, Span};
+use oarlock_telemetry::{self as telemetry, Telemetry};
+use oarlock_test_collector::Collector;
 use oarlock_worker::{TaskContext, TaskError};
 use serde_json::json;
 
+use super::over::{Between, Fence, Over};
 use super::system::{PATIENCE, System, TENANT, eventually, request, settings};
 
 async fn step(input: Json, _: TaskContext) -> Result<Json, TaskError> {
@@ -88,7 +90,6 @@ async fn pain_14_an_owner_whose_lease_was_taken_changes_nothing_any_more() {
 /// A store that fails one read when told to, gives no partition while it is told to wait, and never answers a commit while it stands.
 #[derive(Default)]
 struct Hiccup {
-    inner: Memory,
     stands: AtomicBool,
     /// How many commits it never answers.
     unanswered: AtomicU32,
@@ -99,58 +100,33 @@ struct Hiccup {
 }
 
 #[async_trait]
-impl Store for Hiccup {
-    async fn partitions(&self, wanted: u32) -> Result<u32, Error> {
-        self.inner.partitions(wanted).await
-    }
-
-    async fn own(&self, partition: u32, claim: &Claim) -> Result<Ownership, Error> {
+impl Between for Hiccup {
+    async fn own(&self, inner: &Memory, partition: u32, claim: &Claim) -> Result<Ownership, Error> {
         if claim.token.is_none() {
             self.asked.fetch_add(1, Ordering::Relaxed);
             let _goes_on = self.waits.read().await;
         }
-        self.inner.own(partition, claim).await
+        inner.own(partition, claim).await
     }
 
-    async fn release(&self, partition: u32, token: &Token) -> Result<(), Error> {
-        self.inner.release(partition, token).await
-    }
-
-    async fn commit(&self, partition: u32, token: &Token, seq: u64, writes: &[Write]) -> Result<(), Error> {
+    async fn commit(&self, inner: &Memory, to: Fence<'_>, writes: &[Write]) -> Result<(), Error> {
         if self.stands.load(Ordering::Relaxed) {
             self.unanswered.fetch_add(1, Ordering::Relaxed);
             std::future::pending::<()>().await;
         }
-        self.inner.commit(partition, token, seq, writes).await
+        to.commit(inner, writes).await
     }
 
-    async fn read_hash(
-        &self,
-        partition: u32,
-        key: &Key,
-        fields: Fields,
-    ) -> Result<Vec<(String, Bytes)>, Error> {
+    fn reads_hash(&self, _: &Key) -> Result<(), Error> {
         let fails =
             self.fail_reads.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1));
-        if fails.is_ok() {
-            return Err(Error::Unavailable("a hiccup".to_owned()));
-        }
-        self.inner.read_hash(partition, key, fields).await
-    }
-
-    async fn read_sorted(
-        &self,
-        partition: u32,
-        key: &Key,
-        range: &Range,
-    ) -> Result<Vec<(String, i64)>, Error> {
-        self.inner.read_sorted(partition, key, range).await
+        if fails.is_ok() { Err(Error::Unavailable("a hiccup".to_owned())) } else { Ok(()) }
     }
 }
 
 #[tokio::test]
 async fn a_store_that_fails_once_costs_no_lease() {
-    let store = Arc::new(Hiccup::default());
+    let store = Arc::new(Over::<Hiccup>::default());
     let mut settings = settings();
     settings.lease = Span::from_secs(600);
     let system = System::over(Arc::new(Embedded::new()), store.clone(), settings).await;
@@ -166,7 +142,7 @@ async fn a_store_that_fails_once_costs_no_lease() {
 
 #[tokio::test]
 async fn a_partition_that_comes_while_its_node_ends_is_given_back_at_once() {
-    let store = Arc::new(Hiccup::default());
+    let store = Arc::new(Over::<Hiccup>::default());
     let mut settings = settings();
     settings.lease = Span::from_secs(600);
     let system = System::over(Arc::new(Embedded::new()), store.clone(), settings.clone()).await;
@@ -200,7 +176,7 @@ async fn a_partition_that_comes_while_its_node_ends_is_given_back_at_once() {
 
 #[tokio::test]
 async fn a_partition_that_nobody_waits_to_hand_over_gives_its_messages_back() {
-    let (broker, store) = (Arc::new(Embedded::new()), Arc::new(Hiccup::default()));
+    let (broker, store) = (Arc::new(Embedded::new()), Arc::new(Over::<Hiccup>::default()));
     let settings = Settings { lease: Span::from_secs(1), ..settings() };
     let stuck = System::over(broker.clone(), store.clone(), settings.clone()).await;
     stuck.register(CHAIN).await;
@@ -216,6 +192,29 @@ async fn a_partition_that_nobody_waits_to_hand_over_gives_its_messages_back() {
     let run = RunKey::new(TENANT, start.workflow_instance_id);
     eventually("the next owner begins the run", || async { next.node.get(&run).await.unwrap() }).await;
     drop(stuck);
+}
+
+#[tokio::test]
+async fn what_is_not_committed_is_told_to_no_collector() {
+    let collector = Collector::start().await;
+    let telemetry = Telemetry::start(&telemetry::Settings::new(collector.endpoint(), "oarlock")).unwrap();
+    let store = Arc::new(Over::<Hiccup>::default());
+    let settings = Settings { telemetry: telemetry.clone(), ..settings() };
+    let system = System::over(Arc::new(Embedded::new()), store.clone(), settings).await;
+    system.register("{id: one, version: 1, tasks: [{id: a, task: step}]}").await;
+    system.begin("one", json!({})).await;
+    let all = || store.inner.read_hash(0, &Key::Outbox, Fields::All);
+    eventually("nothing but the result is to be committed", || async {
+        all().await.unwrap().is_empty().then_some(())
+    })
+    .await;
+    store.stands.store(true, Ordering::Relaxed);
+    let _worker = system.worker().task("step", step).build().unwrap().start().await.unwrap();
+    let commits = || async { (store.unanswered.load(Ordering::Relaxed) > 0).then_some(()) };
+    eventually("the end of the run is on its way into the store", commits).await;
+    drop(system);
+    telemetry.end(PATIENCE).await;
+    assert_eq!((collector.spans(), telemetry.dropped()), (Vec::new(), 0));
 }
 
 #[tokio::test]
@@ -304,56 +303,26 @@ fn all() -> Range {
 }
 
 /// A store of which every third commit is applied and answered as lost, and every fifth not applied at all.
+#[derive(Default)]
 struct Forgetful {
-    inner: Memory,
     commits: AtomicU32,
 }
 
 #[async_trait]
-impl Store for Forgetful {
-    async fn partitions(&self, wanted: u32) -> Result<u32, Error> {
-        self.inner.partitions(wanted).await
-    }
-
-    async fn own(&self, partition: u32, claim: &Claim) -> Result<Ownership, Error> {
-        self.inner.own(partition, claim).await
-    }
-
-    async fn release(&self, partition: u32, token: &Token) -> Result<(), Error> {
-        self.inner.release(partition, token).await
-    }
-
-    async fn commit(&self, partition: u32, token: &Token, seq: u64, writes: &[Write]) -> Result<(), Error> {
+impl Between for Forgetful {
+    async fn commit(&self, inner: &Memory, to: Fence<'_>, writes: &[Write]) -> Result<(), Error> {
         let number = self.commits.fetch_add(1, Ordering::Relaxed);
         if number % 5 == 4 {
             return Err(Error::Unavailable("it did not listen".to_owned()));
         }
-        self.inner.commit(partition, token, seq, writes).await?;
+        to.commit(inner, writes).await?;
         if number % 3 == 2 { Err(Error::Unavailable("its answer was lost".to_owned())) } else { Ok(()) }
-    }
-
-    async fn read_hash(
-        &self,
-        partition: u32,
-        key: &Key,
-        fields: Fields,
-    ) -> Result<Vec<(String, Bytes)>, Error> {
-        self.inner.read_hash(partition, key, fields).await
-    }
-
-    async fn read_sorted(
-        &self,
-        partition: u32,
-        key: &Key,
-        range: &Range,
-    ) -> Result<Vec<(String, i64)>, Error> {
-        self.inner.read_sorted(partition, key, range).await
     }
 }
 
 #[tokio::test]
 async fn commits_whose_answers_are_lost_are_sent_again_and_count_once() {
-    let store = Arc::new(Forgetful { inner: Memory::new(), commits: AtomicU32::new(0) });
+    let store = Arc::new(Over::<Forgetful>::default());
     let system = System::over(Arc::new(Embedded::new()), store.clone(), settings()).await;
     system.register(CHAIN).await;
     let _worker = system.worker().task("step", step).build().unwrap().start().await.unwrap();

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use oarlock_broker::embedded::Embedded;
 use oarlock_broker::{
     Announcement, Broker, Consumer, Error as BrokerError, Health, Publication, QueueDeclaration,
@@ -14,13 +13,14 @@ use oarlock_broker::{
 };
 use oarlock_orchestrator::Settings;
 use oarlock_orchestrator::store::memory::Memory;
-use oarlock_orchestrator::store::{Claim, Error, Fields, Key, Ownership, Range, Store, Token, Write};
+use oarlock_orchestrator::store::{Claim, Error, Fields, Key, Ownership, Store};
 use oarlock_protocol::instance::WorkflowStatus;
 use oarlock_protocol::{Json, Span};
 use oarlock_worker::{TaskContext, TaskError};
 use serde_json::json;
 use tokio::sync::watch;
 
+use super::over::{Between, Over};
 use super::system::{System, eventually, settings};
 
 /// A broker that outlives its nodes, and takes no tasks when told to.
@@ -69,20 +69,16 @@ impl Broker for Lasting {
 }
 
 /// A store that tells once that it began anew, and then does not answer so many reads of timers.
+#[derive(Default)]
 struct Shaken {
-    inner: Memory,
     began_anew: AtomicBool,
     unread: AtomicU32,
 }
 
 #[async_trait]
-impl Store for Shaken {
-    async fn partitions(&self, wanted: u32) -> Result<u32, Error> {
-        self.inner.partitions(wanted).await
-    }
-
-    async fn own(&self, partition: u32, claim: &Claim) -> Result<Ownership, Error> {
-        let owned = self.inner.own(partition, claim).await?;
+impl Between for Shaken {
+    async fn own(&self, inner: &Memory, partition: u32, claim: &Claim) -> Result<Ownership, Error> {
+        let owned = inner.own(partition, claim).await?;
         Ok(match owned {
             Ownership::Owned { token, seq, .. } if claim.token.is_none() => {
                 Ownership::Owned { token, seq, restarted: self.began_anew.swap(false, Ordering::Relaxed) }
@@ -91,42 +87,17 @@ impl Store for Shaken {
         })
     }
 
-    async fn release(&self, partition: u32, token: &Token) -> Result<(), Error> {
-        self.inner.release(partition, token).await
-    }
-
-    async fn commit(&self, partition: u32, token: &Token, seq: u64, writes: &[Write]) -> Result<(), Error> {
-        self.inner.commit(partition, token, seq, writes).await
-    }
-
-    async fn read_hash(
-        &self,
-        partition: u32,
-        key: &Key,
-        fields: Fields,
-    ) -> Result<Vec<(String, Bytes)>, Error> {
-        self.inner.read_hash(partition, key, fields).await
-    }
-
-    async fn read_sorted(
-        &self,
-        partition: u32,
-        key: &Key,
-        range: &Range,
-    ) -> Result<Vec<(String, i64)>, Error> {
+    fn reads_sorted(&self) -> Result<(), Error> {
         let fewer = |left: u32| left.checked_sub(1);
-        if self.unread.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer).is_ok() {
-            return Err(Error::Unavailable("told to".to_owned()));
-        }
-        self.inner.read_sorted(partition, key, range).await
+        let fails = self.unread.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fewer);
+        if fails.is_ok() { Err(Error::Unavailable("told to".to_owned())) } else { Ok(()) }
     }
 }
 
 /// A run whose only task was published and confirmed, and whose message is lost with the store's last commits.
-async fn shaken() -> (Arc<Lasting>, Arc<Shaken>) {
+async fn shaken() -> (Arc<Lasting>, Arc<Over<Shaken>>) {
     let broker = Arc::new(Lasting { inner: Embedded::new(), refuses: AtomicBool::new(false) });
-    let (began_anew, unread) = (AtomicBool::new(false), AtomicU32::new(0));
-    let store = Arc::new(Shaken { inner: Memory::new(), began_anew, unread });
+    let store = Arc::new(Over::<Shaken>::default());
     let first = node(&broker, &store).await;
     first.register("{id: w, version: 1, tasks: [{id: a, task: x}]}").await;
     first.begin("w", json!({})).await;
@@ -140,12 +111,12 @@ async fn shaken() -> (Arc<Lasting>, Arc<Shaken>) {
     (broker, store)
 }
 
-async fn node(broker: &Arc<Lasting>, store: &Arc<Shaken>) -> System {
+async fn node(broker: &Arc<Lasting>, store: &Arc<Over<Shaken>>) -> System {
     let settings = Settings { lease: Span::from_secs(1), ..settings() };
     System::over(broker.clone(), store.clone(), settings).await
 }
 
-async fn outbox(store: &Shaken) -> Vec<String> {
+async fn outbox(store: &Over<Shaken>) -> Vec<String> {
     let entries = store.read_hash(0, &Key::Outbox, Fields::All).await.unwrap();
     entries.into_iter().map(|(entry, _)| entry).collect()
 }

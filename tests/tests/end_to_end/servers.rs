@@ -4,6 +4,8 @@ const BACKEND: system::Backend = system::Backend::Servers;
 
 #[path = "anomalies.rs"]
 mod anomalies;
+#[path = "anomalies_of_fleet.rs"]
+mod anomalies_of_fleet;
 #[path = "cancel.rs"]
 mod cancel;
 #[path = "children.rs"]

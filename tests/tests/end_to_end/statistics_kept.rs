@@ -4,40 +4,27 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use oarlock_broker::embedded::Embedded;
 use oarlock_orchestrator::store::memory::Memory;
-use oarlock_orchestrator::store::{Claim, Error, Fields, Key, Ownership, Range, Store, Token, Write};
+use oarlock_orchestrator::store::{Error, Fields, Key, Range, Store, Write};
 use oarlock_orchestrator::{Clock, Settings, statistics};
 use oarlock_protocol::{Json, Span, Timestamp};
 use oarlock_worker::{TaskContext, TaskError};
 use serde_json::json;
 
+use super::over::{Between, Fence, Over};
 use super::system::{System, eventually, settings};
 
 /// A store that remembers what each commit wrote to statistics: field and bytes.
 #[derive(Default)]
 struct Counting {
-    inner: Memory,
     commits: Mutex<Vec<Vec<(String, usize)>>>,
     reads: Mutex<usize>,
 }
 
 #[async_trait]
-impl Store for Counting {
-    async fn partitions(&self, wanted: u32) -> Result<u32, Error> {
-        self.inner.partitions(wanted).await
-    }
-
-    async fn own(&self, partition: u32, claim: &Claim) -> Result<Ownership, Error> {
-        self.inner.own(partition, claim).await
-    }
-
-    async fn release(&self, partition: u32, token: &Token) -> Result<(), Error> {
-        self.inner.release(partition, token).await
-    }
-
-    async fn commit(&self, partition: u32, token: &Token, seq: u64, writes: &[Write]) -> Result<(), Error> {
+impl Between for Counting {
+    async fn commit(&self, inner: &Memory, to: Fence<'_>, writes: &[Write]) -> Result<(), Error> {
         let field = |write: &Write| match write {
             Write::HashSet { key: Key::Statistics { .. }, field, value } => {
                 Some((field.clone(), field.len() + value.len()))
@@ -45,26 +32,12 @@ impl Store for Counting {
             _ => None,
         };
         self.commits.lock().unwrap().push(writes.iter().filter_map(field).collect());
-        self.inner.commit(partition, token, seq, writes).await
+        to.commit(inner, writes).await
     }
 
-    async fn read_hash(
-        &self,
-        partition: u32,
-        key: &Key,
-        fields: Fields,
-    ) -> Result<Vec<(String, Bytes)>, Error> {
+    fn reads_hash(&self, key: &Key) -> Result<(), Error> {
         *self.reads.lock().unwrap() += usize::from(matches!(key, Key::Statistics { .. }));
-        self.inner.read_hash(partition, key, fields).await
-    }
-
-    async fn read_sorted(
-        &self,
-        partition: u32,
-        key: &Key,
-        range: &Range,
-    ) -> Result<Vec<(String, i64)>, Error> {
-        self.inner.read_sorted(partition, key, range).await
+        Ok(())
     }
 }
 
@@ -75,7 +48,7 @@ async fn step(_: Json, _: TaskContext) -> Result<Json, TaskError> {
 }
 
 /// Runs a chain of steps on a node of its own, whose clock is so many hours ahead.
-async fn run_a_chain(store: &Arc<Counting>, kept: Span, ahead: &Arc<AtomicI64>) -> System {
+async fn run_a_chain(store: &Arc<Over<Counting>>, kept: Span, ahead: &Arc<AtomicI64>) -> System {
     let settings = Settings { statistics: kept, lease: Span::from_millis(600), ..settings() };
     let (machine, offset) = (Clock::system(), ahead.clone());
     let clock = Clock::of(move || {
@@ -91,7 +64,7 @@ async fn run_a_chain(store: &Arc<Counting>, kept: Span, ahead: &Arc<AtomicI64>) 
 
 #[tokio::test]
 async fn a_step_of_a_chain_writes_one_small_field_of_statistics_and_reads_none() {
-    let store = Arc::new(Counting::default());
+    let store = Arc::new(Over::<Counting>::default());
     let ahead = Arc::default();
     let _system = run_a_chain(&store, Span::from_secs(3_600), &ahead).await;
     let commits = store.commits.lock().unwrap().clone();
@@ -107,26 +80,26 @@ async fn a_step_of_a_chain_writes_one_small_field_of_statistics_and_reads_none()
 
 #[tokio::test]
 async fn none_are_written_where_none_are_to_be_kept() {
-    let store = Arc::new(Counting::default());
+    let store = Arc::new(Over::<Counting>::default());
     let _system = run_a_chain(&store, Span::default(), &Arc::default()).await;
     assert!(store.commits.lock().unwrap().iter().all(Vec::is_empty));
     assert_eq!(timers(&store).await, [""; 0]);
 }
 
 /// The timers of statistics.
-async fn timers(store: &Counting) -> Vec<String> {
+async fn timers(store: &Over<Counting>) -> Vec<String> {
     let all = Range { from: i64::MIN, to: i64::MAX, after: None, limit: 100, descending: false };
     let timers = store.inner.read_sorted(0, &Key::Timers, &all).await.unwrap();
     timers.into_iter().map(|(member, _)| member).filter(|member| member.starts_with("statistics@")).collect()
 }
 
-async fn is_kept(store: &Counting, hour: Timestamp) -> bool {
+async fn is_kept(store: &Over<Counting>, hour: Timestamp) -> bool {
     !store.inner.read_hash(0, &Key::Statistics { hour }, Fields::All).await.unwrap().is_empty()
 }
 
 #[tokio::test]
 async fn an_hour_leaves_when_its_time_is_over_and_not_before() {
-    let (store, ahead) = (Arc::new(Counting::default()), Arc::new(AtomicI64::new(0)));
+    let (store, ahead) = (Arc::new(Over::<Counting>::default()), Arc::new(AtomicI64::new(0)));
     let first = run_a_chain(&store, Span::from_secs(2 * 3_600), &ahead).await;
     let hours: Vec<String> = timers(&store).await;
     let hour = statistics::hour_of(Clock::system().now());

@@ -6,22 +6,21 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use oarlock_broker::embedded::Embedded;
 use oarlock_orchestrator::store::memory::Memory;
-use oarlock_orchestrator::store::{Claim, Error, Fields, Key, Ownership, Range, Store, Token, Write};
+use oarlock_orchestrator::store::{Claim, Error, Key, Ownership, Store, Write};
 use oarlock_orchestrator::{Clock, Settings};
 use oarlock_protocol::instance::{TaskStatus, WorkflowInstance, WorkflowStatus};
 use oarlock_protocol::{Json, RunKey, Span, Timestamp};
 use oarlock_worker::{Running, TaskContext, TaskError};
 use serde_json::json;
 
+use super::over::{Between, Fence, Over};
 use super::system::{System, eventually, settings};
 
 /// A store that remembers what was written to the timers, and which runs were read.
 #[derive(Default)]
 struct Watched {
-    inner: Memory,
     /// Entries as they were written: none for one that was removed.
     timers: Mutex<Vec<(String, Option<i64>)>>,
     read: Mutex<BTreeSet<RunKey>>,
@@ -39,20 +38,8 @@ impl Watched {
 }
 
 #[async_trait]
-impl Store for Watched {
-    async fn partitions(&self, wanted: u32) -> Result<u32, Error> {
-        self.inner.partitions(wanted).await
-    }
-
-    async fn own(&self, partition: u32, claim: &Claim) -> Result<Ownership, Error> {
-        self.inner.own(partition, claim).await
-    }
-
-    async fn release(&self, partition: u32, token: &Token) -> Result<(), Error> {
-        self.inner.release(partition, token).await
-    }
-
-    async fn commit(&self, partition: u32, token: &Token, seq: u64, writes: &[Write]) -> Result<(), Error> {
+impl Between for Watched {
+    async fn commit(&self, inner: &Memory, to: Fence<'_>, writes: &[Write]) -> Result<(), Error> {
         for write in writes {
             let timer = match write {
                 Write::SortedSet { key: Key::Timers, member, score } => (member.clone(), Some(*score)),
@@ -61,28 +48,14 @@ impl Store for Watched {
             };
             self.timers.lock().unwrap().push(timer);
         }
-        self.inner.commit(partition, token, seq, writes).await
+        to.commit(inner, writes).await
     }
 
-    async fn read_hash(
-        &self,
-        partition: u32,
-        key: &Key,
-        fields: Fields,
-    ) -> Result<Vec<(String, Bytes)>, Error> {
+    fn reads_hash(&self, key: &Key) -> Result<(), Error> {
         if let Key::Run(run) = key {
             self.read.lock().unwrap().insert(run.clone());
         }
-        self.inner.read_hash(partition, key, fields).await
-    }
-
-    async fn read_sorted(
-        &self,
-        partition: u32,
-        key: &Key,
-        range: &Range,
-    ) -> Result<Vec<(String, i64)>, Error> {
-        self.inner.read_sorted(partition, key, range).await
+        Ok(())
     }
 }
 
@@ -101,7 +74,7 @@ impl Ahead {
     }
 }
 
-async fn node(store: &Arc<Watched>, ahead: &Ahead, window: usize) -> System {
+async fn node(store: &Arc<Over<Watched>>, ahead: &Ahead, window: usize) -> System {
     // A partition looks at its timers whenever it renews its lease: soon after the clock was moved.
     let settings = Settings { lease: Span::from_millis(600), window, ..settings() };
     System::with_clock(Arc::new(Embedded::new()), store.clone(), settings, ahead.clock()).await
@@ -131,7 +104,7 @@ async fn worker(system: &System, held: bool) -> Running {
 
 #[tokio::test]
 async fn a_chain_of_steps_with_the_same_limits_writes_its_timer_at_its_start_and_at_its_end() {
-    let (store, ahead) = (Arc::new(Watched::default()), Ahead::default());
+    let (store, ahead) = (Arc::new(Over::<Watched>::default()), Ahead::default());
     let system = node(&store, &ahead, 256).await;
     let steps: Vec<String> = (0..20).map(|n| format!("{{id: s{n}, task: step}}")).collect();
     system.register(&format!("{{id: chain, version: 1, tasks: [{}]}}", steps.join(", "))).await;
@@ -147,7 +120,7 @@ async fn a_chain_of_steps_with_the_same_limits_writes_its_timer_at_its_start_and
 
 #[tokio::test]
 async fn a_stored_time_that_was_too_early_moves_when_it_has_passed() {
-    let (store, ahead) = (Arc::new(Watched::default()), Ahead::default());
+    let (store, ahead) = (Arc::new(Over::<Watched>::default()), Ahead::default());
     let system = node(&store, &ahead, 256).await;
     system
         .register(
@@ -190,7 +163,7 @@ fn statuses(run: &WorkflowInstance) -> Vec<TaskStatus> {
 
 #[tokio::test]
 async fn a_take_over_finds_what_is_open_ready_waits_and_is_tried_again_and_loads_nothing_that_has_ended() {
-    let (store, ahead) = (Arc::new(Watched::default()), Ahead::default());
+    let (store, ahead) = (Arc::new(Over::<Watched>::default()), Ahead::default());
     let mut runs = Vec::new();
     let first = node(&store, &ahead, 1).await;
     let held = worker(&first, true).await;
@@ -234,7 +207,7 @@ async fn a_take_over_finds_what_is_open_ready_waits_and_is_tried_again_and_loads
 
 #[tokio::test]
 async fn a_timer_that_cannot_be_read_does_no_harm() {
-    let (store, ahead) = (Arc::new(Watched::default()), Ahead::default());
+    let (store, ahead) = (Arc::new(Over::<Watched>::default()), Ahead::default());
     {
         let first = node(&store, &ahead, 256).await;
         first.register("{id: one, version: 1, tasks: [{id: a, task: step}]}").await;

@@ -22,6 +22,8 @@ const OUTER: &str = "{id: outer, version: 1, tasks: [
 const INNER: &str =
     "{id: inner, version: 1, tasks: [{id: only, task: steady}], output: '${ tasks.only.output }'}";
 const FAILS: &str = "{id: fails, version: 1, tasks: [{id: first, task: late}]}";
+const QUEUED: &str = "{id: queued, version: 1, taskDefinitions: [{id: slow, concurrencyLimit: 1}],
+    tasks: [{id: all, parallel: [{id: one, task: slow}, {id: two, task: slow}]}]}";
 const GIVEN: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 /// The kinds of spans, as OTLP counts them.
 const INTERNAL: i32 = 1;
@@ -123,6 +125,8 @@ fn assert_is_the_trace(spans: &[Span], trace: TraceId, parent: Option<&str>) {
         for span in [attempt, execution] {
             assert_eq!(span.error.as_deref(), failed.then_some("BUSY: try later"), "{span:#?}");
         }
+        let outcome = if failed { "FAILED" } else { "COMPLETED" };
+        assert_eq!(execution.get("oarlock.outcome"), outcome, "{execution:#?}");
         let events: Vec<_> = attempt.events.iter().map(|(name, _)| name.as_str()).collect();
         assert_eq!(events, ["scheduled", "started"]);
         assert!(above.start_ns <= attempt.start_ns && attempt.end_ns <= above.end_ns, "{spans:#?}");
@@ -141,8 +145,37 @@ async fn a_run_is_one_trace_over_orchestrator_worker_and_the_runs_it_starts() {
     assert_is_the_trace(&spans, TraceId::of_run(run.id), None);
     // By these names others find them, also after a take-over.
     assert_eq!(one(&spans, "run outer", "").id, SpanId::of_run(run.id, 0).to_string());
+    let child: TraceParent =
+        run.task_instances[1].output.as_ref().unwrap().as_str().unwrap().parse().unwrap();
+    assert_eq!(
+        child.span.to_string(),
+        one(&spans, "execute steady", "1").id,
+        "what a task calls is below its span"
+    );
     let first = run.task_instances[0].attempts[0].execution_id;
     assert_eq!(one(&spans, "attempt shaky", "1").id, SpanId::of_attempt(first).to_string());
+}
+
+#[tokio::test]
+async fn the_span_of_an_attempt_begins_when_it_is_ready_and_notes_when_it_is_let_out() {
+    let collector = Collector::start().await;
+    let parts = Parts::fresh().await;
+    let traced = Traced::over(&parts, collector.endpoint(), 1.0).await;
+    let slow = async |_: Json, _: TaskContext| {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        Ok::<_, TaskError>(())
+    };
+    let worker = traced.system.worker().slots(2).task("slow", slow).build().unwrap().start().await.unwrap();
+    // Both are ready at once; a limit lets one after the other out.
+    traced.system.register(QUEUED).await;
+    assert_eq!(traced.run("queued", None).await.status, WorkflowStatus::Completed);
+    worker.drain(Duration::from_secs(10)).await;
+    traced.stop().await;
+    let spans = collector.spans();
+    let attempts = spans.iter().filter(|span| span.name == "attempt slow");
+    let waited = attempts.map(|span| (span.events[0].1 - span.start_ns) / 1_000_000);
+    let longest = waited.max();
+    assert!(longest >= Some(150), "{spans:#?}");
 }
 
 #[tokio::test]
@@ -253,6 +286,7 @@ async fn a_run_that_is_opened_again_has_a_span_for_that_below_the_first() {
     let [first, again] = named("run fails")[..] else { panic!("{spans:#?}") };
     assert_eq!((first.parent.as_ref(), first.error.is_some()), (None, true));
     assert_eq!((again.parent.as_ref(), again.error.as_ref()), (Some(&first.id), None));
+    assert!(again.start_ns >= first.end_ns, "it begins when it was opened again: {spans:#?}");
     let [failed, done] = named("attempt late")[..] else { panic!("{spans:#?}") };
     assert_eq!((failed.parent.as_ref(), done.parent.as_ref()), (Some(&first.id), Some(&again.id)));
     assert!(spans.iter().all(|span| span.trace == TraceId::of_run(run.id).to_string()));

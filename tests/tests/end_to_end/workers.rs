@@ -1,14 +1,16 @@
 //! Who works in the fleet: seen within a beat, silent and forgotten when it is lost, gone at once when it leaves, marked when it does nothing.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use oarlock_broker::{Announcement, Error, Message, topology};
+use oarlock_broker::{Announcement, Broker, Error, Message, topology};
 use oarlock_orchestrator::fleet::{WorkerEntry, WorkerState};
 use oarlock_orchestrator::{Clock, Settings};
 use oarlock_protocol::message::{BeatMessage, Kind};
 use oarlock_protocol::{FORMAT, Json, Span, WorkerId};
 use oarlock_worker::{Builder, TaskContext, TaskError};
 use serde_json::json;
+use tokio::task::JoinHandle;
 
 use super::system::{Parts, System, eventually, settings};
 
@@ -104,24 +106,7 @@ async fn a_worker_that_beats_and_takes_nothing_from_a_deep_queue_is_marked() {
     settings.anomalies.rules.worker_idle = Span::from_millis(300);
     let (_parts, system) = system(settings).await;
     system.register("{id: w, version: 1, tasks: [{id: a, task: stuck}]}").await;
-    let beat = || BeatMessage {
-        format: FORMAT,
-        worker_id: WorkerId::from("stuck.1".to_owned()),
-        host: "clerk".to_owned(),
-        version: String::new(),
-        sent_at: Clock::system().now(),
-        started_at: Clock::system().now(),
-        beat_ms: 60_000,
-        queues: vec!["stuck".to_owned()],
-        tasks: Vec::new(),
-        slots: 1,
-        open: 0,
-        last_active: None,
-        completed: 0,
-        failed: 0,
-        leaving: false,
-    };
-    tell(&system, Kind::Beat.as_str(), serde_json::to_vec(&beat()).unwrap()).await;
+    tell(&system.broker, Kind::Beat.as_str(), serde_json::to_vec(&beat("stuck", 60_000)).unwrap()).await;
     let idle = only(&system, "it is seen", |_| true).await;
     assert_eq!((idle.state, idle.marks), (WorkerState::Idle, vec![]));
     for _ in 0..2 {
@@ -141,16 +126,12 @@ async fn a_worker_that_beats_and_takes_nothing_from_a_deep_queue_is_marked() {
 async fn what_the_fleet_tells_and_nobody_understands_is_counted_and_dropped() {
     let (_parts, system) = system(settings()).await;
     let count = || system.node.counters().unheard.load(std::sync::atomic::Ordering::Relaxed);
-    let told = [
-        ("oarlock.beat", "{}"),
-        ("oarlock.beat", "{\"format\": 99}"),
-        ("oarlock.later", "{}"),
-        ("", "no JSON"),
-    ];
+    let later = serde_json::to_string(&BeatMessage { format: 99, ..beat("stuck", 60_000) }).unwrap();
+    let told = [("oarlock.beat", "{}"), ("oarlock.beat", &*later), ("oarlock.later", "{}"), ("", "no JSON")];
     for (number, (kind, body)) in (0..).zip(told) {
         // The node may not listen yet.
         eventually("it is heard", || async {
-            tell(&system, kind, body).await;
+            tell(&system.broker, kind, body).await;
             tokio::time::sleep(Duration::from_millis(20)).await;
             (count() > number).then_some(())
         })
@@ -161,13 +142,57 @@ async fn what_the_fleet_tells_and_nobody_understands_is_counted_and_dropped() {
     system.node.stop().await;
 }
 
+/// What a worker that has nothing and does nothing tells of itself.
+fn beat(queue: &str, beat_ms: u64) -> BeatMessage {
+    BeatMessage {
+        format: FORMAT,
+        worker_id: WorkerId::from("stuck.1".to_owned()),
+        host: "clerk".to_owned(),
+        version: String::new(),
+        sent_at: Clock::system().now(),
+        started_at: Clock::system().now(),
+        beat_ms,
+        queues: vec![queue.to_owned()],
+        tasks: Vec::new(),
+        slots: 1,
+        open: 0,
+        last_active: None,
+        completed: 0,
+        failed: 0,
+        leaving: false,
+    }
+}
+
+/// A worker of a queue that beats and takes nothing, until it is dropped.
+pub(super) struct Beats(JoinHandle<()>);
+
+impl Beats {
+    pub(super) fn of(system: &System, queue: &str) -> Self {
+        let (broker, queue) = (system.broker.clone(), queue.to_owned());
+        let started_at = Clock::system().now();
+        Self(tokio::spawn(async move {
+            loop {
+                let beat = BeatMessage { started_at, ..beat(&queue, 200) };
+                tell(&broker, Kind::Beat.as_str(), serde_json::to_vec(&beat).unwrap()).await;
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }))
+    }
+}
+
+impl Drop for Beats {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
 /// Announces to the fleet as a stranger would.
-async fn tell(system: &System, kind: &str, body: impl Into<Vec<u8>> + Clone) {
+async fn tell(broker: &Arc<dyn Broker>, kind: &str, body: impl Into<Vec<u8>> + Clone) {
     eventually("it is announced", || async {
         let message =
             Message { kind: kind.to_owned(), body: body.clone().into().into(), ..Message::default() };
         let (exchange, topic) = (topology::FLEET.to_owned(), topology::worker_topic("stuck.1"));
-        let told = system.broker.announce(vec![Announcement { exchange, topic, message }]).await;
+        let told = broker.announce(vec![Announcement { exchange, topic, message }]).await;
         assert!(matches!(told, Ok(()) | Err(Error::Unavailable(_))), "{told:?}");
         told.ok()
     })

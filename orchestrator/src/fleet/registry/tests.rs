@@ -108,6 +108,10 @@ fn a_worker_that_does_nothing_beside_a_deep_queue_is_marked() {
     assert_eq!(marks(BeatMessage { open: 1, ..beat("w", 1_120) }, 8, 1_120), [""; 0]);
     let active = BeatMessage { last_active: Some(at(3_600 + 1_001)), ..beat("w", 1_120) };
     assert_eq!(marks(active, 8, 1_120), [""; 0]);
+    // All its queues count: four wait in each.
+    let registry = heard([(beat("w", 1_120), 1_120)]);
+    let entry = registry.entries(&settings, at(1_120), |_| Some((4, at(1_000)))).remove(0);
+    assert!(entry.marks[0].contains("8 tasks"), "{:?}", entry.marks);
 }
 
 #[test]
@@ -142,6 +146,16 @@ fn there_are_ten_thousand_workers_and_no_more() {
     registry.hear(beat("w7", 130), &settings, at(130)).unwrap();
     registry.hear(beat("another", 135), &settings, at(135)).unwrap();
     assert_eq!(seen(&registry, 135).len(), 2);
+}
+
+#[test]
+fn of_a_queue_those_count_that_are_heard_each_once() {
+    let twice = BeatMessage { queues: vec!["a".to_owned(), "a".to_owned()], ..beat("v", 120) };
+    let registry = heard([(beat("w", 100), 100), (twice, 120)]);
+    let of = |second: i64| registry.by_queue(&settings(), at(second)).get("a").copied();
+    assert_eq!(of(114), Some(WorkersOf { workers: 2, slots: 8 }));
+    assert_eq!(of(115), Some(WorkersOf { workers: 1, slots: 4 }), "one is silent");
+    assert_eq!(of(135), None);
 }
 
 #[test]
