@@ -121,3 +121,23 @@ fn what_is_held_back_is_ready_but_waits_for_no_worker() {
     known.hear(report("a", 13, vec![line("q", "t", 0, 0)]).holding_back(held("q", 5)), at(13));
     assert_eq!(queue(&known), (3, 3, 1));
 }
+
+#[test]
+fn what_is_held_back_wants_no_worker() {
+    let view = QueueView {
+        ready: 500,
+        held_back: 500,
+        in_flight: 2,
+        oldest_wait_ms: Some(600_000),
+        arrivals_per_second: 20.0,
+        completions_per_second: 1.5,
+        ..QueueView::default()
+    };
+    let load = view.load();
+    assert_eq!((load.ready, load.in_flight, load.oldest_wait), (0, 2, Span::from_millis(0)));
+    assert!((load.arrivals_per_second - 1.5).abs() < 1e-9, "{load:?}");
+    // Others of the queue want theirs as ever.
+    let load = QueueView { ready: 600, published: 3, ..view }.load();
+    assert_eq!((load.ready, load.published, load.oldest_wait), (100, 3, Span::from_secs(600)));
+    assert!((load.arrivals_per_second - 20.0).abs() < 1e-9);
+}
