@@ -13,7 +13,7 @@
 //! So the home never counts less than a holder may open; also where either of them begins anew: who takes a partition over
 //! counts what is open there and speaks under a later epoch, and the home's next owner reads what was committed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use oarlock_protocol::{Span, Timestamp};
 use serde::{Deserialize, Serialize};
@@ -97,7 +97,7 @@ pub struct Home {
 }
 
 /// What a partition holds of a limit, as its home counts it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Lease {
     epoch: u64,
@@ -115,35 +115,43 @@ struct Lease {
     /// When it spoke last. Not stored: a new owner asks.
     #[serde(skip)]
     heard: Option<Timestamp>,
-    /// When it was given a token last. Not stored: it is old by then.
+    /// When it was given how many tokens within the time that one lasts. Not stored: they are old by then.
     #[serde(skip)]
-    token_at: Option<Timestamp>,
+    fresh: VecDeque<(Timestamp, u32)>,
 }
 
 impl Home {
     /// Takes in what a partition asks for; false where it is not its newest word. It is answered in any case, by the next
     /// [`Home::grant`] or by [`Home::answer`]: until then its holder says nothing more.
     pub fn hear(&mut self, partition: u32, want: Want, now: Timestamp) -> bool {
-        let known = self.held.get(&partition).copied().unwrap_or_default();
-        if (want.epoch, want.n) <= (known.epoch, known.n) {
+        let known = self.held.get(&partition).map_or((0, 0), |lease| (lease.epoch, lease.n));
+        if (want.epoch, want.n) <= known {
             return false;
         }
         let Want { epoch, n, keeps, wants, had } = want;
         let wants = wants.min(MOST_WANTED);
+        let mut before = self.held.remove(&partition).unwrap_or_default();
         // Tokens that crossed this word on their way are worth nothing there. While they are fresh they are given again.
-        let is_fresh = known.token_at.is_some_and(|at| now.since(at) < TOKEN_LASTS);
-        let crossed = if known.epoch == epoch && is_fresh { known.given.saturating_sub(had) } else { 0 };
-        let tokens = u32::try_from(crossed).unwrap_or(u32::MAX).min(wants);
-        let (wants, given) = (wants - tokens, had + u64::from(tokens));
-        let token_at = known.token_at;
-        let lease = Lease { epoch, n, ceiling: keeps, tokens, given, wants, heard: Some(now), token_at };
+        let crossed = if before.epoch == epoch { before.given.saturating_sub(had) } else { 0 };
+        let tokens = before.keep_fresh(u32::try_from(crossed).unwrap_or(u32::MAX).min(wants), now);
+        let lease = Lease {
+            epoch,
+            n,
+            ceiling: keeps,
+            tokens,
+            given: had.saturating_add(tokens.into()),
+            wants: wants - tokens,
+            heard: Some(now),
+            fresh: before.fresh,
+        };
         self.held.insert(partition, lease);
         true
     }
 
     /// What a partition has by now, as an answer to its newest word.
     pub fn answer(&self, partition: u32) -> Option<Grant> {
-        let Lease { epoch, n, ceiling, tokens, .. } = *self.held.get(&partition)?;
+        let Lease { epoch, n, ceiling, tokens, .. } = self.held.get(&partition)?;
+        let (epoch, n, ceiling, tokens) = (*epoch, *n, *ceiling, *tokens);
         Some(Grant { epoch, n, ceiling, tokens })
     }
 
@@ -161,11 +169,7 @@ impl Home {
             lease.wants -= 1;
             match allowance {
                 Allowance::Concurrency { .. } => lease.ceiling += 1,
-                Allowance::Rate { .. } => {
-                    lease.tokens += 1;
-                    lease.given += 1;
-                    lease.token_at = Some(now);
-                }
+                Allowance::Rate { .. } => lease.give_token(now),
             }
             granted.insert(partition);
             self.last = partition;
@@ -218,6 +222,40 @@ impl Home {
     /// When the next token is due. Those of a time in which nobody wanted any are gone.
     fn due_us(&self, now: Timestamp) -> i64 {
         self.next_us.map_or(us(now), |next| next.max(us(now)))
+    }
+}
+
+impl Lease {
+    fn give_token(&mut self, now: Timestamp) {
+        self.tokens += 1;
+        self.given = self.given.saturating_add(1);
+        match self.fresh.back_mut() {
+            Some((at, count)) if *at == now => *count += 1,
+            _ => self.fresh.push_back((now, 1)),
+        }
+        self.drop_old(now);
+    }
+
+    /// Remembers the latest of its fresh tokens, at most so many; how many these are.
+    fn keep_fresh(&mut self, most: u32, now: Timestamp) -> u32 {
+        self.drop_old(now);
+        let mut kept = 0;
+        let mut fresh = VecDeque::new();
+        while kept < most
+            && let Some((at, count)) = self.fresh.pop_back()
+        {
+            let count = count.min(most - kept);
+            kept += count;
+            fresh.push_front((at, count));
+        }
+        self.fresh = fresh;
+        kept
+    }
+
+    fn drop_old(&mut self, now: Timestamp) {
+        while self.fresh.front().is_some_and(|(at, _)| now.since(*at) >= TOKEN_LASTS) {
+            self.fresh.pop_front();
+        }
     }
 }
 

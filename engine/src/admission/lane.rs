@@ -32,6 +32,8 @@ pub(super) struct Lane {
     asides: BTreeMap<PauseSubject, BTreeMap<Place, (u32, Offered)>>,
     /// Tasks that wait for permits, by partition and line.
     lines: BTreeMap<u32, BTreeMap<Arc<str>, BTreeMap<Place, Offered>>>,
+    /// The line of each of these.
+    lined: Map<Place, Arc<str>>,
     /// Where each task that is here stands, also those in hands and aside.
     places: Map<Ticket, Place>,
     /// Tenants with ready tasks, in the order of their turns, each with what is left of its turn.
@@ -44,7 +46,7 @@ pub(super) struct Lane {
 type Line = BTreeMap<u32, BTreeMap<Place, Offered>>;
 
 /// Sorts the ready tasks of a tenant: greater priority first, then the order of arrival.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Place(Reverse<u8>, u64);
 
 impl Place {
@@ -79,14 +81,21 @@ impl Lane {
         for aside in self.asides.values_mut() {
             aside.remove(&place);
         }
-        for line in self.lines.get_mut(&partition).into_iter().flat_map(BTreeMap::values_mut) {
-            line.remove(&place);
+        if let Some(line) = self.lined.remove(&place)
+            && let Some(lines) = self.lines.get_mut(&partition)
+            && let Some(held) = lines.get_mut(&line)
+        {
+            held.remove(&place);
+            if held.is_empty() {
+                lines.remove(&line);
+            }
         }
     }
 
     /// Puts a task aside that was taken.
     pub(super) fn hold(&mut self, partition: u32, line: &Arc<str>, place: Place, offered: Offered) {
         self.places.insert(offered.ticket.clone(), place);
+        self.lined.insert(place, line.clone());
         let lines = self.lines.entry(partition).or_default();
         lines.entry(line.clone()).or_default().insert(place, offered);
     }
@@ -100,7 +109,10 @@ impl Lane {
             lines.remove(line);
         }
         let came = back.len();
-        back.into_iter().for_each(|(place, offered)| self.line_up(partition, place, offered));
+        for (place, offered) in back {
+            self.lined.remove(&place);
+            self.line_up(partition, place, offered);
+        }
         came
     }
 
@@ -200,9 +212,9 @@ impl Lane {
                 self.places.remove(&offered.ticket);
             }
         }
-        for offered in
-            self.lines.remove(&partition).into_iter().flatten().flat_map(|(_, line)| line.into_values())
-        {
+        let lined = self.lines.remove(&partition).into_iter().flat_map(BTreeMap::into_values).flatten();
+        for (place, offered) in lined {
+            self.lined.remove(&place);
             self.places.remove(&offered.ticket);
         }
         for aside in self.asides.values_mut() {
@@ -219,6 +231,7 @@ impl Lane {
     /// Lets those come back to their places whom none of these holds back; and those that wait for permits, which a pause may
     /// hold back from now on.
     pub(super) fn come_back(&mut self, subjects: &BTreeSet<PauseSubject>) {
+        self.lined.clear();
         for (partition, lines) in std::mem::take(&mut self.lines) {
             for (place, offered) in lines.into_values().flatten() {
                 self.line_up(partition, place, offered);
@@ -248,8 +261,7 @@ impl Lane {
             return self.places.len();
         }
         let paused: usize = self.asides.values().map(BTreeMap::len).sum();
-        let limited: usize = self.lines.values().flat_map(BTreeMap::values).map(BTreeMap::len).sum();
-        paused + limited
+        paused + self.lined.len()
     }
 
     /// How many looks it has had no task, this one included.

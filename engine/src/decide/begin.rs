@@ -156,6 +156,8 @@ impl Decider<'_> {
                     work.limit_keys = keys;
                 }
             }
+            // Nothing else can undo the step: an operator is waited for.
+            Err(error) if self.undoes(step) => return self.hold_before_input(step, error),
             Err(error) => return self.fail(step, TaskStatus::Failed, error, None),
         }
         if let Err(error) = self.count_stored(mapping::size(&input)) {

@@ -1,8 +1,8 @@
 //! Undoes what a run did before it ends FAILED, CANCELLED or TIMED_OUT: one step after the other, the last one first.
 
-use oarlock_protocol::Json;
 use oarlock_protocol::definition::CompensationWhen;
 use oarlock_protocol::instance::{TaskStatus, WorkflowStatus};
+use oarlock_protocol::{ErrorDetails, Json};
 
 use super::Decider;
 use crate::plan::Step;
@@ -101,12 +101,15 @@ impl Decider<'_> {
         let scope = self.scope(compensation).with_task(task);
         match self.input_of(work, &scope) {
             Ok(input) => self.give_input(compensation, input),
-            Err(error) => {
-                if let Some(work) = self.row_mut(compensation).and_then(Row::work_mut) {
-                    work.stage = Stage::Held;
-                }
-                self.hold(compensation, error);
-            }
+            Err(error) => self.hold_before_input(compensation, error),
         }
+    }
+
+    /// Lets a compensation that cannot be given its input wait for an operator, who has it evaluated again.
+    pub(super) fn hold_before_input(&mut self, compensation: &Step, error: ErrorDetails) {
+        if let Some(work) = self.row_mut(compensation).and_then(Row::work_mut) {
+            work.stage = Stage::Held;
+        }
+        self.hold(compensation, error);
     }
 }

@@ -32,17 +32,30 @@ pub struct Holder {
     answered: bool,
     /// Whether the home counts more than is needed here.
     owes: bool,
+    told: Told,
+}
+
+/// Whether a home that has asked for all it leases has heard of this.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    /// It has not asked, or has answered what was said since.
+    Yes,
+    /// Nothing was said since it asked.
+    No,
+    /// Something was, and is not answered.
+    Said,
 }
 
 impl Holder {
     /// The holder of a partition that was taken under this epoch, with so many attempts open under the limit. It says so at
     /// once: the home may count more.
     pub fn new(epoch: u64, open: u32) -> Self {
-        Self::speaking_after(epoch, 0, open)
+        Self::speaking_after(epoch, (0, 0), open)
     }
 
-    /// The same, where the partition has spoken of this limit before in that epoch, up to number `n`.
-    pub fn speaking_after(epoch: u64, n: u64, open: u32) -> Self {
+    /// The same, where the partition may have spoken of this limit before in that epoch, up to the number and with the count of
+    /// tokens that [`Holder::spoken`] gave; or with greater ones.
+    pub fn speaking_after(epoch: u64, (n, had): (u64, u64), open: u32) -> Self {
         Self {
             epoch,
             n,
@@ -51,11 +64,12 @@ impl Holder {
             returned: 0,
             tokens: VecDeque::new(),
             known_tokens: 0,
-            had: 0,
+            had,
             wanted: 0,
             spoke: None,
             answered: true,
             owes: true,
+            told: Told::Yes,
         }
     }
 
@@ -97,17 +111,26 @@ impl Holder {
         self.owes = true;
     }
 
-    /// The number of its newest word.
-    pub fn spoken(&self) -> u64 {
-        self.n
+    /// The number of its newest word, and how many tokens it has had.
+    pub fn spoken(&self) -> (u64, u64) {
+        (self.n, self.had)
     }
 
     /// Takes in what the home grants; false where that is not for its newest word.
     pub fn hear(&mut self, grant: Grant, now: Timestamp) -> bool {
+        if (grant.epoch, grant.n) > (self.epoch, self.n) {
+            // The store has lost the take of this partition before this one: the home knows words of its owner of then.
+            (self.epoch, self.n) = (grant.epoch, grant.n);
+            (self.answered, self.owes) = (true, true);
+            return false;
+        }
         if (grant.epoch, grant.n) != (self.epoch, self.n) {
             return false;
         }
         self.answered = true;
+        if self.told == Told::Said {
+            self.told = Told::Yes;
+        }
         let granted = grant.ceiling.saturating_sub(self.returned);
         let (more, tokens) =
             (granted.saturating_sub(self.ceiling), grant.tokens.saturating_sub(self.known_tokens));
@@ -124,18 +147,25 @@ impl Holder {
         self.owes = true;
     }
 
-    /// Whether the home knows what is open here: it has answered the newest word, and there is nothing new to say.
-    pub fn is_settled(&self) -> bool {
-        self.answered && !self.owes
+    /// A home that begins asks for all that it leases.
+    pub fn is_asked_for_all(&mut self) {
+        self.owes = true;
+        self.told = Told::No;
+    }
+
+    /// Whether it has answered what was said since: whatever is opened here from then on has a permit of this home.
+    pub fn is_told(&self) -> bool {
+        self.told == Told::Yes
     }
 
     /// What is to be said to the home now, where so many tasks wait for a permit; none where there is nothing new, or where it
     /// has not answered the last yet. It is in force at once, so it must be sent.
     pub fn say(&mut self, waiting: u32, now: Timestamp) -> Option<Want> {
-        let wants = waiting.saturating_sub(self.at_hand(now));
-        let is_new = self.owes
-            || wants > self.wanted
-            || (waiting == 0 && (self.wanted > 0 || self.ceiling > self.open));
+        let wants = waiting.saturating_sub(self.at_hand(now)).min(MOST_WANTED);
+        // Of a long line the home hears again when half of what it was asked for has come.
+        let wants_more = wants > self.wanted && (wants < MOST_WANTED || self.wanted <= MOST_WANTED / 2);
+        let is_new =
+            self.owes || wants_more || (waiting == 0 && (self.wanted > 0 || self.ceiling > self.open));
         let is_time = self.spoke.is_none_or(|spoke| now.since(spoke) >= AGAIN);
         let speaks = if self.answered { is_new || (waiting > 0 && is_time) } else { is_time };
         if !speaks {
@@ -147,12 +177,15 @@ impl Holder {
         (self.ceiling, self.returned) = (self.open, 0);
         (self.known_tokens, self.wanted) = (0, wants);
         (self.spoke, self.answered, self.owes) = (Some(now), false, false);
+        if self.told == Told::No {
+            self.told = Told::Said;
+        }
         Some(Want { epoch: self.epoch, n: self.n, keeps: self.open, wants, had: self.had })
     }
 
     /// Whether there is nothing to remember: no attempt is open, and the home knows that nothing is wanted.
     pub fn is_idle(&self) -> bool {
-        self.is_settled() && self.open == 0 && self.ceiling == 0 && self.wanted == 0
+        self.answered && !self.owes && self.open == 0 && self.ceiling == 0 && self.wanted == 0
     }
 
     fn drop_tokens(&mut self, now: Timestamp) {

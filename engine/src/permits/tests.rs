@@ -22,6 +22,8 @@ struct World {
     home: Home,
     holders: Vec<Holder>,
     epochs: Vec<u64>,
+    spoken: Vec<(u64, u64)>,
+    forgotten: Vec<bool>,
     waiting: Vec<u32>,
     open: Vec<u32>,
     mail: Vec<Mail>,
@@ -36,6 +38,8 @@ impl World {
             home: Home::default(),
             holders: (0..PARTITIONS).map(|_| Holder::new(1, 0)).collect(),
             epochs: vec![1; PARTITIONS],
+            spoken: vec![(0, 0); PARTITIONS],
+            forgotten: vec![false; PARTITIONS],
             waiting: vec![0; PARTITIONS],
             open: vec![0; PARTITIONS],
             mail: Vec::new(),
@@ -46,6 +50,10 @@ impl World {
 
     /// An owner's round.
     fn round(&mut self, partition: usize) {
+        if self.forgotten[partition] && self.waiting[partition] == 0 {
+            return;
+        }
+        self.find(partition);
         while self.waiting[partition] > 0 && self.holders[partition].open(self.allowance, at(self.now)) {
             self.waiting[partition] -= 1;
             self.open[partition] += 1;
@@ -63,6 +71,7 @@ impl World {
                     self.grant(Some(partition));
                 }
             }
+            Mail::Grant(partition, _) if self.forgotten[partition as usize] => {}
             Mail::Grant(partition, grant) => {
                 self.holders[partition as usize].hear(grant, at(self.now));
                 self.round(partition as usize);
@@ -91,13 +100,32 @@ impl World {
         }
     }
 
+    /// A partition forgets a limit under which nothing is open or waits.
+    fn forget(&mut self, partition: usize) {
+        let holder = &self.holders[partition];
+        if self.waiting[partition] == 0 && holder.is_idle() {
+            let (n, had) = holder.spoken();
+            self.spoken[partition] = (self.spoken[partition].0.max(n), self.spoken[partition].1.max(had));
+            self.forgotten[partition] = true;
+        }
+    }
+
+    fn find(&mut self, partition: usize) {
+        if std::mem::take(&mut self.forgotten[partition]) {
+            let (epoch, spoken) = (self.epochs[partition], self.spoken[partition]);
+            self.holders[partition] = Holder::speaking_after(epoch, spoken, 0);
+        }
+    }
+
     fn pass(&mut self, ms: i64) {
         self.now += ms;
         self.grant(None);
         for partition in self.home.silent(at(self.now), Span::from_secs(15)) {
+            self.find(partition as usize);
             self.holders[partition as usize].is_asked();
         }
         (0..PARTITIONS).for_each(|partition| self.round(partition));
+        (0..PARTITIONS).for_each(|partition| self.forget(partition));
     }
 
     fn act(&mut self, (what, which): (u8, u8)) {
@@ -123,6 +151,7 @@ impl World {
                 self.epochs[partition] += 1;
                 let open = if self.counts_open() { self.open[partition] } else { 0 };
                 self.holders[partition] = Holder::new(self.epochs[partition], open);
+                (self.spoken[partition], self.forgotten[partition]) = ((0, 0), false);
                 self.round(partition);
             }
             8 => {
@@ -244,9 +273,9 @@ fn a_permit_that_went_back_is_not_used_again_by_an_answer_that_was_on_its_way() 
 
 #[test]
 fn numbers_go_on_where_a_limit_was_forgotten_meanwhile() {
-    let mut holder = Holder::speaking_after(1, 7, 0);
+    let mut holder = Holder::speaking_after(1, (7, 3), 0);
     assert_eq!(holder.say(1, at(0)).map(|want| want.n), Some(8));
-    assert_eq!(holder.spoken(), 8);
+    assert_eq!(holder.spoken(), (8, 3));
     holder.count();
     assert_eq!(holder.at_hand(at(0)), 0, "it is open without a permit from here");
 }
@@ -277,4 +306,103 @@ fn a_token_that_crossed_a_new_word_is_given_again() {
     home.grant(rate, at(4_000));
     home.hear(1, Holder::new(2, 0).say(5, at(4_001)).unwrap(), at(4_001));
     assert_eq!(home.answer(1).unwrap().tokens, 0);
+}
+
+#[test]
+fn tasks_one_after_another_have_their_rate_also_where_the_limit_is_forgotten_between_them() {
+    let rate = Allowance::Rate { limit: 10, per_ms: 1_000 };
+    let (mut home, mut spoken) = (Home::default(), (0, 0));
+    let (mut known, mut waiting, mut begun, mut forgotten) = (None, 0, 0, 0);
+    for now in (0..10_000).step_by(10).map(at) {
+        waiting += u32::from(now.as_millis() % 40 == 0);
+        if waiting == 0 && known.is_none() {
+            continue;
+        }
+        let holder = known.get_or_insert_with(|| Holder::speaking_after(1, spoken, 0));
+        for _ in 0..2 {
+            if let Some(want) = holder.say(waiting, now) {
+                home.hear(1, want, now);
+            }
+            home.grant(rate, now);
+            if let Some(grant) = home.answer(1) {
+                holder.hear(grant, now);
+            }
+            while waiting > 0 && holder.open(rate, now) {
+                (waiting, begun) = (waiting - 1, begun + 1);
+            }
+        }
+        if waiting == 0 && holder.is_idle() {
+            spoken = holder.spoken();
+            (known, forgotten) = (None, forgotten + 1);
+        }
+        // As many come as may begin, so that it is forgotten between them.
+        waiting = waiting.min(1);
+    }
+    assert!(
+        (95..=101).contains(&begun) && forgotten > 40,
+        "{begun} in ten seconds, forgotten {forgotten} times"
+    );
+}
+
+#[test]
+fn a_long_line_is_not_told_of_each_permit() {
+    let (mut home, mut holder) = (Home::default(), Holder::new(1, 0));
+    let most = Allowance::Concurrency { most: 1 };
+    let words = (0..1_000).filter(|ms| {
+        let now = at(*ms);
+        holder.say(1_000, now).is_some_and(|want| {
+            home.hear(1, want, now);
+            home.grant(most, now);
+            if let Some(grant) = home.answer(1) {
+                holder.hear(grant, now);
+            }
+            holder.open(most, now);
+            true
+        })
+    });
+    assert_eq!(words.count(), 1, "there is nothing new");
+}
+
+#[test]
+fn what_was_lost_long_ago_does_not_come_in_a_burst() {
+    let (mut home, rate) = (Home::default(), Allowance::Rate { limit: 10, per_ms: 1_000 });
+    let want = |n| Want { epoch: 1, n, keeps: 0, wants: 200, had: 0 };
+    for second in 0..20 {
+        home.hear(1, want(second + 1), at(second as i64 * 1_000));
+        (0..100).for_each(|step| drop(home.grant(rate, at(second as i64 * 1_000 + step * 10))));
+    }
+    home.hear(1, want(21), at(20_000));
+    let tokens = home.answer(1).unwrap().tokens;
+    assert!((9..=11).contains(&tokens), "{tokens}: those of the last second");
+}
+
+#[test]
+fn a_holder_whose_epoch_was_lost_goes_on_from_what_its_home_knows() {
+    let (mut home, most) = (Home::default(), Allowance::Concurrency { most: 1 });
+    home.hear(1, Want { epoch: 3, n: 40, keeps: 1, wants: 0, had: 0 }, at(0));
+    for epoch in [3, 2] {
+        let mut holder = Holder::new(epoch, 0);
+        let stale = holder.say(1, at(1)).unwrap();
+        assert!(!home.hear(1, stale, at(1)));
+        holder.hear(home.answer(1).unwrap(), at(1));
+        let want = holder.say(1, at(1)).unwrap();
+        assert!(home.hear(1, want, at(1)));
+        home.grant(most, at(1));
+        holder.hear(home.answer(1).unwrap(), at(1));
+        assert!(holder.open(most, at(1)));
+        home.hear(1, Want { keeps: 1, n: want.n + 1, wants: 0, ..want }, at(2));
+    }
+}
+
+#[test]
+fn a_home_that_asks_for_all_is_told_when_it_has_answered_what_was_said_since() {
+    let (mut home, mut holder) = (Home::default(), Holder::new(1, 2));
+    home.hear(1, holder.say(0, at(0)).unwrap(), at(0));
+    let before = home.answer(1).unwrap();
+    holder.is_asked_for_all();
+    assert!(holder.hear(before, at(1)) && !holder.is_told(), "it answers what was said before");
+    home.hear(1, holder.say(5, at(2)).unwrap(), at(2));
+    // There is news all the time.
+    holder.close();
+    assert!(holder.hear(home.answer(1).unwrap(), at(3)) && holder.is_told());
 }

@@ -5,30 +5,30 @@
 //! own, so that it holds up nobody. What is open is known by attempt: found at a take-over, and followed by the effects.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Duration;
 
 use oarlock_engine::admission::Ticket;
 use oarlock_engine::map::Map;
-use oarlock_engine::permits::{Allowance, Grant, Holder, Want};
-use oarlock_protocol::message::{LimitKind, LimitName, Permits};
-use oarlock_protocol::{ExecutionId, RunKey, TaskPath, Timestamp};
+use oarlock_engine::permits::{Allowance, Grant, Holder};
+use oarlock_protocol::message::{LimitKind, LimitName};
+use oarlock_protocol::{ExecutionId, Timestamp};
 use tokio::time::Instant;
 
-use super::Lost;
-use super::owner::Owner;
-use super::permits::publication;
-use super::runs;
 use crate::layout;
 
+mod turns;
 mod under;
 
+use under::Limit;
 pub(crate) use under::name as limit_name;
-use under::{Limit, concurrency_of, limits_of};
 pub(super) use under::{least, open_in};
 
 /// All limits are looked at this often: what was not answered is said again, and what is idle is forgotten.
 const SWEEP: Duration = Duration::from_secs(1);
+/// A permit that is free is looked for in so many lines at once at most: the others of these may wait for another limit, too.
+const LINES_IN_TURN: usize = 256;
 
 /// The limits under which something is open or waits in a partition.
 pub(super) struct Limits {
@@ -37,8 +37,8 @@ pub(super) struct Limits {
     partitions: u32,
     /// By the text of the limit.
     held: BTreeMap<Arc<str>, Held>,
-    /// What waits for the same permits.
-    lines: BTreeMap<Arc<str>, Line>,
+    /// What waits for the same permits, by the limits of these.
+    lines: BTreeMap<Arc<str>, Vec<Arc<str>>>,
     /// Every attempt that is open, by what the limit of concurrency of its task would be called: a later version of the
     /// definition may have one.
     open: Map<ExecutionId, Arc<str>>,
@@ -48,10 +48,10 @@ pub(super) struct Limits {
     taken: Map<Ticket, Vec<Arc<str>>>,
     /// Limits of which something changed in the round at hand.
     changed: BTreeSet<Arc<str>>,
-    /// The greatest number of a word about a limit that is forgotten.
-    spoken: u64,
-    /// The partitions, each under its epoch, that are to be told when all limits whose home they are have been spoken of.
-    asked_by: BTreeMap<u32, u64>,
+    /// The greatest number of a word about a limit that is forgotten, and the greatest count of tokens.
+    spoken: (u64, u64),
+    /// The homes that have asked for all.
+    asked_by: BTreeMap<u32, Asked>,
     sweep_at: Instant,
 }
 
@@ -63,13 +63,22 @@ struct Held {
     /// What the newest version of each workflow allows that has had a task here since the limit is known.
     allowed: BTreeMap<String, (u32, Allowance)>,
     lines: BTreeSet<Arc<str>>,
-}
-
-#[derive(Default)]
-struct Line {
-    limits: Vec<Arc<str>>,
+    /// The line that was looked at last: the next turn begins behind it.
+    last: Option<Arc<str>>,
+    /// How many tasks wait in its lines. One that was withdrawn is counted until the next look at all.
+    waiting: usize,
     /// How many have come back to their places and have not been taken since.
     back: usize,
+}
+
+/// A home that has asked for all limits of concurrency that are at home there.
+struct Asked {
+    /// Its epoch.
+    epoch: u64,
+    /// Of which it has not heard yet.
+    untold: BTreeSet<Arc<str>>,
+    /// Whether it is to be told when that is nothing any more.
+    is_due: bool,
 }
 
 impl Limits {
@@ -83,7 +92,7 @@ impl Limits {
             counts: Map::default(),
             taken: Map::default(),
             changed: BTreeSet::new(),
-            spoken: 0,
+            spoken: (0, 0),
             asked_by: BTreeMap::new(),
             sweep_at: Instant::now(),
         }
@@ -143,10 +152,14 @@ impl Limits {
     /// The home of a limit answers.
     pub(super) fn hear(&mut self, limit: &LimitName, grant: Grant, now: Timestamp) {
         let name: Arc<str> = layout::limit_field(limit).into();
-        if let Some(held) = self.held.get_mut(&name) {
-            held.holder.hear(grant, now);
-            self.changed.insert(name);
+        let Some(held) = self.held.get_mut(&name) else { return };
+        held.holder.hear(grant, now);
+        if held.holder.is_told()
+            && let Some(asked) = self.asked_by.get_mut(&held.home)
+        {
+            asked.untold.remove(&name);
         }
+        self.changed.insert(name);
     }
 
     /// The home of a limit asks.
@@ -157,26 +170,43 @@ impl Limits {
         }
     }
 
-    /// A home asks for all: its own next words are to come behind what is said now.
+    /// A home that begins asks for all.
     pub(super) fn is_asked_for_all(&mut self, home: u32, epoch: u64) {
-        let concerned = self.held.iter_mut().filter(|(_, held)| held.counts_at(home));
-        for (name, held) in concerned {
-            held.holder.is_asked();
-            self.changed.insert(name.clone());
+        if let Some(asked) = self.asked_by.get_mut(&home).filter(|asked| asked.epoch >= epoch) {
+            // Once more: it may have missed the answer.
+            asked.is_due |= asked.epoch == epoch;
+            return;
         }
-        self.asked_by.insert(home, epoch);
+        let mut untold = BTreeSet::new();
+        for (name, held) in &mut self.held {
+            if held.home == home && held.name.kind == LimitKind::Concurrency {
+                held.holder.is_asked_for_all();
+                untold.insert(name.clone());
+            }
+        }
+        self.changed.extend(untold.iter().cloned());
+        self.asked_by.insert(home, Asked { epoch, untold, is_due: true });
     }
 
-    /// The homes that have asked for all, and have heard and answered all by now.
-    fn all_told(&mut self) -> BTreeMap<u32, u64> {
-        let held = &self.held;
-        let is_told = |home: u32| {
-            held.values().filter(|held| held.counts_at(home)).all(|held| held.holder.is_settled())
-        };
-        let (told, asked) =
-            std::mem::take(&mut self.asked_by).into_iter().partition(|(home, _)| is_told(*home));
-        self.asked_by = asked;
-        told
+    /// The homes that have heard and answered all by now, each with the epoch under which it asked.
+    fn all_told(&mut self) -> Vec<(u32, u64)> {
+        let asked = self.asked_by.iter_mut().filter(|(_, asked)| asked.is_due && asked.untold.is_empty());
+        asked
+            .map(|(home, asked)| {
+                asked.is_due = false;
+                (*home, asked.epoch)
+            })
+            .collect()
+    }
+
+    /// Forgets a limit under which nothing is open or waits.
+    fn forget(&mut self, name: &Arc<str>) {
+        let Some(held) = self.held.remove(name) else { return };
+        let (n, had) = held.holder.spoken();
+        self.spoken = (self.spoken.0.max(n), self.spoken.1.max(had));
+        if let Some(asked) = self.asked_by.get_mut(&held.home) {
+            asked.untold.remove(name);
+        }
     }
 
     fn find(&mut self, limit: &LimitName) -> Arc<str> {
@@ -189,6 +219,9 @@ impl Limits {
             holder: Holder::speaking_after(epoch, spoken, open),
             allowed: BTreeMap::new(),
             lines: BTreeSet::new(),
+            last: None,
+            waiting: 0,
+            back: 0,
         });
         self.changed.insert(name.clone());
         name
@@ -222,16 +255,56 @@ impl Limits {
         self.held.get_mut(name).map_or(0, |held| held.holder.at_hand(now))
     }
 
-    /// The line in which those wait that need these permits.
+    /// One more waits for these permits, in this line.
     fn line(&mut self, names: &[Arc<str>]) -> Arc<str> {
         let line: Arc<str> = names.join("\n").into();
         for name in names {
             if let Some(held) = self.held.get_mut(name) {
                 held.lines.insert(line.clone());
+                held.waiting += 1;
             }
         }
-        self.lines.entry(line.clone()).or_default().limits = names.to_vec();
+        self.lines.entry(line.clone()).or_insert_with(|| names.to_vec());
         line
+    }
+
+    /// The turn of a task under these has come.
+    fn has_turn(&mut self, names: &[Arc<str>]) {
+        for name in names {
+            if let Some(held) = self.held.get_mut(name) {
+                held.back = held.back.saturating_sub(1);
+            }
+        }
+    }
+
+    /// How many permits of a limit nobody has come back for.
+    fn free(&mut self, name: &Arc<str>, now: Timestamp) -> usize {
+        self.held
+            .get_mut(name)
+            .map_or(0, |held| (held.holder.at_hand(now) as usize).saturating_sub(held.back))
+    }
+
+    /// The lines of a limit that are looked at in this turn.
+    fn lines_in_turn(&self, name: &Arc<str>) -> Vec<Arc<str>> {
+        let Some(held) = self.held.get(name) else { return Vec::new() };
+        let (behind, before) = match &held.last {
+            Some(last) => (
+                held.lines.range((Bound::Excluded(last.clone()), Bound::Unbounded)),
+                held.lines.range((Bound::Unbounded, Bound::Included(last.clone()))),
+            ),
+            None => (held.lines.range::<Arc<str>, _>(..), held.lines.range(..Arc::from(""))),
+        };
+        behind.chain(before).take(LINES_IN_TURN).cloned().collect()
+    }
+
+    /// So many of a line have come back to their places.
+    fn came_back(&mut self, line: &Arc<str>, came: usize) {
+        for name in self.lines.get(line).into_iter().flatten() {
+            if let Some(held) = self.held.get_mut(name) {
+                held.back += came;
+                held.waiting = held.waiting.saturating_sub(came);
+            }
+        }
     }
 }
 
@@ -240,146 +313,4 @@ impl Held {
     fn allowance(&self) -> Option<Allowance> {
         self.allowed.values().map(|(_, allowance)| *allowance).reduce(least)
     }
-
-    /// Whether that home counts what is open under it.
-    fn counts_at(&self, home: u32) -> bool {
-        self.home == home && self.name.kind == LimitKind::Concurrency
-    }
-}
-
-impl Owner {
-    /// Lets those come back whose limits have permits.
-    pub(super) fn let_back(&mut self) {
-        let now = self.shared.clock.now();
-        let held = &self.limits.held;
-        let lines: BTreeSet<Arc<str>> = self
-            .limits
-            .changed
-            .iter()
-            .filter_map(|name| held.get(name))
-            .flat_map(|held| &held.lines)
-            .cloned()
-            .collect();
-        for name in lines {
-            let Some(limits) = self.limits.lines.get(&name).map(|line| line.limits.clone()) else { continue };
-            let at_hand =
-                limits.iter().map(|limit| self.limits.at_hand(limit, now)).min().unwrap_or(0) as usize;
-            let Some(line) = self.limits.lines.get_mut(&name) else { continue };
-            if at_hand > line.back {
-                line.back += self.admission.let_back(&name, at_hand - line.back);
-            }
-        }
-    }
-
-    /// Whether a task whose turn has come has the permits it needs; it is put aside where not.
-    pub(super) async fn has_permits(&mut self, ticket: &Ticket) -> Result<bool, Lost> {
-        let limits = match self.runs.get(&self.shared, self.partition, &ticket.run).await {
-            Ok(Some(cached)) => limits_of(cached, &ticket.path),
-            Ok(None) => Vec::new(),
-            Err(runs::Error::Store(error)) => return Err(error.into()),
-            // Told where it is decided.
-            Err(_) => Vec::new(),
-        };
-        if limits.is_empty() || self.limits.taken.contains_key(ticket) {
-            return Ok(true);
-        }
-        let names: Vec<Arc<str>> = limits.iter().map(|limit| self.limits.hold(limit)).collect();
-        let line = self.limits.line(&names);
-        if let Some(line) = self.limits.lines.get_mut(&line) {
-            line.back = line.back.saturating_sub(1);
-        }
-        let has = self.limits.take(&limits, &names, self.shared.clock.now());
-        if has {
-            self.limits.taken.insert(ticket.clone(), names);
-        } else {
-            self.admission.hold(&line);
-        }
-        Ok(has)
-    }
-
-    /// A task that had its permits is decided: where no attempt was opened they go back.
-    pub(super) fn settle_permits(&mut self, ticket: &Ticket, waits: bool) {
-        if !waits && let Some(names) = self.limits.taken.remove(ticket) {
-            names.into_iter().for_each(|name| self.limits.give_back(name));
-        }
-    }
-
-    /// An attempt was opened.
-    pub(super) fn note_opened(&mut self, run: &RunKey, path: &TaskPath, attempt: ExecutionId) {
-        let permits = if self.limits.taken.is_empty() {
-            Vec::new()
-        } else {
-            let ticket = Ticket { run: run.clone(), path: path.clone() };
-            self.limits.taken.remove(&ticket).unwrap_or_default()
-        };
-        if let Some((limit, _)) = self.runs.cached(run).and_then(|cached| concurrency_of(cached, path)) {
-            self.limits.opened(attempt, &limit, &permits);
-        }
-    }
-
-    /// Tells the homes of limits what is wanted of them, where there is something new.
-    pub(super) fn ask_for_permits(&mut self) {
-        let now = self.shared.clock.now();
-        let mut changed = std::mem::take(&mut self.limits.changed);
-        if self.limits.sweeps_at().is_some_and(|at| at <= Instant::now()) {
-            self.sweep_limits();
-            changed = self.limits.held.keys().cloned().collect();
-        }
-        for name in changed {
-            let Some(held) = self.limits.held.get_mut(&name) else { continue };
-            let waiting: usize = held.lines.iter().map(|line| self.admission.held(line)).sum();
-            let waiting = u32::try_from(waiting).unwrap_or(u32::MAX);
-            let want = held.holder.say(waiting, now);
-            if let Some(want) = want {
-                let says = wants(held.name.clone(), self.partition, want, held.allowance());
-                self.batch.tell.push(publication(held.home, self.partition, says));
-            } else if waiting == 0 && held.holder.is_idle() {
-                self.limits.spoken = self.limits.spoken.max(held.holder.spoken());
-                self.limits.held.remove(&name);
-            }
-        }
-        for (home, epoch) in self.limits.all_told() {
-            let says = Permits::ToldAll { partition: self.partition, epoch };
-            self.batch.tell.push(publication(home, self.partition, says));
-        }
-    }
-
-    /// Looks at all of them: what came back and was held by something else meanwhile is not waited for, and what waited for a
-    /// payload and never opened gives its permits back.
-    fn sweep_limits(&mut self) {
-        self.limits.sweep_at = Instant::now() + SWEEP;
-        let asides = &self.asides;
-        let gone: Vec<Ticket> =
-            self.limits.taken.keys().filter(|ticket| !asides.is_waiting(&ticket.run)).cloned().collect();
-        for ticket in gone {
-            self.settle_permits(&ticket, false);
-        }
-        let admission = &self.admission;
-        let held = &mut self.limits.held;
-        self.limits.lines.retain(|name, line| {
-            line.back = 0;
-            let stays = admission.held(name) > 0;
-            if !stays {
-                for limit in &line.limits {
-                    if let Some(held) = held.get_mut(limit) {
-                        held.lines.remove(name);
-                    }
-                }
-            }
-            stays
-        });
-        // Looked at by the next round: some may come back.
-        self.limits.changed = self.limits.held.keys().cloned().collect();
-    }
-}
-
-fn wants(limit: LimitName, partition: u32, want: Want, allowance: Option<Allowance>) -> Permits {
-    let Want { epoch, n, keeps, wants, had } = want;
-    let had = Some(had).filter(|had| *had > 0);
-    let (most, per_ms) = match allowance {
-        Some(Allowance::Concurrency { most }) => (Some(most), None),
-        Some(Allowance::Rate { limit, per_ms }) => (Some(limit), Some(per_ms)),
-        None => (None, None),
-    };
-    Permits::Want { limit, partition, epoch, n, keeps, wants, had, most, per_ms }
 }

@@ -17,14 +17,20 @@ use super::owner::Owner;
 use crate::layout;
 use crate::store::{Fields, Key, Write};
 
-/// A partition that holds permits and has said nothing for so long is asked; and what it said of a definition is forgotten.
+/// A partition that may hold permits is waited for so long; and what one said of a definition is forgotten after it.
 const SILENT: Span = Span::from_secs(15);
+/// One that has spoken to this owner and holds permits is asked after such a silence: its next owner may know nothing of them.
+const LONG_SILENT: Span = Span::from_secs(60);
 /// The pause before it is asked again.
 const ASK_AGAIN: Duration = Duration::from_secs(5);
 /// All homes are looked at this often.
 const SWEEP: Duration = Duration::from_secs(1);
 /// Tokens of a rate are given together at most so often: each time is a commit.
 const TOKENS_EVERY: Span = Span::from_millis(10);
+
+mod census;
+
+use census::Census;
 
 /// The limits whose home a partition is.
 #[derive(Default)]
@@ -33,22 +39,9 @@ pub(super) struct Homes {
     /// Those of which something changed in the round at hand.
     changed: BTreeSet<LimitName>,
     /// When the next token of each rate can be given that somebody waits for.
-    wakes: BTreeMap<LimitName, Timestamp>,
+    wakes: BTreeSet<(Timestamp, LimitName)>,
     census: Census,
     sweep_at: Option<Instant>,
-}
-
-/// What the partitions hold of all limits of concurrency at home here, whatever the store knows of it: it may have lost the
-/// last commits before the partition was taken. Until that is known nothing is leased of these.
-#[derive(Default)]
-enum Census {
-    /// There has been no such limit yet.
-    #[default]
-    Unneeded,
-    /// These are to speak, and are waited for until then.
-    Open { silent: BTreeSet<u32>, until: Timestamp, asked: Option<Instant> },
-    /// All have spoken, or have been waited for.
-    Closed,
 }
 
 #[derive(Default)]
@@ -56,6 +49,8 @@ struct AtHome {
     home: Home,
     /// What the definitions allow that a partition knows of, and when it said so.
     allowed: BTreeMap<u32, (Allowance, Timestamp)>,
+    /// When its next token can be given, where somebody waits for it: so it stands among the `wakes`.
+    wakes: Option<Timestamp>,
     /// The partitions that are to be answered.
     answers: BTreeSet<u32>,
     asked: Option<Instant>,
@@ -68,7 +63,23 @@ struct AtHome {
 impl Homes {
     /// When the next token can be given.
     pub(super) fn wakes_at(&self) -> Option<Timestamp> {
-        self.wakes.values().min().copied()
+        self.wakes.first().map(|(at, _)| *at)
+    }
+
+    /// Looks at those whose next token is due.
+    fn wake(&mut self, now: Timestamp) {
+        while self.wakes.first().is_some_and(|(at, _)| *at <= now)
+            && let Some((_, limit)) = self.wakes.pop_first()
+        {
+            self.changed.insert(limit);
+        }
+    }
+
+    /// Forgets when the next token of a limit is due.
+    fn sleep(&mut self, limit: &LimitName) {
+        if let Some(at) = self.all.get_mut(limit).and_then(|at| at.wakes.take()) {
+            self.wakes.remove(&(at, limit.clone()));
+        }
     }
 
     /// When all of them are to be looked at.
@@ -87,7 +98,7 @@ impl Homes {
         partitions: u32,
     ) -> bool {
         if limit.kind == LimitKind::Concurrency {
-            self.begin_census(partitions, now);
+            self.census.begin(partitions);
         }
         let is_new = !self.all.contains_key(&limit);
         let at = self.all.entry(limit.clone()).or_default();
@@ -103,37 +114,6 @@ impl Homes {
         self.sweep_at.get_or_insert_with(|| Instant::now() + SWEEP);
         self.changed.insert(limit);
         is_new
-    }
-
-    fn begin_census(&mut self, partitions: u32, now: Timestamp) {
-        if matches!(self.census, Census::Unneeded) {
-            let silent = (0..partitions).collect();
-            self.census = Census::Open { silent, until: now.after(SILENT), asked: None };
-        }
-    }
-
-    /// A partition has said what it holds of all; or the time for it is over. What that lets go on is looked at.
-    fn close_census(&mut self, told: Option<u32>, now: Timestamp) {
-        if let Census::Open { silent, until, .. } = &mut self.census {
-            if let Some(partition) = told {
-                silent.remove(&partition);
-            }
-            if silent.is_empty() || *until <= now {
-                self.census = Census::Closed;
-                self.changed.extend(self.all.keys().cloned());
-            }
-        }
-    }
-
-    /// The partitions that are to be asked for all now.
-    fn ask_census(&mut self) -> BTreeSet<u32> {
-        match &mut self.census {
-            Census::Open { silent, asked, .. } if asked.is_none_or(|asked| asked.elapsed() >= ASK_AGAIN) => {
-                *asked = Some(Instant::now());
-                silent.clone()
-            }
-            Census::Unneeded | Census::Open { .. } | Census::Closed => BTreeSet::new(),
-        }
     }
 }
 
@@ -175,7 +155,7 @@ impl Owner {
             }
         }
         if self.homes.all.keys().any(|limit| limit.kind == LimitKind::Concurrency) {
-            self.homes.begin_census(self.shared.definitions.partitions(), self.shared.clock.now());
+            self.homes.census.begin(self.shared.definitions.partitions());
         }
         // At once: who holds something is asked.
         self.homes.sweep_at = Some(Instant::now());
@@ -202,7 +182,7 @@ impl Owner {
             Permits::Ask { limit } => self.limits.is_asked(&limit),
             Permits::AskAll { home, epoch } if home < partitions => self.limits.is_asked_for_all(home, epoch),
             Permits::ToldAll { partition, epoch } if epoch == self.lease.token.epoch => {
-                self.homes.close_census(Some(partition), now);
+                self.homes.census.is_told(partition);
             }
             // Of no such partition; or who asked is followed by this owner, which asks anew.
             Permits::AskAll { .. } | Permits::ToldAll { .. } => {}
@@ -234,12 +214,10 @@ impl Owner {
     pub(super) fn grant_permits(&mut self) {
         let now = self.shared.clock.now();
         self.sweep_homes(now);
-        let due: Vec<LimitName> =
-            self.homes.wakes.iter().filter(|(_, at)| **at <= now).map(|(limit, _)| limit.clone()).collect();
-        self.homes.changed.extend(due);
+        self.homes.wake(now);
         for limit in std::mem::take(&mut self.homes.changed) {
-            self.homes.wakes.remove(&limit);
-            let is_known = limit.kind == LimitKind::Rate || matches!(self.homes.census, Census::Closed);
+            self.homes.sleep(&limit);
+            let is_known = limit.kind == LimitKind::Rate || self.homes.census.is_closed();
             let Some(at) = self.homes.all.get_mut(&limit) else { continue };
             if is_known
                 && at.may_lease(now)
@@ -248,7 +226,9 @@ impl Owner {
                 let granted = at.home.grant(allowance, now);
                 at.answers.extend(granted);
                 if let Some(wakes) = at.home.wakes_at(allowance, now) {
-                    self.homes.wakes.insert(limit.clone(), wakes.max(now.after(TOKENS_EVERY)));
+                    let wakes = wakes.max(now.after(TOKENS_EVERY));
+                    at.wakes = Some(wakes);
+                    self.homes.wakes.insert((wakes, limit.clone()));
                 }
             }
             for partition in std::mem::take(&mut at.answers) {
@@ -274,8 +254,12 @@ impl Owner {
 
     /// Asks those that are silent, and lets what is idle go.
     fn sweep_homes(&mut self, now: Timestamp) {
-        self.homes.close_census(None, now);
-        for partition in self.homes.ask_census() {
+        if self.homes.census.closes(Instant::now()) {
+            // All of them were waiting for that.
+            self.homes.changed.extend(self.homes.all.keys().cloned());
+        }
+        let takes = self.broker_takes();
+        for partition in self.homes.census.asks(takes, Instant::now()) {
             let says = Permits::AskAll { home: self.partition, epoch: self.lease.token.epoch };
             self.batch.tell.push(publication(partition, self.partition, says));
         }
@@ -290,7 +274,12 @@ impl Owner {
             if at.asked.is_some_and(|asked| asked.elapsed() < ASK_AGAIN) {
                 continue;
             }
-            let mut silent: BTreeSet<u32> = at.home.silent(now, SILENT).into_iter().collect();
+            // Of the others the census asks.
+            let mut silent: BTreeSet<u32> = if self.homes.census.is_open() {
+                BTreeSet::new()
+            } else {
+                at.home.silent(now, LONG_SILENT).into_iter().collect()
+            };
             silent.extend(at.first.iter().flat_map(|(silent, _)| silent));
             at.asked = (!silent.is_empty()).then(Instant::now);
             for partition in silent {

@@ -137,6 +137,25 @@ async fn tasks_begin_no_faster_than_their_rate() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn tasks_one_after_another_begin_no_faster_than_their_rate() {
+    let parts = Parts::fresh().await;
+    let (_one, two) = two(&parts).await;
+    // The limit is forgotten between two of them: nothing is open under it, and nothing waits.
+    two.register(
+        "{id: line, version: 1, taskDefinitions: [{id: paced, rateLimit: {limit: 10, per: 1s}}], \
+         tasks: [{id: each, forEach: {items: '${ range(25) }', concurrency: 1}, tasks: [{id: a, task: paced}]}]}",
+    )
+    .await;
+    let handler = |_: Json, _: TaskContext| async { Ok::<_, TaskError>(Json::Null) };
+    let _worker = two.worker().task("paced", handler).build().unwrap().start().await.unwrap();
+    let began = Instant::now();
+    let run = begin(&two, "line", 1).await;
+    all_complete(&two, &run).await;
+    let took = began.elapsed();
+    assert!(took > Duration::from_millis(2_300), "25 tasks within {took:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_was_open_before_there_was_a_limit_counts() {
     let parts = Parts::fresh().await;
     let (_one, two) = two(&parts).await;

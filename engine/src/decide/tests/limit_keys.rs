@@ -1,6 +1,7 @@
 //! The keys of limits: evaluated when a task has its input, kept with it.
 
-use oarlock_protocol::instance::WorkflowStatus::{Completed, Failed};
+use oarlock_protocol::instance::WorkflowStatus::{Completed, Failed, Paused};
+use oarlock_protocol::message::{Completion, Operation};
 use oarlock_protocol::{Json, TaskPath};
 use serde_json::json;
 
@@ -46,4 +47,21 @@ fn a_key_that_names_nothing_fails_its_task() {
             assert!(message.contains("a text of 1 to 200 bytes"), "{message}");
         });
     }
+}
+
+#[test]
+fn a_compensation_whose_key_names_nothing_waits_for_an_operator() {
+    let undo = json!({"task": "undo", "inputMappings": {"shop": "${ taskOutput.shop }"}});
+    let steps = json!([task("a").with(json!({"compensateWith": undo})), task("b")]);
+    let limit = json!([{"id": "undo", "concurrencyLimit": {"limit": 1, "key": "${ taskInput.shop }"}}]);
+    scenario(workflow(steps).with(json!({"taskDefinitions": limit})), |world| {
+        world.complete("/a", json!({"shop": null}));
+        world.fail("/b", "BROKEN");
+        let waits = (world.run.head.status, world.error("/a:compensate").code);
+        assert_eq!((waits.0, waits.1.as_str()), (Paused, "EXPRESSION_FAILED"));
+        world.operate(Operation::Resume);
+        assert_eq!(world.run.head.status, Paused, "its key is evaluated again, and names nothing");
+        world.end("/a:compensate", Completion::Completed { output: json!({}) });
+        world.ended(Failed, "BROKEN");
+    });
 }

@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::Json;
+
 /// Asks for permits of a limit, grants them, or asks what is held.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(schemars::JsonSchema))]
@@ -114,7 +116,7 @@ impl fmt::Display for LimitName {
             LimitKind::Rate => "rate",
         };
         write!(f, "{kind}/{}/{}", self.tenant_id, self.task)?;
-        // Quoted: a key may hold any character.
-        self.key.as_ref().map_or(Ok(()), |key| write!(f, "/{key:?}"))
+        // As JSON: a key may hold any character.
+        self.key.as_ref().map_or(Ok(()), |key| write!(f, "/{}", Json::from(key.as_str())))
     }
 }
