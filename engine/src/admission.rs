@@ -226,22 +226,32 @@ impl Admission {
         }
     }
 
-    /// Lets the first of a partition's line come back to their places, at most so many of each queue. How many came.
-    pub fn let_back(&mut self, partition: u32, line: &str, most: usize) -> usize {
-        let mut back = 0;
+    /// Lets the first of a partition's line come back to their places, at most so many. Those that came.
+    pub fn let_back(&mut self, partition: u32, line: &str, most: usize) -> Vec<Ticket> {
+        let mut back = Vec::new();
         for (queue, lane) in &mut self.lanes {
-            let came = lane.let_back(partition, line, most);
-            if came > 0 {
-                back += came;
+            let came = lane.let_back(partition, line, most - back.len());
+            if !came.is_empty() {
+                back.extend(came);
                 Self::hope_in(&mut self.hopeful, lane, queue);
             }
         }
         back
     }
 
-    /// How many tasks of a partition wait in a line.
-    pub fn held(&self, partition: u32, line: &str) -> usize {
-        self.lanes.values().map(|lane| lane.held(partition, line)).sum()
+    /// How many tasks of a partition wait in each line.
+    pub fn lines(&self, partition: u32) -> HashMap<Arc<str>, usize> {
+        let mut lines = HashMap::new();
+        for (line, held) in self.lanes.values().flat_map(|lane| lane.lines(partition)) {
+            *lines.entry(line.clone()).or_default() += held;
+        }
+        lines
+    }
+
+    /// Which of these tasks have no place any more from which their turn can come: they are gone, or held back.
+    pub fn without_place<'t>(&self, tickets: impl Iterator<Item = &'t Ticket>) -> Vec<Ticket> {
+        let has_place = |ticket: &&Ticket| self.lanes.values().any(|lane| lane.has_place(ticket));
+        tickets.filter(|ticket| !has_place(ticket)).cloned().collect()
     }
 
     /// Whether a partition has something in its hand.

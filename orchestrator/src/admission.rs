@@ -4,7 +4,7 @@
 //! come, and learns from workers and broker how large the window of each queue is to be. No owner ever waits for the
 //! broker because of it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -231,14 +231,19 @@ impl Seat {
         self.admissions.deal();
     }
 
-    /// Lets the first of a line come back; how many came.
-    pub(crate) fn let_back(&self, line: &str, most: usize) -> usize {
+    /// Lets the first of a line come back; those that came.
+    pub(crate) fn let_back(&self, line: &str, most: usize) -> Vec<Ticket> {
         self.rule().let_back(self.partition, line, most)
     }
 
-    /// How many tasks of this partition wait in a line.
-    pub(crate) fn held(&self, line: &str) -> usize {
-        self.rule().held(self.partition, line)
+    /// How many tasks of this partition wait in each line.
+    pub(crate) fn lines(&self) -> HashMap<Arc<str>, usize> {
+        self.rule().lines(self.partition)
+    }
+
+    /// Which of these have no place any more from which their turn can come.
+    pub(crate) fn without_place<'t>(&self, tickets: impl Iterator<Item = &'t Ticket>) -> Vec<Ticket> {
+        self.rule().without_place(tickets)
     }
 
     /// What was taken is decided.

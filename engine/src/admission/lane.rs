@@ -100,25 +100,34 @@ impl Lane {
         lines.entry(line.clone()).or_default().insert(place, offered);
     }
 
-    /// Lets the first of a line come back to their places; how many did.
-    pub(super) fn let_back(&mut self, partition: u32, line: &str, most: usize) -> usize {
-        let Some(lines) = self.lines.get_mut(&partition) else { return 0 };
-        let Some(held) = lines.get_mut(line) else { return 0 };
+    /// Lets the first of a line come back to their places.
+    pub(super) fn let_back(&mut self, partition: u32, line: &str, most: usize) -> Vec<Ticket> {
+        let Some(lines) = self.lines.get_mut(&partition) else { return Vec::new() };
+        let Some(held) = lines.get_mut(line) else { return Vec::new() };
         let back: Vec<_> = std::iter::from_fn(|| held.pop_first()).take(most).collect();
         if held.is_empty() {
             lines.remove(line);
         }
-        let came = back.len();
+        let mut came = Vec::with_capacity(back.len());
         for (place, offered) in back {
+            came.push(offered.ticket.clone());
             self.lined.remove(&place);
             self.line_up(partition, place, offered);
         }
         came
     }
 
-    /// How many wait in a line.
-    pub(super) fn held(&self, partition: u32, line: &str) -> usize {
-        self.lines.get(&partition).and_then(|lines| lines.get(line)).map_or(0, BTreeMap::len)
+    /// The lines of a partition, each with how many wait in it.
+    pub(super) fn lines(&self, partition: u32) -> impl Iterator<Item = (&Arc<str>, usize)> {
+        self.lines.get(&partition).into_iter().flatten().map(|(line, held)| (line, held.len()))
+    }
+
+    /// Whether a task has a place here from which its turn can come: nothing holds it back.
+    pub(super) fn has_place(&self, ticket: &Ticket) -> bool {
+        let is_free = |place: &Place| {
+            !self.lined.contains_key(place) && !self.asides.values().any(|aside| aside.contains_key(place))
+        };
+        !self.paused && self.places.get(ticket).is_some_and(is_free)
     }
 
     pub(super) fn opened(&mut self, partition: u32, attempt: ExecutionId) {

@@ -257,25 +257,32 @@ fn a_task_without_a_permit_waits_aside_and_comes_back_to_its_place() {
     };
     assert_eq!(hold(&mut admission).as_deref(), Some("/a1"));
     assert_eq!(hold(&mut admission).as_deref(), Some("/a2"));
-    assert_eq!((admission.held(0, "limit"), admission.held(1, "limit")), (2, 0));
+    let held = |admission: &Admission, partition| admission.lines(partition).get("limit").copied();
+    let without_place =
+        |admission: &Admission, path| admission.without_place([ticket("t", path)].iter()).len();
+    assert_eq!((held(&admission, 0), held(&admission, 1)), (Some(2), None));
+    assert_eq!([without_place(&admission, "/a1"), without_place(&admission, "/b1")], [1, 0]);
     assert_eq!(let_out(&mut admission), ["/b1"], "their places in the window are free");
     assert_eq!(admission.standing("q").unwrap().waiting, 3);
     assert_eq!(held_back(&admission), [("q", 2)]);
     admission.closed(0, "q", attempt("/b1"));
-    assert_eq!(admission.let_back(0, "limit", 1), 1);
+    assert_eq!(admission.let_back(0, "limit", 1), [ticket("t", "/a1")]);
+    assert_eq!(without_place(&admission, "/a1"), 0);
     assert_eq!(let_out(&mut admission), ["/a1"], "before what came later");
     admission.closed(0, "q", attempt("/a1"));
     admission.withdraw(0, "q", &ticket("t", "/a2"));
-    assert_eq!(admission.let_back(0, "limit", 9), 0, "it was withdrawn");
+    assert!(admission.let_back(0, "limit", 9).is_empty(), "it was withdrawn");
+    assert_eq!(held(&admission, 0), None, "nor is its line kept");
     assert_eq!(hold(&mut admission).as_deref(), Some("/a3"));
     admission.pause(&BTreeSet::from([task("/a")]));
-    assert_eq!(admission.held(0, "limit"), 0, "a pause holds it back now");
+    assert_eq!(held(&admission, 0), None, "a pause holds it back now");
     assert!(let_out(&mut admission).is_empty());
+    assert_eq!(without_place(&admission, "/a3"), 1);
     admission.pause(&BTreeSet::new());
     assert_eq!(hold(&mut admission).as_deref(), Some("/a3"));
     admission.leave(0);
     admission.takes(0, true);
-    assert_eq!(admission.let_back(0, "limit", 9), 0);
+    assert!(admission.let_back(0, "limit", 9).is_empty());
     assert!(let_out(&mut admission).is_empty(), "who is lost leaves nothing behind");
     assert_eq!(admission.standing("q").unwrap().waiting, 0);
 }

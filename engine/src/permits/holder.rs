@@ -21,6 +21,8 @@ pub struct Holder {
     returned: u32,
     /// When each token is gone that is at hand.
     tokens: VecDeque<Timestamp>,
+    /// So many of them stay.
+    reserved: usize,
     /// How many tokens the newest want was given, as far as they are known.
     known_tokens: u32,
     /// How many there have been in this epoch.
@@ -63,6 +65,7 @@ impl Holder {
             ceiling: open,
             returned: 0,
             tokens: VecDeque::new(),
+            reserved: 0,
             known_tokens: 0,
             had,
             wanted: 0,
@@ -71,6 +74,12 @@ impl Holder {
             owes: true,
             told: Told::Yes,
         }
+    }
+
+    /// So many tasks have a place from which their turn comes, and have permits at hand for it: as many tokens as may begin
+    /// at once are not gone before.
+    pub fn reserve(&mut self, tasks: usize, allowance: Allowance) {
+        self.reserved = tasks.min(allowance.at_once() as usize);
     }
 
     /// Opens an attempt, where there is a permit.
@@ -158,7 +167,7 @@ impl Holder {
         self.told == Told::Yes
     }
 
-    /// What is to be said to the home now, where so many tasks wait for a permit; none where there is nothing new, or where it
+    /// What is to be said to the home now, where so many tasks wait for a permit or have one at hand; none where there is nothing new, or where it
     /// has not answered the last yet. It is in force at once, so it must be sent.
     pub fn say(&mut self, waiting: u32, now: Timestamp) -> Option<Want> {
         let wants = waiting.saturating_sub(self.at_hand(now)).min(MOST_WANTED);
@@ -167,20 +176,23 @@ impl Holder {
         let is_new =
             self.owes || wants_more || (waiting == 0 && (self.wanted > 0 || self.ceiling > self.open));
         let is_time = self.spoke.is_none_or(|spoke| now.since(spoke) >= AGAIN);
-        let speaks = if self.answered { is_new || (waiting > 0 && is_time) } else { is_time };
+        // Who has a permit at hand for each that waits has nothing to say.
+        let speaks = if self.answered { is_new || (wants > 0 && is_time) } else { is_time };
         if !speaks {
             return None;
         }
-        let wants =
-            waiting.saturating_sub(u32::try_from(self.tokens.len()).unwrap_or(u32::MAX)).min(MOST_WANTED);
+        // What is at hand goes back, but for those whose turn is near.
+        let kept = (self.ceiling - self.open).min(u32::try_from(self.reserved).unwrap_or(u32::MAX));
+        let at_hand = u32::try_from(self.tokens.len()).unwrap_or(u32::MAX).saturating_add(kept);
+        let wants = waiting.saturating_sub(at_hand).min(MOST_WANTED);
         self.n += 1;
-        (self.ceiling, self.returned) = (self.open, 0);
+        (self.ceiling, self.returned) = (self.open + kept, 0);
         (self.known_tokens, self.wanted) = (0, wants);
         (self.spoke, self.answered, self.owes) = (Some(now), false, false);
         if self.told == Told::No {
             self.told = Told::Said;
         }
-        Some(Want { epoch: self.epoch, n: self.n, keeps: self.open, wants, had: self.had })
+        Some(Want { epoch: self.epoch, n: self.n, keeps: self.ceiling, wants, had: self.had })
     }
 
     /// Whether there is nothing to remember: no attempt is open, and the home knows that nothing is wanted.
@@ -189,7 +201,7 @@ impl Holder {
     }
 
     fn drop_tokens(&mut self, now: Timestamp) {
-        while self.tokens.front().is_some_and(|gone| *gone <= now) {
+        while self.tokens.len() > self.reserved && self.tokens.front().is_some_and(|gone| *gone <= now) {
             self.tokens.pop_front();
         }
     }

@@ -406,3 +406,27 @@ fn a_home_that_asks_for_all_is_told_when_it_has_answered_what_was_said_since() {
     holder.close();
     assert!(holder.hear(home.answer(1).unwrap(), at(3)) && holder.is_told());
 }
+
+#[test]
+fn who_has_a_permit_at_hand_keeps_it_until_its_turn_comes() {
+    let most = Allowance::Concurrency { most: 2 };
+    let (mut home, mut holder) = (Home::default(), Holder::new(1, 1));
+    home.hear(1, holder.say(1, at(0)).unwrap(), at(0));
+    home.grant(most, at(0));
+    assert!(holder.hear(home.answer(1).unwrap(), at(1)));
+    holder.reserve(1, most);
+    assert!((2..9_000).all(|ms| holder.say(1, at(ms)).is_none()), "there is nothing to say");
+    // Nor does news of another attempt cost it the permit.
+    holder.close();
+    let want = holder.say(1, at(9_000)).unwrap();
+    assert_eq!((want.keeps, want.wants), (1, 0));
+    assert!(holder.open(most, at(9_000)));
+    let rate = Allowance::Rate { limit: 1, per_ms: 60_000 };
+    let (mut home, mut holder) = (Home::default(), Holder::new(1, 0));
+    home.hear(1, holder.say(1, at(0)).unwrap(), at(0));
+    home.grant(rate, at(0));
+    assert!(holder.hear(home.answer(1).unwrap(), at(1)));
+    holder.reserve(1, rate);
+    assert!((2..9_000).all(|ms| holder.say(1, at(ms)).is_none()));
+    assert!(holder.open(rate, at(9_000)), "it does not go while its task waits for its turn");
+}

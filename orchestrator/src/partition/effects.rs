@@ -72,7 +72,9 @@ impl Owner {
                 self.offer(&queue, priority, Ticket { run: key.clone(), path });
             }
             Effect::Withdraw { path, queue } => {
-                self.admission.withdraw(&queue, &Ticket { run: key.clone(), path });
+                let ticket = Ticket { run: key.clone(), path };
+                self.limits.leaves_place(&ticket);
+                self.admission.withdraw(&queue, &ticket);
             }
             Effect::Publish { path, execution_id, queue } => {
                 self.admission.opened(&queue, execution_id);

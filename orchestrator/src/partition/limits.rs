@@ -15,6 +15,7 @@ use oarlock_engine::permits::{Allowance, Grant, Holder};
 use oarlock_protocol::message::{LimitKind, LimitName};
 use oarlock_protocol::{ExecutionId, Timestamp};
 use tokio::time::Instant;
+use uuid::Uuid;
 
 use crate::layout;
 
@@ -46,8 +47,12 @@ pub(super) struct Limits {
     counts: Map<Arc<str>, u32>,
     /// Tasks that have their permits and are not decided.
     taken: Map<Ticket, Vec<Arc<str>>>,
+    /// Tasks that have come back to their places for permits that are at hand, each with its limits.
+    back: Map<Ticket, Vec<Arc<str>>>,
     /// Limits of which something changed in the round at hand.
     changed: BTreeSet<Arc<str>>,
+    /// Limits that have permits for whom else: not all their lines were looked at.
+    unfinished: BTreeSet<Arc<str>>,
     /// The greatest number of a word about a limit that is forgotten, and the greatest count of tokens.
     spoken: (u64, u64),
     /// The homes that have asked for all.
@@ -67,14 +72,16 @@ struct Held {
     last: Option<Arc<str>>,
     /// How many tasks wait in its lines. One that was withdrawn is counted until the next look at all.
     waiting: usize,
-    /// How many have come back to their places and have not been taken since.
+    /// How many have come back to their places, and their turn has not come since.
     back: usize,
+    /// How many lines were looked at since something changed.
+    looked: usize,
 }
 
 /// A home that has asked for all limits of concurrency that are at home there.
 struct Asked {
-    /// Its epoch.
-    epoch: u64,
+    /// Names the question.
+    question: Uuid,
     /// Of which it has not heard yet.
     untold: BTreeSet<Arc<str>>,
     /// Whether it is to be told when that is nothing any more.
@@ -91,7 +98,9 @@ impl Limits {
             open: Map::default(),
             counts: Map::default(),
             taken: Map::default(),
+            back: Map::default(),
             changed: BTreeSet::new(),
+            unfinished: BTreeSet::new(),
             spoken: (0, 0),
             asked_by: BTreeMap::new(),
             sweep_at: Instant::now(),
@@ -100,6 +109,9 @@ impl Limits {
 
     /// When all of them are to be looked at; none where there are none.
     pub(super) fn sweeps_at(&self) -> Option<Instant> {
+        if !self.unfinished.is_empty() {
+            return Some(Instant::now());
+        }
         (!self.held.is_empty()).then_some(self.sweep_at)
     }
 
@@ -171,10 +183,10 @@ impl Limits {
     }
 
     /// A home that begins asks for all.
-    pub(super) fn is_asked_for_all(&mut self, home: u32, epoch: u64) {
-        if let Some(asked) = self.asked_by.get_mut(&home).filter(|asked| asked.epoch >= epoch) {
+    pub(super) fn is_asked_for_all(&mut self, home: u32, question: Uuid) {
+        if let Some(asked) = self.asked_by.get_mut(&home).filter(|asked| asked.question == question) {
             // Once more: it may have missed the answer.
-            asked.is_due |= asked.epoch == epoch;
+            asked.is_due = true;
             return;
         }
         let mut untold = BTreeSet::new();
@@ -185,16 +197,16 @@ impl Limits {
             }
         }
         self.changed.extend(untold.iter().cloned());
-        self.asked_by.insert(home, Asked { epoch, untold, is_due: true });
+        self.asked_by.insert(home, Asked { question, untold, is_due: true });
     }
 
-    /// The homes that have heard and answered all by now, each with the epoch under which it asked.
-    fn all_told(&mut self) -> Vec<(u32, u64)> {
+    /// The homes that have heard and answered all by now, each with its question.
+    fn all_told(&mut self) -> Vec<(u32, Uuid)> {
         let asked = self.asked_by.iter_mut().filter(|(_, asked)| asked.is_due && asked.untold.is_empty());
         asked
             .map(|(home, asked)| {
                 asked.is_due = false;
-                (*home, asked.epoch)
+                (*home, asked.question)
             })
             .collect()
     }
@@ -222,6 +234,7 @@ impl Limits {
             last: None,
             waiting: 0,
             back: 0,
+            looked: 0,
         });
         self.changed.insert(name.clone());
         name
@@ -268,15 +281,6 @@ impl Limits {
         line
     }
 
-    /// The turn of a task under these has come.
-    fn has_turn(&mut self, names: &[Arc<str>]) {
-        for name in names {
-            if let Some(held) = self.held.get_mut(name) {
-                held.back = held.back.saturating_sub(1);
-            }
-        }
-    }
-
     /// How many permits of a limit nobody has come back for.
     fn free(&mut self, name: &Arc<str>, now: Timestamp) -> usize {
         self.held
@@ -297,18 +301,46 @@ impl Limits {
         behind.chain(before).take(LINES_IN_TURN).cloned().collect()
     }
 
-    /// So many of a line have come back to their places.
-    fn came_back(&mut self, line: &Arc<str>, came: usize) {
-        for name in self.lines.get(line).into_iter().flatten() {
+    /// These of a line have come back to their places.
+    fn came_back(&mut self, line: &Arc<str>, came: Vec<Ticket>) {
+        let names = self.lines.get(line).cloned().unwrap_or_default();
+        for name in &names {
             if let Some(held) = self.held.get_mut(name) {
-                held.back += came;
-                held.waiting = held.waiting.saturating_sub(came);
+                held.waiting = held.waiting.saturating_sub(came.len());
+                held.set_back(held.back + came.len());
+            }
+        }
+        self.back.extend(came.into_iter().map(|ticket| (ticket, names.clone())));
+    }
+
+    /// A task is where it was put back no more: its turn has come, or it is withdrawn.
+    pub(super) fn leaves_place(&mut self, ticket: &Ticket) {
+        for name in self.back.remove(ticket).unwrap_or_default() {
+            if let Some(held) = self.held.get_mut(&name) {
+                held.set_back(held.back.saturating_sub(1));
+            }
+            self.changed.insert(name);
+        }
+    }
+
+    /// Nobody waits in a line any more.
+    fn end_line(&mut self, line: &Arc<str>) {
+        for name in self.lines.remove(line).unwrap_or_default() {
+            if let Some(held) = self.held.get_mut(&name) {
+                held.lines.remove(line);
             }
         }
     }
 }
 
 impl Held {
+    fn set_back(&mut self, back: usize) {
+        self.back = back;
+        if let Some(allowance) = self.allowance() {
+            self.holder.reserve(back, allowance);
+        }
+    }
+
     /// Where definitions differ, the least counts.
     fn allowance(&self) -> Option<Allowance> {
         self.allowed.values().map(|(_, allowance)| *allowance).reduce(least)

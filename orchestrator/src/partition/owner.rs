@@ -57,7 +57,7 @@ pub(super) struct Owner {
     pub(super) batch: Batch,
     pub(super) books: Kept,
     pub(super) load_timers_at: Instant,
-    hearing: Hearing,
+    pub(super) hearing: Hearing,
     pub(super) flush_at: Option<Instant>,
     unacknowledged: Option<Unacknowledged>,
     pub(super) health: watch::Receiver<Health>,

@@ -180,12 +180,11 @@ impl Owner {
                 self.limits.hear(&limit, Grant { epoch, n, ceiling, tokens }, now);
             }
             Permits::Ask { limit } => self.limits.is_asked(&limit),
-            Permits::AskAll { home, epoch } if home < partitions => self.limits.is_asked_for_all(home, epoch),
-            Permits::ToldAll { partition, epoch } if epoch == self.lease.token.epoch => {
-                self.homes.census.is_told(partition);
+            Permits::AskAll { home, question } if home < partitions => {
+                self.limits.is_asked_for_all(home, question);
             }
-            // Of no such partition; or who asked is followed by this owner, which asks anew.
-            Permits::AskAll { .. } | Permits::ToldAll { .. } => {}
+            Permits::AskAll { .. } => {}
+            Permits::ToldAll { partition, question } => self.homes.census.is_told(partition, question),
         }
     }
 
@@ -258,10 +257,12 @@ impl Owner {
             // All of them were waiting for that.
             self.homes.changed.extend(self.homes.all.keys().cloned());
         }
-        let takes = self.broker_takes();
-        for partition in self.homes.census.asks(takes, Instant::now()) {
-            let says = Permits::AskAll { home: self.partition, epoch: self.lease.token.epoch };
-            self.batch.tell.push(publication(partition, self.partition, says));
+        let (takes, heard) = (self.broker_takes(), self.hearing.is_done());
+        if let Some((question, silent)) = self.homes.census.asks(takes, heard, Instant::now()) {
+            for partition in silent {
+                let says = Permits::AskAll { home: self.partition, question };
+                self.batch.tell.push(publication(partition, self.partition, says));
+            }
         }
         if self.homes.sweeps_at().is_none_or(|at| at > Instant::now()) {
             return;

@@ -243,10 +243,11 @@ impl QueueView {
         self.ready - self.held_back + self.published
     }
 
-    /// What the scaling rule needs to know of it. What is held back is no work for workers; where something is, pauses and
-    /// limits set the pace, not the number of workers: what else waits is counted for itself.
+    /// What the scaling rule needs to know of it. What is held back is no work for workers; where it is the
+    /// greater part, pauses and limits set the pace, not the number of workers: what else waits is counted for itself.
     pub(crate) fn load(&self) -> Load {
         let is_held = self.held_back > 0 && self.for_workers() == 0;
+        let is_paced = self.held_back > self.for_workers();
         let arrivals = self.arrivals_per_second;
         Load {
             ready: self.ready - self.held_back,
@@ -254,11 +255,7 @@ impl QueueView {
             in_flight: self.in_flight,
             due: self.due_soon,
             oldest_wait: Span::from_millis(self.oldest_wait_ms.filter(|_| !is_held).unwrap_or(0)),
-            arrivals_per_second: if self.held_back > 0 {
-                arrivals.min(self.completions_per_second)
-            } else {
-                arrivals
-            },
+            arrivals_per_second: if is_paced { arrivals.min(self.completions_per_second) } else { arrivals },
             completions_per_second: self.completions_per_second,
             service: self.service_ms.map(Span::from_millis),
             workers: self.workers,

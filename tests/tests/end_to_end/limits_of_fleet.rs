@@ -207,3 +207,48 @@ async fn a_limit_holds_up_no_other_task_of_the_same_queue() {
     gate.add_permits(1_000);
     all_complete(&two, &held).await;
 }
+
+/// A queue with one worker slot and many tasks before it: a task under a limit has its turn there like any other.
+async fn among_many(limit: &str) {
+    let parts = Parts::fresh().await;
+    let system = parts.node("alone", Settings { window: 1, ..settings() }).await;
+    let yaml = |id: &str, limit: &str| {
+        format!(
+            "{{id: {id}, version: 1, taskDefinitions: [{{id: {id}.work, queue: shared{limit}}}], \
+             tasks: [{{id: a, task: {id}.work}}]}}"
+        )
+    };
+    system.register(&yaml("many", "")).await;
+    system.register(&yaml("one", limit)).await;
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let note = |name: &'static str| {
+        let order = order.clone();
+        move |_: Json, _: TaskContext| {
+            order.lock().unwrap().push(name);
+            async {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+                Ok::<_, TaskError>(Json::Null)
+            }
+        }
+    };
+    let worker = system.worker().slots(1).task_on("shared", "many.work", note("many"));
+    let before = begin(&system, "many", 20).await;
+    let limited = begin(&system, "one", 1).await;
+    let after = begin(&system, "many", 200).await;
+    let _worker = worker.task_on("shared", "one.work", note("one")).build().unwrap().start().await.unwrap();
+    all_complete(&system, &limited).await;
+    let begun = order.lock().unwrap().len();
+    assert!(begun < 120, "{begun} of 221 had their turn before it");
+    all_complete(&system, &before).await;
+    all_complete(&system, &after).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_under_a_limit_has_its_turn_in_a_queue_that_is_full() {
+    among_many(", concurrencyLimit: 1").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_under_a_slow_rate_has_its_turn_in_a_queue_that_is_full() {
+    among_many(", rateLimit: {limit: 1, per: 1m}").await;
+}

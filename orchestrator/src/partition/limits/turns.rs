@@ -18,31 +18,51 @@ use crate::partition::runs;
 impl Owner {
     /// Lets those come back whose limits have permits.
     pub(in crate::partition) fn let_back(&mut self) {
-        let now = self.shared.clock.now();
         let changed: Vec<Arc<str>> = self.limits.changed.iter().cloned().collect();
-        for name in changed {
-            let mut free = self.limits.free(&name, now);
-            if free == 0 {
+        for name in &changed {
+            if let Some(held) = self.limits.held.get_mut(name) {
+                held.looked = 0;
+            }
+        }
+        let unfinished = std::mem::take(&mut self.limits.unfinished);
+        unfinished.into_iter().chain(changed).for_each(|name| self.let_back_under(&name));
+    }
+
+    /// The same of one limit: as many as it has permits for, in turn among its lines.
+    fn let_back_under(&mut self, name: &Arc<str>) {
+        let now = self.shared.clock.now();
+        let mut free = self.limits.free(name, now);
+        if free == 0 {
+            return;
+        }
+        for line in self.limits.lines_in_turn(name) {
+            let limits = self.limits.lines.get(&line).cloned().unwrap_or_default();
+            let most = limits.iter().map(|limit| self.limits.free(limit, now)).min().unwrap_or(0);
+            if let Some(held) = self.limits.held.get_mut(name) {
+                (held.looked, held.last) = (held.looked + 1, Some(line.clone()));
+            }
+            if most == 0 {
                 continue;
             }
-            for line in self.limits.lines_in_turn(&name) {
-                let limits = self.limits.lines.get(&line).cloned().unwrap_or_default();
-                let most = limits.iter().map(|limit| self.limits.free(limit, now)).min().unwrap_or(0);
-                let came = if most > 0 { self.admission.let_back(&line, most) } else { 0 };
-                self.limits.came_back(&line, came);
-                if let Some(held) = self.limits.held.get_mut(&name) {
-                    held.last = Some(line);
-                }
-                free = free.saturating_sub(came);
-                if free == 0 {
-                    break;
-                }
+            let came = self.admission.let_back(&line, most);
+            let is_empty = came.len() < most;
+            free = free.saturating_sub(came.len());
+            self.limits.came_back(&line, came);
+            if is_empty {
+                self.limits.end_line(&line);
             }
+            if free == 0 {
+                return;
+            }
+        }
+        if self.limits.held.get(name).is_some_and(|held| held.looked < held.lines.len()) {
+            self.limits.unfinished.insert(name.clone());
         }
     }
 
     /// Whether a task whose turn has come has the permits it needs; it is put aside where not.
     pub(in crate::partition) async fn has_permits(&mut self, ticket: &Ticket) -> Result<bool, Lost> {
+        self.limits.leaves_place(ticket);
         let limits = match self.runs.get(&self.shared, self.partition, &ticket.run).await {
             Ok(Some(cached)) => limits_of(cached, &ticket.path),
             Ok(None) => Vec::new(),
@@ -54,7 +74,6 @@ impl Owner {
             return Ok(true);
         }
         let names: Vec<Arc<str>> = limits.iter().map(|limit| self.limits.hold(limit)).collect();
-        self.limits.has_turn(&names);
         let has = self.limits.take(&limits, &names, self.shared.clock.now());
         if has {
             self.limits.taken.insert(ticket.clone(), names);
@@ -95,7 +114,8 @@ impl Owner {
         }
         for name in changed {
             let Some(held) = self.limits.held.get_mut(&name) else { continue };
-            let waiting = u32::try_from(held.waiting).unwrap_or(u32::MAX);
+            // Those that have come back have their permits at hand, and keep them until their turn has come.
+            let waiting = u32::try_from(held.waiting + held.back).unwrap_or(u32::MAX);
             let want = held.holder.say(waiting, now);
             if let Some(want) = want {
                 let says = wants(held.name.clone(), self.partition, want, held.allowance());
@@ -104,13 +124,13 @@ impl Owner {
                 self.limits.forget(&name);
             }
         }
-        for (home, epoch) in self.limits.all_told() {
-            let says = Permits::ToldAll { partition: self.partition, epoch };
+        for (home, question) in self.limits.all_told() {
+            let says = Permits::ToldAll { partition: self.partition, question };
             self.batch.tell.push(publication(home, self.partition, says));
         }
     }
 
-    /// Looks at all of them: what came back and was held by something else meanwhile is not waited for, and what waited for a
+    /// Looks at all of them: what came back and is held by something else meanwhile is not waited for, and what waited for a
     /// payload and never opened gives its permits back.
     fn sweep_limits(&mut self) {
         self.limits.sweep_at = Instant::now() + SWEEP;
@@ -120,12 +140,14 @@ impl Owner {
         for ticket in gone {
             self.settle_permits(&ticket, false);
         }
-        for held in self.limits.held.values_mut() {
-            (held.waiting, held.back) = (0, 0);
+        for ticket in self.admission.without_place(self.limits.back.keys()) {
+            self.limits.leaves_place(&ticket);
         }
-        let (admission, held) = (&self.admission, &mut self.limits.held);
+        let waiting = self.admission.lines();
+        let held = &mut self.limits.held;
+        held.values_mut().for_each(|held| held.waiting = 0);
         self.limits.lines.retain(|name, limits| {
-            let waiting = admission.held(name);
+            let waiting = waiting.get(name).copied().unwrap_or_default();
             for limit in limits.iter() {
                 let Some(held) = held.get_mut(limit) else { continue };
                 held.waiting += waiting;

@@ -4,7 +4,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use oarlock_protocol::chance;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 /// Partitions that are silent are asked again after this time.
 const AGAIN: Duration = Duration::from_secs(5);
@@ -19,7 +21,7 @@ pub(super) enum Census {
     #[default]
     Unneeded,
     /// These have not.
-    Open { silent: BTreeSet<u32>, asked: Option<Instant>, until: Option<Instant> },
+    Open { question: Uuid, silent: BTreeSet<u32>, asked: Option<Instant>, until: Option<Instant> },
     /// All have, or have been waited for.
     Closed,
 }
@@ -28,13 +30,17 @@ impl Census {
     /// Begins it, where there was none yet.
     pub(super) fn begin(&mut self, partitions: u32) {
         if matches!(self, Self::Unneeded) {
-            *self = Self::Open { silent: (0..partitions).collect(), asked: None, until: None };
+            let silent = (0..partitions).collect();
+            // Not an epoch: one may come again where the store has lost commits.
+            *self = Self::Open { question: chance::fresh(), silent, asked: None, until: None };
         }
     }
 
-    /// A partition has said what it holds.
-    pub(super) fn is_told(&mut self, partition: u32) {
-        if let Self::Open { silent, .. } = self {
+    /// A partition has said what it holds, in answer to this question.
+    pub(super) fn is_told(&mut self, partition: u32, answered: Uuid) {
+        if let Self::Open { question, silent, .. } = self
+            && *question == answered
+        {
             silent.remove(&partition);
         }
     }
@@ -57,19 +63,27 @@ impl Census {
         is_time
     }
 
-    /// The partitions that are to be asked now; none while the broker takes nothing.
-    pub(super) fn asks(&mut self, broker_takes: bool, now: Instant) -> BTreeSet<u32> {
-        let Self::Open { silent, asked, until } = self else { return BTreeSet::new() };
+    /// The question, and the partitions that are to be asked it now; none while the broker takes nothing. Their time runs
+    /// once their answers can be `heard`, and do not lie behind what waits in the inbox.
+    pub(super) fn asks(
+        &mut self,
+        broker_takes: bool,
+        heard: bool,
+        now: Instant,
+    ) -> Option<(Uuid, BTreeSet<u32>)> {
+        let Self::Open { question, silent, asked, until } = self else { return None };
         if !broker_takes {
             (*asked, *until) = (None, None);
-            return BTreeSet::new();
+            return None;
+        }
+        if heard {
+            until.get_or_insert(now + WAITED_FOR);
         }
         if asked.is_some_and(|asked| now - asked < AGAIN) {
-            return BTreeSet::new();
+            return None;
         }
         *asked = Some(now);
-        until.get_or_insert(now + WAITED_FOR);
-        silent.clone()
+        Some((*question, silent.clone()))
     }
 }
 
@@ -77,31 +91,40 @@ impl Census {
 mod tests {
     use super::*;
 
+    fn asked(census: &mut Census, now: Instant) -> (Uuid, Vec<u32>) {
+        let (question, silent) = census.asks(true, true, now).unwrap_or_default();
+        (question, silent.into_iter().collect())
+    }
+
     #[test]
     fn it_closes_when_all_have_spoken() {
         let (mut census, now) = (Census::default(), Instant::now());
-        assert!(!census.closes(now) && census.asks(true, now).is_empty() && !census.is_closed());
+        assert!(!census.closes(now) && asked(&mut census, now).1.is_empty() && !census.is_closed());
         census.begin(3);
-        assert_eq!(census.asks(true, now), BTreeSet::from([0, 1, 2]));
-        census.is_told(1);
-        assert!(census.asks(true, now).is_empty(), "they were asked just now");
-        assert_eq!(census.asks(true, now + AGAIN), BTreeSet::from([0, 2]));
-        census.is_told(0);
+        let (question, silent) = asked(&mut census, now);
+        assert_eq!(silent, [0, 1, 2]);
+        census.is_told(1, question);
+        census.is_told(0, chance::fresh());
+        assert!(asked(&mut census, now).1.is_empty(), "they were asked just now");
+        assert_eq!(asked(&mut census, now + AGAIN), (question, vec![0, 2]));
+        census.is_told(0, question);
         assert!(!census.closes(now + AGAIN));
-        census.is_told(2);
+        census.is_told(2, question);
         assert!(census.closes(now + AGAIN) && census.is_closed() && !census.closes(now + AGAIN));
     }
 
     #[test]
-    fn the_time_counts_from_when_they_could_be_asked() {
+    fn the_time_counts_from_when_they_could_be_asked_and_heard() {
         let (mut census, begun) = (Census::default(), Instant::now());
         let at = |halves: u32| begun + WAITED_FOR / 2 * halves;
         census.begin(2);
         assert!(!census.closes(at(4)), "nobody was asked");
-        assert_eq!(census.asks(true, at(4)).len(), 2);
-        assert!(census.asks(false, at(5)).is_empty());
+        assert_eq!(asked(&mut census, at(4)).1.len(), 2);
+        assert!(census.asks(false, true, at(5)).is_none());
         assert!(!census.closes(at(7)), "the broker took no question");
-        assert_eq!(census.asks(true, at(7)).len(), 2);
-        assert!(!census.closes(at(8)) && census.closes(at(9)));
+        assert!(census.asks(true, false, at(7)).is_some());
+        assert!(!census.closes(at(10)), "no answer could be heard");
+        asked(&mut census, at(10));
+        assert!(!census.closes(at(11)) && census.closes(at(12)));
     }
 }

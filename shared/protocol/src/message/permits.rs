@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use uuid::Uuid;
 
 use crate::Json;
 
@@ -60,7 +61,7 @@ pub enum Permits {
         epoch: u64,
         /// Grows with each in that epoch.
         n: u64,
-        /// So many attempts are open there, and no more are opened until it is granted more.
+        /// So many attempts may be open there, and no more are opened until it is granted more.
         keeps: u32,
         /// How many more it would like.
         wants: u32,
@@ -97,15 +98,17 @@ pub enum Permits {
     AskAll {
         /// Which partition the home is.
         home: u32,
-        /// The epoch of its lease.
-        epoch: u64,
+        /// Names the question.
+        #[cfg_attr(feature = "schema", schemars(with = "String"))]
+        question: Uuid,
     },
     /// The partition has said what it holds of them, and was answered.
     ToldAll {
         /// Which partition.
         partition: u32,
-        /// The epoch of who asked.
-        epoch: u64,
+        /// The question.
+        #[cfg_attr(feature = "schema", schemars(with = "String"))]
+        question: Uuid,
     },
 }
 
