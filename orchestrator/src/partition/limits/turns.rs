@@ -108,7 +108,7 @@ impl Owner {
     pub(in crate::partition) fn ask_for_permits(&mut self) {
         let now = self.shared.clock.now();
         let mut changed = std::mem::take(&mut self.limits.changed);
-        if self.limits.sweeps_at().is_some_and(|at| at <= Instant::now()) {
+        if self.limits.sweep_at <= Instant::now() {
             self.sweep_limits();
             changed = self.limits.held.keys().cloned().collect();
         }
