@@ -22,8 +22,8 @@ mod holder;
 
 pub use holder::Holder;
 
-/// A token of a rate is used within this time, or it is gone: what lies about would come in bursts. Only those stay of whom
-/// the turn is near, as many as may begin at once.
+/// A token of a rate is used within this time, or it is gone: what lies about would come in bursts. One stays
+/// where a task has come back for it and waits for its turn.
 pub const TOKEN_LASTS: Span = Span::from_secs(1);
 /// A tenth of what a time allows may begin at once; the rest is spread evenly over it.
 const BURST: u32 = 10;
@@ -46,16 +46,6 @@ pub enum Allowance {
         /// The time, in milliseconds; at least 1.
         per_ms: u64,
     },
-}
-
-impl Allowance {
-    /// How many may begin at once.
-    pub fn at_once(self) -> u32 {
-        match self {
-            Self::Concurrency { most } => most.max(1),
-            Self::Rate { limit, .. } => (limit / BURST).max(1),
-        }
-    }
 }
 
 /// What a holder asks for.
@@ -283,8 +273,8 @@ fn interval_us(limit: u32, per_ms: u64) -> i64 {
 
 /// By how much a token may be given ahead of its time.
 fn ahead_us(limit: u32, per_ms: u64) -> i64 {
-    let at_once = i64::from(Allowance::Rate { limit, per_ms }.at_once());
-    interval_us(limit, per_ms).saturating_mul(at_once - 1)
+    let burst = i64::from((limit / BURST).max(1));
+    interval_us(limit, per_ms).saturating_mul(burst - 1)
 }
 
 #[cfg(test)]

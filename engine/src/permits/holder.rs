@@ -76,10 +76,13 @@ impl Holder {
         }
     }
 
-    /// So many tasks have a place from which their turn comes, and have permits at hand for it: as many tokens as may begin
-    /// at once are not gone before.
+    /// So many tasks have a place from which their turn comes, and have permits at hand for it: these are kept until then. Of
+    /// tokens one: the home does not count those that are kept, and all of them may be used at once.
     pub fn reserve(&mut self, tasks: usize, allowance: Allowance) {
-        self.reserved = tasks.min(allowance.at_once() as usize);
+        self.reserved = match allowance {
+            Allowance::Concurrency { most } => tasks.min(most as usize),
+            Allowance::Rate { .. } => tasks.min(1),
+        };
     }
 
     /// Opens an attempt, where there is a permit.
@@ -167,8 +170,8 @@ impl Holder {
         self.told == Told::Yes
     }
 
-    /// What is to be said to the home now, where so many tasks wait for a permit or have one at hand; none where there is nothing new, or where it
-    /// has not answered the last yet. It is in force at once, so it must be sent.
+    /// What is to be said to the home now, where so many tasks wait for a permit or have one at hand; none where there is
+    /// nothing new, or where it has not answered the last yet. It is in force at once, so it must be sent.
     pub fn say(&mut self, waiting: u32, now: Timestamp) -> Option<Want> {
         let wants = waiting.saturating_sub(self.at_hand(now)).min(MOST_WANTED);
         // Of a long line the home hears again when half of what it was asked for has come.
@@ -176,8 +179,11 @@ impl Holder {
         let is_new =
             self.owes || wants_more || (waiting == 0 && (self.wanted > 0 || self.ceiling > self.open));
         let is_time = self.spoke.is_none_or(|spoke| now.since(spoke) >= AGAIN);
-        // Who has a permit at hand for each that waits has nothing to say.
-        let speaks = if self.answered { is_new || (wants > 0 && is_time) } else { is_time };
+        // Who keeps a permit for each that waits has nothing to say. What is at hand for one that waits for something else,
+        // too, goes back, and comes again in turn.
+        let lies_about = (self.ceiling - self.open) as usize > self.reserved;
+        let says_again = waiting > 0 && is_time && (wants > 0 || lies_about);
+        let speaks = if self.answered { is_new || says_again } else { is_time };
         if !speaks {
             return None;
         }

@@ -430,3 +430,16 @@ fn who_has_a_permit_at_hand_keeps_it_until_its_turn_comes() {
     assert!((2..9_000).all(|ms| holder.say(1, at(ms)).is_none()));
     assert!(holder.open(rate, at(9_000)), "it does not go while its task waits for its turn");
 }
+
+#[test]
+fn a_permit_for_a_task_that_waits_for_something_else_too_goes_back_after_a_while() {
+    let most = Allowance::Concurrency { most: 1 };
+    let (mut home, mut holder) = (Home::default(), Holder::new(1, 0));
+    home.hear(1, holder.say(1, at(0)).unwrap(), at(0));
+    home.hear(2, Want { epoch: 1, n: 1, keeps: 0, wants: 1, had: 0 }, at(0));
+    home.grant(most, at(0));
+    assert!(holder.hear(home.answer(1).unwrap(), at(1)));
+    assert!(holder.say(1, at(1_000)).is_none());
+    home.hear(1, holder.say(1, at(2_001)).unwrap(), at(2_001));
+    assert_eq!(home.grant(most, at(2_001)), BTreeSet::from([2]), "it is another's turn");
+}

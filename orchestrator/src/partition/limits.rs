@@ -28,6 +28,8 @@ pub(super) use under::{least, open_in};
 
 /// All limits are looked at this often: what was not answered is said again, and what is idle is forgotten.
 const SWEEP: Duration = Duration::from_secs(1);
+/// The pause before the rest of the lines is looked at.
+const SOON: Duration = Duration::from_millis(5);
 /// A permit that is free is looked for in so many lines at once at most: the others of these may wait for another limit, too.
 const LINES_IN_TURN: usize = 256;
 
@@ -110,7 +112,7 @@ impl Limits {
     /// When all of them are to be looked at; none where there are none.
     pub(super) fn sweeps_at(&self) -> Option<Instant> {
         if !self.unfinished.is_empty() {
-            return Some(Instant::now());
+            return Some(Instant::now() + SOON);
         }
         (!self.held.is_empty()).then_some(self.sweep_at)
     }
@@ -326,14 +328,26 @@ impl Limits {
     /// Nobody waits in a line any more.
     fn end_line(&mut self, line: &Arc<str>) {
         for name in self.lines.remove(line).unwrap_or_default() {
-            if let Some(held) = self.held.get_mut(&name) {
-                held.lines.remove(line);
+            if let Some(held) = self.held.get_mut(&name)
+                && held.lines.remove(line)
+            {
+                held.looked = held.looked.saturating_sub(1);
             }
         }
     }
 }
 
 impl Held {
+    /// How many tasks wait for a permit or have one at hand: those that have come back keep theirs until their turn has come.
+    fn wanting(&mut self, now: Timestamp) -> u32 {
+        let back = match self.name.kind {
+            LimitKind::Concurrency => self.back,
+            // Tokens for more of them would be gone before their turn.
+            LimitKind::Rate => self.back.min((self.holder.at_hand(now) as usize).max(1)),
+        };
+        u32::try_from(self.waiting + back).unwrap_or(u32::MAX)
+    }
+
     fn set_back(&mut self, back: usize) {
         self.back = back;
         if let Some(allowance) = self.allowance() {

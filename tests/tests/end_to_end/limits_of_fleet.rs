@@ -208,8 +208,9 @@ async fn a_limit_holds_up_no_other_task_of_the_same_queue() {
     all_complete(&two, &held).await;
 }
 
-/// A queue with one worker slot and many tasks before it: a task under a limit has its turn there like any other.
-async fn among_many(limit: &str) {
+/// A queue with one worker slot and many tasks that each take so long: among them a task under a limit has its turn like any
+/// other. So many of them begin before it.
+async fn among_many(limit: &str, takes: Duration, (before, after): (usize, usize)) -> usize {
     let parts = Parts::fresh().await;
     let system = parts.node("alone", Settings { window: 1, ..settings() }).await;
     let yaml = |id: &str, limit: &str| {
@@ -225,30 +226,34 @@ async fn among_many(limit: &str) {
         let order = order.clone();
         move |_: Json, _: TaskContext| {
             order.lock().unwrap().push(name);
-            async {
-                tokio::time::sleep(Duration::from_millis(20)).await;
+            async move {
+                tokio::time::sleep(takes).await;
                 Ok::<_, TaskError>(Json::Null)
             }
         }
     };
     let worker = system.worker().slots(1).task_on("shared", "many.work", note("many"));
-    let before = begin(&system, "many", 20).await;
+    let before = begin(&system, "many", before).await;
     let limited = begin(&system, "one", 1).await;
-    let after = begin(&system, "many", 200).await;
+    let after = begin(&system, "many", after).await;
     let _worker = worker.task_on("shared", "one.work", note("one")).build().unwrap().start().await.unwrap();
     all_complete(&system, &limited).await;
-    let begun = order.lock().unwrap().len();
-    assert!(begun < 120, "{begun} of 221 had their turn before it");
     all_complete(&system, &before).await;
     all_complete(&system, &after).await;
+    let order = order.lock().unwrap();
+    order.iter().position(|name| *name == "one").unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_task_under_a_limit_has_its_turn_in_a_queue_that_is_full() {
-    among_many(", concurrencyLimit: 1").await;
+    let begun = among_many(", concurrencyLimit: 1", Duration::from_millis(20), (20, 200)).await;
+    assert!(begun < 120, "{begun} of 220 before it");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_task_under_a_slow_rate_has_its_turn_in_a_queue_that_is_full() {
-    among_many(", rateLimit: {limit: 1, per: 1m}").await;
+    // Its turn comes longer after its permit than one lasts.
+    let limit = ", rateLimit: {limit: 1, per: 1m}";
+    let begun = among_many(limit, Duration::from_millis(1_300), (1, 5)).await;
+    assert!(begun < 5, "{begun} of 6 before it");
 }

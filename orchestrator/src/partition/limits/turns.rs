@@ -62,7 +62,6 @@ impl Owner {
 
     /// Whether a task whose turn has come has the permits it needs; it is put aside where not.
     pub(in crate::partition) async fn has_permits(&mut self, ticket: &Ticket) -> Result<bool, Lost> {
-        self.limits.leaves_place(ticket);
         let limits = match self.runs.get(&self.shared, self.partition, &ticket.run).await {
             Ok(Some(cached)) => limits_of(cached, &ticket.path),
             Ok(None) => Vec::new(),
@@ -71,10 +70,13 @@ impl Owner {
             Err(_) => Vec::new(),
         };
         if limits.is_empty() || self.limits.taken.contains_key(ticket) {
+            self.limits.leaves_place(ticket);
             return Ok(true);
         }
         let names: Vec<Arc<str>> = limits.iter().map(|limit| self.limits.hold(limit)).collect();
+        // What is at hand for it stays until then.
         let has = self.limits.take(&limits, &names, self.shared.clock.now());
+        self.limits.leaves_place(ticket);
         if has {
             self.limits.taken.insert(ticket.clone(), names);
         } else {
@@ -114,8 +116,7 @@ impl Owner {
         }
         for name in changed {
             let Some(held) = self.limits.held.get_mut(&name) else { continue };
-            // Those that have come back have their permits at hand, and keep them until their turn has come.
-            let waiting = u32::try_from(held.waiting + held.back).unwrap_or(u32::MAX);
+            let waiting = held.wanting(now);
             let want = held.holder.say(waiting, now);
             if let Some(want) = want {
                 let says = wants(held.name.clone(), self.partition, want, held.allowance());
